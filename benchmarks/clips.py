@@ -3,9 +3,9 @@ benchmarks/clips.py`.
 
 `make`: pictures are hard-linked, wav cut, JSON written, all verified; every size in a process of
 its own, which reports the most memory that it ever held. `items`: training items from clips against
-the published way, which reads the whole wav and whole pictures for every item (specs/asd.md §5,
-E-20). `scores`: AP of a million faces, mAP@0.5 of 50 clips. Needs no data; about five minutes on
-two cores.
+the published way, which reads the whole wav and whole pictures for every item (speaker
+specification §5, E-20). `scores`: AP of a million faces, mAP@0.5 of 50 clips. Needs no data; about
+five minutes on two cores.
 """
 
 from __future__ import annotations

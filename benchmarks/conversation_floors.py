@@ -2,8 +2,8 @@
 benchmarks/conversation_floors.py`.
 
 Sound, movement of the mouth, their product, and the fit of both by the true opening, each as
-AVA-style AP over the faces of the validation conversations (specs/sample_conversations.md §5). Half
-a minute on one core.
+AVA-style AP over the faces of the validation conversations (specification of the sample
+conversations §5). Half a minute on one core.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """How much memory notebooks 01 to 04 and 06 need for a film of some minutes and of an hour, all
 processes together: it must not grow with the length.
 
-    python benchmarks/film_walk.py RECORDING PARAMS.yaml … [--minutes 1 10 60] [--places FOLDER]
+    python benchmarks/film_walk.py RECORDING PARAMS.yaml … [--minutes 1 21 60] [--fps 25]
+        [--places FOLDER]
 
-The film is the recording over and over, at 640×360 px and 25 frames per second, with its sound, as
-H.264. Each notebook is one command (`python -m lib run PARAMS.yaml --from NN --to NN`) with the
-file's own options; a second parameter file finds the arrays of the first one. A run that the film
-is predicted with, and weights, lie below --places or are made there before anything is measured.
-Told is the largest sum, over the command and all its processes, of memory that is theirs (Pss_Anon
-and Pss_Shmem of the system's count: what two share is counted once, libraries are not), every half
-second.
+The film is the recording over and over, at 640×360 px, with its sound, as H.264; films of over 20
+minutes are worked on in stretches, by all workers. Each notebook is one command (`python -m lib run
+PARAMS.yaml --from NN --to NN`) with the file's own options; a second parameter file finds the
+arrays of the first one. A run that the film is predicted with, and weights, lie below --places or
+are made there before anything is measured. Told is the largest sum, over the command and all its
+processes, of memory that is theirs (Pss_Anon and Pss_Shmem of the system's count: what two share is
+counted once, libraries are not), every half second.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ import report
 
 from lib.media import recordings, writing
 
-FPS, SIZE, RATE = 25, (640, 360), 16_000
-GROWTH = 300  # MB that an hour may need beyond the shortest film
+SIZE, RATE = (640, 360), 16_000
+GROWTH = 300  # MB that the longest film may need beyond the one before
 FIRST = 0.1  # minutes of a film that is not measured: what is built on is made with it
 NOTEBOOKS = ("01", "02", "03", "04", "06")
 
 
-def films(place: Path, recording: Path, seconds: int) -> Path:
+def films(place: Path, recording: Path, seconds: int, fps: int = 25) -> Path:
     """A folder with a film that is the recording over and over."""
-    path = place / f"seconds_{seconds}" / "film.mp4"
+    path = place / f"seconds_{seconds}_{fps}" / "film.mp4"
     if path.exists():
         return path.parent
     path.parent.mkdir(parents=True, exist_ok=True)
     sound, _ = recordings.sound(recording, RATE)
     pictures = [cv2.resize(picture, SIZE) for _, picture in recordings.frames(recording)]
-    times = np.arange(seconds * FPS) / FPS
+    times = np.arange(seconds * fps) / fps
     shown = (pictures[k % len(pictures)] for k in range(len(times)))
     heard = np.resize(sound, seconds * RATE)
     writing.write_video(path, shown, times, heard, RATE, preset="ultrafast")
@@ -97,7 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recording", type=Path)
     parser.add_argument("params", type=Path, nargs="+")
-    parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60])
+    parser.add_argument("--minutes", type=int, nargs="+", default=[1, 21, 60])
+    parser.add_argument("--fps", type=int, default=25, help="frames per second of the films")
     parser.add_argument("--places", type=Path, help="kept folder of data, arrays and runs")
     parser.add_argument("-p", nargs=2, action="append", default=[], help="a parameter of all")
     given = parser.parse_args()
@@ -106,27 +108,31 @@ def main() -> None:
         place = (given.places or Path(temporary)).absolute()
         found = {}
         for params, minutes in product(given.params, (FIRST, *given.minutes)):
-            data = films(place / "data", given.recording, round(60 * minutes))
+            data = films(place / "data", given.recording, round(60 * minutes), given.fps)
             for notebook in NOTEBOOKS:
                 one = walked(params.absolute(), data, place, more, notebook)
                 found[params.stem, notebook, minutes] = one
                 print(params.stem, notebook, minutes, one, flush=True)
             if minutes == given.minutes[-1]:
-                publish(found, given.minutes)
+                publish(found, given.minutes, given.fps)
 
 
-def publish(found: dict, minutes: list[int]) -> None:
+def publish(found: dict, minutes: list[int], fps: int) -> None:
     """A row per parameter file and notebook."""
     rows = []
     for name, notebook in dict.fromkeys((name, notebook) for name, notebook, _ in found):
         each = [found[name, notebook, length] for length in minutes]
-        growth = each[-1]["most"] - each[0]["most"]
+        growth = each[-1]["most"] - each[-2]["most"]
         memory = [f"{one['most']:.0f}" for one in each]
         seconds = f"{each[-1]['seconds']:.0f}"
         rows.append([name, notebook, *memory, f"{growth:.0f} (at most {GROWTH})", seconds])
     head = ["parameters", "notebook", *(f"most memory, {length} min: MB" for length in minutes)]
-    head += ["growth, MB", f"s for {minutes[-1]} min"]
-    report.publish("film_walk", head, rows, ["numpy", "torch", "av", "opencv-python-headless"])
+    head += [f"growth from {minutes[-2]} min, MB", f"s for {minutes[-1]} min"]
+    notes = [
+        f"{fps} frames per second. A film of up to 20 minutes has one worker, a longer one all."
+    ]
+    packages = ["numpy", "torch", "av", "opencv-python-headless"]
+    report.publish("film_walk", head, rows, packages, notes)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from lib import models
 from lib.models.forward import ahead
 from lib.training import losses
 
-FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512  # tsav_jca.md §2, §4
+FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512  # TSAV/JCA specification §2, §4
 STORED = {1: 100_000, 49: 8_000}  # different frames in memory: 0.1 GB pooled, 0.4 GB with positions
 
 
@@ -64,8 +64,8 @@ def main() -> None:
             "features",
             "autocast",
             "windows/s",
-            "s an epoch of one phase",
-            "s an epoch of every frame",
+            "s per epoch of one phase",
+            "s per epoch of every frame",
         ],
         rows,
         ["torch", "numpy"],
@@ -75,7 +75,7 @@ def main() -> None:
             "sending "
             f"included. One phase: {FRAMES:,} frames / {STEPS * HOP} = "
             f"{FRAMES / STEPS / HOP:,.0f} windows; every "
-            f"frame: {FRAMES / STEPS:,.0f}. The author's log: 2.3 to 2.9 hours an epoch of every "
+            f"frame: {FRAMES / STEPS:,.0f}. The author's log: 2.3 to 2.9 hours per epoch of every "
             "frame of the train "
             "videos, the backbone in the loop, on one GPU of another kind.",
         ],

@@ -54,7 +54,7 @@ def inputs(shapes: dict, size: int) -> dict:
 
 
 def network(name: str, recompute: bool = False) -> tuple:
-    """(network on "meta", shapes of a sample, samples an epoch, parameters) of an experiment."""
+    """(network on "meta", shapes of a sample, samples per epoch, parameters) of an experiment."""
     values = yaml.safe_load((ROOT / "params" / f"affwild2_{name}.yaml").read_text())
     p = parameters.placed({**values, "device": "cpu"})
     with torch.device("meta"):

@@ -34,7 +34,7 @@ from lib.models.forward import ahead, channels_last
 FLOP = {
     "tsav": 40.5e9 + 4.48e9,
     "features": 40.5e9 + 0.5e9,
-}  # of a frame: clip and sound (tsav_jca.md §1.5)
+}  # of a frame: clip and sound (TSAV/JCA specification §1.5)
 SECONDS = {"tsav": 10.0, "features": 32 / 30}
 FPS, SIZE, TARGET = 30.0, 112, 6000
 

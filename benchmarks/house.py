@@ -1,13 +1,16 @@
-"""How the code base stands: rooms, circles, lengths, and how often a video's checkpoint is read.
+"""How the code base stands: rooms, floors, circles, lengths, the way of one face.
 
     python benchmarks/house.py
 
-Counts only; nothing is timed. The targets are those that the code base was tidied for.
+Counts only; nothing is timed. The targets are those that the code base was tidied for. The way of a
+face is that of docs/architecture.md, from notebook 02 into a network. That the checkpoint of a
+video is read once is a test: `test_the_checkpoint_of_a_video_is_read_once`.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from report import publish
 
+from tests.whole import test_layers as layers
+
 LIB = ROOT / "lib"
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 LONG_FUNCTION, LONG_LINE = 40, 100
@@ -24,6 +29,10 @@ LONG_FUNCTION, LONG_LINE = 40, 100
 TARGETS = {
     "flat modules": 11,
     "packages": 13,
+    "floors": 9,
+    "circles among packages": 0,
+    "files on the way of a face": 15,
+    "packages on the way of a face": 7,
     "lines of lib": 33_500,
     "comprehensions": 1_050,
     "comprehensions with several `for` over several lines": 0,
@@ -50,6 +59,32 @@ def length(node: ast.AST) -> int:
     return node.end_lineno - node.lineno + 1
 
 
+def circles() -> int:
+    """Packages and flat modules from which imports lead back to themselves."""
+    edges: dict[str, set[str]] = {}
+    for file in layers.FILES:
+        edges.setdefault(layers.top(file), set()).update(layers.imported(file) - {layers.top(file)})
+
+    def reached(name: str) -> set[str]:
+        found, waiting = set(), [name]
+        while waiting:
+            new = edges.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
+
+    return sum(name in reached(name) for name in edges)
+
+
+def way_of_a_face() -> list[str]:
+    """Files of lib that docs/architecture.md names from notebook 02 to the network."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    way = text[text.index("One face on its way") :].partition("\n\n")[0]
+    named = dict.fromkeys(re.findall(r"`([a-z_/0-9]+\.py)`", way))
+    assert all((LIB / name).is_file() for name in named), named
+    return list(named)
+
+
 def counts() -> dict[str, int]:
     """Name -> how many there are."""
     texts = [path.read_text(encoding="utf-8").splitlines() for path in sources()]
@@ -60,6 +95,12 @@ def counts() -> dict[str, int]:
     return {
         "flat modules": len(flat),
         "packages": len([path for path in LIB.iterdir() if (path / "__init__.py").is_file()]),
+        "floors": len(layers.LAYERS),
+        "circles among packages": circles(),
+        "files on the way of a face": len(way_of_a_face()),
+        "packages on the way of a face": len(
+            {Path(name).parts[0] for name in way_of_a_face() if "/" in name}
+        ),
         "lines of lib": sum(map(len, texts)),
         "comprehensions": len(comprehensions),
         "comprehensions with several `for` over several lines": len(ladders),

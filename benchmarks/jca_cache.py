@@ -7,9 +7,9 @@ float32. The published way calls the backbone for one window of 16 clips at a ti
 the cache calls it once for every frame, ever, and keeps the features as float16. What is measured
 on little data is extrapolated to Aff-Wild2 with the arithmetic shown.
 
-The losses of the first steps are compared too, with the published 64 windows a step: of float16,
+The losses of the first steps are compared too, with the published 64 windows per step: of float16,
 and of float32, where only the folded network's rounding is left. Training makes rounding grow from
-step to step, more so with fewer windows a step; most of float16's is that of the sound's features:
+step to step, more with fewer windows per step; most of float16's is that of the sound's features:
 those of a picture are averaged over 49 positions.
 
 Exit status 1 when a promise (80 times, 1e-3 of the loss) is not kept.
@@ -36,7 +36,7 @@ from lib.features import mel, published_sound
 from lib.models.affect.tsav import TSAVBackbone
 from lib.training import losses
 
-FRAMES = 2_800_000  # of Aff-Wild2 (tsav_jca.md §4)
+FRAMES = 2_800_000  # of Aff-Wild2 (TSAV/JCA specification §4)
 STEPS = 16
 BATCH = 64  # windows in a training step, as published
 LOOK_BACK, FPS = 32, 30.0  # frames from one step to the next
@@ -80,7 +80,7 @@ def main() -> None:
     faster, windows = published / cached, FRAMES / STEPS
     publish(
         "jca_cache",
-        ["way", "s a window", "times faster", "every frame of Aff-Wild2 once, this machine"],
+        ["way", "s per window", "times faster", "every frame of Aff-Wild2 once, this machine"],
         [
             [
                 "published: backbone in the loop",

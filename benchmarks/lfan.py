@@ -217,7 +217,7 @@ def assemble_rows(args) -> list[list]:
             "predictions put together",
             f"{len(start) * window} points",
             f"{took * 1000:.1f} ms",
-            f"{1e-4 / each:.0f} x faster than 0.1 ms a point",
+            f"{1e-4 / each:.0f} x faster than 0.1 ms per point",
             "1000 x",
             "",
         ]
@@ -292,7 +292,7 @@ def step_rows(args) -> list[list]:
             [
                 name,
                 f"8 × {args.frames} frames, width {args.width:g}",
-                f"{took:.3f} s a step",
+                f"{took:.3f} s per step",
                 f"{base[groups] / took:.0f} x",
                 wanted,
                 f"loss {values[0]:.6f}",

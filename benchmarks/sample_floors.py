@@ -3,8 +3,9 @@
     python benchmarks/sample_floors.py [--detector face_detection_yunet_2023mar.onnx] [--keep
     FOLDER] [--seed 0]
 
-Prints a table with the bounds of specs/sample.md §7. Everything is read back from the files: crops
-and sound as a training sees them, with missing crops, unlabelled rows, late sound and pairs in.
+Prints a table with the bounds of the sample specification §7. Everything is read back from the
+files: crops and sound as a training sees them, with missing crops, unlabelled rows, late sound and
+pairs in.
 """
 
 from __future__ import annotations

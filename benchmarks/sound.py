@@ -3,10 +3,10 @@ benchmarks/sound.py`.
 
 One hour of video with 30 frames per second. Measured: decoding and storing its sound, and the
 indices of all frames' segments. The other way: FFmpeg started for each frame as the published
-preprocessing does (tsav_jca.md §2.2: `-ss` and `-to` after `-i`, of a wav that is there already),
-for frames spread over the whole hour, times the number of frames. FFmpeg is taken from the PATH or
-from the package imageio-ffmpeg; without both, a Python process that reads the wav is in its place,
-and the table says so. Most of the time goes into writing the video.
+preprocessing does (TSAV/JCA specification §2.2: `-ss` and `-to` after `-i`, of a wav that is there
+already), for frames spread over the whole hour, times the number of frames. FFmpeg is taken from
+the PATH or from the package imageio-ffmpeg; without both, a Python process that reads the wav is in
+its place, and the table says so. Most of the time goes into writing the video.
 """
 
 from __future__ import annotations

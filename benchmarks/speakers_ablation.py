@@ -1,5 +1,5 @@
 """Do rotary positions help TalkNet? Trained on the sample conversations, scored at several lengths
-(asd.md §4.4).
+(speaker specification §4.4).
 
 First `python -m lib run params/sample_asd.yaml --to 04` (once); then
 

@@ -99,7 +99,7 @@ def overhead_rows(asked) -> list[list]:
     return [
         [
             f"{points} points that return at once",
-            f"{took:.3f} s a point",
+            f"{took:.3f} s per point",
             f"under {MOST['overhead']:g} s",
         ]
     ]
@@ -243,8 +243,8 @@ def networks(asked):
 
 
 def lfan_step() -> float:
-    """Seconds of a step of 8 windows of 300 frames (lfan.md §4), the output layer and the heads
-    train.
+    """Seconds of a step of 8 windows of 300 frames (LFAN specification §4), the output layer and
+    the heads train.
     """
     import gpu
     import torch

@@ -5,7 +5,8 @@
     python docs/gallery.py --credit "dialogue.mp4: …" [--runs-root runs] [--to docs/gallery.ipynb]
 
 Nothing is computed here and nothing is typed: each picture and table is the output of a cell of a
-run's notebook, under that notebook's own heading. Videos are left out, as they are large.
+run's notebook, under that notebook's own heading. Videos are left out, as they are large; so are
+lines of progress.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +56,7 @@ SHOWN = {
 WIDEST = 1000  # px of a picture; more would make the page large
 PICTURES = 2  # of a cell that shows one for each trial
 COLOURS = 64
+PROGRESS = re.compile(r"\d+/\d+ \(\d+ %\)")  # lib.parallel.progress
 
 
 def main() -> None:
@@ -105,7 +108,8 @@ def chosen(path: Path, headings: tuple[str, ...]) -> Iterator[nbformat.NotebookN
         elif heading in left and cell.cell_type == "code":
             outputs = list(shown(cell.outputs))
             left[heading] += len(outputs)
-            yield nbformat.v4.new_code_cell(cell.source, outputs=outputs)
+            if outputs:
+                yield nbformat.v4.new_code_cell(cell.source, outputs=outputs)
     if missing := [each for each, count in left.items() if not count]:
         raise InputError(
             f"nothing is shown under: {', '.join(missing)}",
@@ -121,7 +125,8 @@ def shown(outputs: list) -> Iterator[nbformat.NotebookNode]:
     for output in outputs:
         data = output.get("data", {})
         if output.output_type == "stream":
-            yield output
+            if not PROGRESS.search(output.text):
+                yield output
         elif "image/png" in data:
             pictures += 1
             if pictures <= PICTURES:

@@ -1,4 +1,6 @@
-"""Shared functions of the six notebooks: recordings to per-frame affect. Its import is cheap."""
+"""Shared functions of the six notebooks: from recordings to per-frame affect. Importing it is
+cheap.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ import os
 from importlib import import_module
 from typing import Any
 
-# Rounds that a thread of GNU OpenMP waits at a barrier before it sleeps. Its default spins for
-# milliseconds: on a busy machine a step took ten times as long, with this value it takes what it
-# must, and alone no longer than before (benchmarks/contention.py). PyTorch reads it once, when it
-# is imported; a person's own setting stays.
+# Rounds that a thread of GNU OpenMP spins at a barrier before it sleeps. By default it spins for
+# milliseconds, and a training step took ten times as long on a busy machine; with this value it
+# does not, and on an idle machine nothing is slower (benchmarks/contention.py). PyTorch reads the
+# variable once, when it is imported; a person's own setting is kept.
 SPIN = {"GOMP_SPINCOUNT": "1000"}
 
 
@@ -18,8 +20,9 @@ for _name, _value in SPIN.items():
 
 
 def __getattr__(name: str) -> Any:
-    """`predict`, which needs all of it, is imported when somebody asks for it."""
+    """Import `predict`, which needs the whole package, on first use."""
     if name == "predict":
-        # By name: a notebook that imports `lib` does not depend on the code of all of it.
+        # Imported by name, so that the code digest of a notebook that imports `lib` does not
+        # include everything.
         return import_module(f"{__name__}.evaluation.python").predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,36 +1,56 @@
 """The command line: ``python -m lib run | batch | sweep | check | report | compare | merge |
 export | export-… | clips | …``.
 
-Heavy packages are imported by what needs them.
+Heavy packages are imported inside the commands that need them.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from .errors import InputError
+from .errors import DONE, FAILED, LOST, WRONG, InputError
 from .experiments import options
 from .experiments.clip_commands import clips
 from .experiments.sweeps.commands import sweep
-from .files import ROOT
 
-WRONG = 2  # exit status: wrong command or parameters, nothing started
+# What a path of a command may be: a folder that is closed to this person, or no name at all.
+UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 class _Group(click.Group):
-    """Says what an InputError says, without a traceback."""
+    """Shows an InputError as its message, without a traceback."""
 
     def invoke(self, context: click.Context):
+        if sys.stdout is None or sys.stderr is None:  # closed by who started this
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 to the end
+            sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
         try:
             return super().invoke(context)
         except InputError as error:
             click.echo(str(error), err=True)
             sys.exit(WRONG)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                _end_of_output(error)
+            if error.errno not in UNREACHABLE or error.filename is None:
+                raise
+            click.echo(f"{error.strerror}\n  where: {str(error.filename)[:200]}", err=True)
+            sys.exit(WRONG)
+
+
+def _end_of_output(error: OSError) -> NoReturn:
+    """End where what is said goes to a file on a disk that is full: it is told where it can be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
+    click.echo(f"the output cannot be written ({error.strerror})", err=True)
+    sys.exit(FAILED)
 
 
 def _say(line: str) -> None:
@@ -71,7 +91,7 @@ def run(
 
 
 def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs: bool) -> int:
-    """The exit status of `work`, with the jobs of --cluster open where it is given."""
+    """The exit status of `work`, run with the jobs of --cluster open if it is given."""
     if not cluster_files:
         if print_jobs:
             raise InputError("--print-jobs without --cluster", todo="--cluster slurm")
@@ -106,8 +126,8 @@ def batch(
     cluster_files: tuple[str, ...],
     print_jobs: bool,
 ) -> None:
-    """Execute several experiments, each FILE one: what fails is named at the end and does not stop
-    the others.
+    """Execute several experiments, one per FILE. One that fails does not stop the others and is
+    named at the end.
 
     Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost,
     75, 130 as `run`.
@@ -136,9 +156,11 @@ def report(folders: tuple[Path, ...]) -> None:
 @main.command()
 @options.paths("files")
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
-def check(files: tuple[Path, ...], data: bool) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
-    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
+@options.overrides()
+def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
+    """Check parameter files, each by itself. Files in a folder `overlays` may be partial, those in
+    `cluster` describe clusters. Absent data are reported in a line; `run` would stop before
+    anything starts.
     """
     from . import parameters
     from .parallel import clusters
@@ -147,7 +169,7 @@ def check(files: tuple[Path, ...], data: bool) -> None:
     for file in files:
         kind = file.resolve().parent.name
         try:
-            values = parameters.load([file])
+            values = parameters.load([file], {} if kind == "cluster" else dict(overrides))
             if kind == "cluster":
                 problems = clusters.problems_of(values)
             else:
@@ -158,11 +180,11 @@ def check(files: tuple[Path, ...], data: bool) -> None:
         told = [*problems, *([lacking] if lacking else [])]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *told]))
         wrong += bool(problems or (data and lacking))
-    sys.exit(WRONG if wrong else 0)
+    sys.exit(WRONG if wrong else DONE)
 
 
 def _absent(values: dict) -> str:
-    """What the experiment of checked parameters lacks on this machine."""
+    """The data that an experiment with checked parameters lacks on this machine."""
     from . import parameters
     from .experiments.experiment import absent_data
 
@@ -171,9 +193,10 @@ def _absent(values: dict) -> str:
 
 @main.command()
 def declare() -> None:
-    """Take over what the notebooks' parameters cells say now as the shipped defaults.
+    """Make the present values of the notebooks' parameters cells the shipped defaults.
 
-    Written to lib/declared.json, which every experiment reads; for those who change a notebook.
+    They are written to lib/declared.json, which every experiment reads. For people who change a
+    notebook.
     """
     from . import grammar
 
@@ -234,8 +257,9 @@ def merge(
     """Average the predictions of runs: a run folder with scores and submission files of its own.
 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a
-    fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
-    when a submission file is wrong.
+    fold held out. Runs that are not folds of one cross-validation must cover the same trials of the
+    same data; their predictions are averaged and the average is scored. Exit status 3 when a
+    submission file is wrong.
     """
     from .evaluation import merging
 
@@ -245,7 +269,7 @@ def merge(
             [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]
         )
     )
-    sys.exit(3 if found.problems else 0)
+    sys.exit(LOST if found.problems else DONE)
 
 
 @main.command("export-labels")
@@ -290,7 +314,7 @@ def export_labels(
     done = bookkeeping.intact(table, outcomes)
     written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
     _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
-    sys.exit(0 if len(done) == len(table) else 3)
+    sys.exit(DONE if len(done) == len(table) else LOST)
 
 
 @main.command("export-audio")
@@ -336,7 +360,7 @@ def export_audio(
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
-    sys.exit(3 if lost else 0)
+    sys.exit(LOST if lost else DONE)
 
 
 def _tell(done: int, total: int, outcome) -> None:
@@ -409,13 +433,13 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 @click.argument("words", nargs=-1)
 @options.root("data/processed")
 @click.option("--unused", is_flag=True, help="Of them, those that no run would open any more.")
-@click.option("--runs-root", default="runs", show_default=True, type=options.PATH, help="The runs.")
+@options.root("runs", "--runs-root")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed.
 
-    With --unused those that no run folder asks for: made by an older version, of files that have
-    changed, of trials that are gone, for runs that were removed.
+    With --unused: only arrays that no run folder asks for, because an older version made them,
+    their files have changed, or their trials or runs are gone.
     """
     from .store import remove
 
@@ -442,9 +466,9 @@ def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, 
 @click.argument("words", nargs=-1)
 @options.root("data/processed")
 def store_verify(words: tuple[str, ...], root: Path) -> None:
-    """Compare the arrays that `ls` lists for WORDS (all without them) with their check-sums.
+    """Compare the arrays that `ls` lists for WORDS (without WORDS: all) with their check-sums.
 
-    Names each damaged one and how it is made anew; the exit status is 1 then.
+    Names each damaged array and how to make it again; the exit status is then 1.
     """
     from .store import verify
 
@@ -460,7 +484,7 @@ def store_verify(words: tuple[str, ...], root: Path) -> None:
         f"{len(rows)} arrays: {right} right, {damaged} damaged, {len(rows) - right - damaged} "
         "written before there were check-sums"
     )
-    sys.exit(1 if damaged else 0)
+    sys.exit(FAILED if damaged else DONE)
 
 
 @main.group()
@@ -471,11 +495,11 @@ def weights() -> None:
 @weights.command("ls")
 @options.root("weights")
 def weights_ls(root: Path) -> None:
-    """List the known files, whether they are there and right, their licences and sources."""
+    """List the known files, whether they are present and correct, their licences and sources."""
     from .weights import listing
 
     faults = 0
-    for row in listing(ROOT / root):
+    for row in listing(root):
         state = row["fault"] or ("there" if row["there"] else "absent")
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
         _say(
@@ -485,7 +509,7 @@ def weights_ls(root: Path) -> None:
             f"from {row['source']}; address: {row['address']}"
         )
         faults += bool(row["fault"])
-    sys.exit(1 if faults else 0)
+    sys.exit(FAILED if faults else DONE)
 
 
 @weights.command("get")
@@ -493,27 +517,27 @@ def weights_ls(root: Path) -> None:
 @options.root("weights")
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
-    """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
+    """Download files by NAME (see `ls`) and check them; an existing file is only checked."""
     from .weights import get
 
     for name in names:
-        _say(f"{name}: {get(name, ROOT / root, url)}")
+        _say(f"{name}: {get(name, root, url)}")
 
 
 @weights.command("card")
 @click.argument("name")
 def weights_card(name: str) -> None:
-    """Print what is known of a network by NAME: what it learnt from, licences, measurements."""
+    """Print the card of a network by NAME: what it was trained on, licences, measurements."""
     from .weights import card
 
     _say(card(name))
 
 
 def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
-    """Those rows that no run would open any more, after a line for each data set that has some."""
+    """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
-    found, doubts = unused.find(ROOT / root, ROOT / runs_root)
+    found, doubts = unused.find(root, runs_root)
     paths = {row["path"] for row in found}
     rows = [row for row in rows if row["path"] in paths]
     for line in doubts:
@@ -529,7 +553,9 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
     from .store import listing
 
-    root = ROOT / root
+    if not all(words):
+        # A variable of the shell that is not set: `rm` would remove everything.
+        raise InputError("an empty word, which all arrays contain", todo="leave it out")
     if not root.is_dir():
         raise InputError(
             "no such folder",

@@ -1,7 +1,7 @@
-"""The arrays of a trial: find where one lies, make it with all that it is made from, open it.
+"""The arrays of a trial: locate one, make it with all its inputs, open it.
 
-What arrays there are and how each comes about stands in the `MAKERS` of each family. To add a
-feature, write a function and a `Maker` beside it.
+The `MAKERS` of each family list its arrays and say how each is made. To add a feature, write a
+function and a `Maker` beside it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
-WHOLE = -1  # in the place of a stretch's number: all of an array
+WHOLE = -1  # instead of a stretch's number: the whole array
 TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
@@ -59,9 +59,9 @@ NOTEBOOKS = {
 
 @dataclass(frozen=True)
 class Located:
-    """Where an array of a trial lies. `made_from` is None when its inputs are absent and it was
-    found by name; `sources` are those of its inputs that are there: files, and arrays located in
-    the same way, so that nobody looks for them again.
+    """Where an array of a trial lies. `made_from` is None if its inputs are absent and it was found
+    by name. `sources` are its present inputs: files, and arrays that are located already, so that
+    nobody looks for them again.
     """
 
     request: Request
@@ -82,8 +82,8 @@ class Located:
 def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
     """Find where an array of this trial lies or will lie, without computing it.
 
-    Raises InputError when an input is absent and no array, or more than one, fits by name,
-    parameters and version.
+    Raises InputError if an input is absent and no array, or more than one, matches name, parameters
+    and version.
     """
     maker = maker_of(wanted)
     wanted = maker.resolve(trial, wanted, place)
@@ -115,7 +115,7 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 
 def _of_these(paths: list[Path], inputs: Mapping) -> list[Path]:
-    """Of several variants those that were made from no other inputs than known; else all."""
+    """Of several variants, those whose known inputs agree; all if none do."""
     if len(paths) < 2:
         return paths
     made_from = {path: store.facts(path)["made_from"]["inputs"] for path in paths}
@@ -139,13 +139,15 @@ def lacking(trial: Mapping, wanted: Request) -> str:
 
 
 class AbsentError(InputError):
-    """An input is absent, so that an array can neither be made nor be told from its variants."""
+    """An input is absent, so that an array can neither be made nor be distinguished from its
+    variants.
+    """
 
 
 def _sources(
     trial: Mapping, wanted: Request, maker: Maker, place: Store
 ) -> tuple[dict[str, Path | Located], list[AbsentError]]:
-    """What an array is made from, and an error for each input that is absent."""
+    """The inputs of an array, and an error for each absent one."""
     sources: dict[str, Path | Located] = {}
     absent = []
     for name, source in maker.sources(trial, wanted).items():
@@ -179,13 +181,13 @@ def _fingerprint(source: Path | Located) -> dict:
 def make(
     trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pack: bool = True
 ) -> dict:
-    """See that a trial has an array, and all that it is made from; returns a row of the notebook's
+    """Make a trial's array, and its inputs, if they are missing; returns one row of the notebook's
     report.
 
-    With ``pack=False`` what can be read where the data set put it (cropped faces) is not copied
+    With ``pack=False`` cropped faces that can be read where the data set keeps them are not copied
     into one array. Keys: trial, array, state ("made", "there", "read in place"), seconds, note,
-    path. "made anew" is one that an older rule made of the same files; its note says why. Raises
-    InputError.
+    path. A note "made anew: …" says that an older rule made an array of the same files, and what
+    differs. Raises InputError.
     """
     started = time.perf_counter()
     maker = maker_of(wanted)
@@ -196,14 +198,14 @@ def make(
         located = _with_inputs(trial, wanted, located, place, device)
     row = _made(trial, located, place, device, packed)
     if maker.tells and not existed and located.path != locate(trial, wanted, place).path:
-        # What was made says that more must be done: a film that was followed has cuts.
+        # The array just made may call for more: a film whose faces were tracked has cuts.
         row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
     named = {"trial": trial["trial"], "array": str(wanted)}
     return {**named, **row, "seconds": time.perf_counter() - started}
 
 
 def _made(trial: Mapping, located: Located, place: Store, device: str, packed: bool) -> dict:
-    """`make` of an array that has been located: state, path and note of its row."""
+    """`make` for a located array: state, path and note of its row."""
     row = {"state": "there", "path": str(located.path)}
     remarks = [located.note]
     if not located.exists:
@@ -219,7 +221,7 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, packed: b
     if row["state"] == "there" and place.verify == "always":
         _check(trial, located)
     if located.exists:
-        store.read(located.path)  # a damaged one is found here, not in the middle of a training
+        store.read(located.path)  # so that damage is found here and not in the middle of a training
         facts = store.facts(located.path)
         remarks.append(facts.get("note", ""))
         remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
@@ -228,7 +230,7 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, packed: b
 
 
 def _is_to_be_told(located: Located) -> bool:
-    """Whether something that it is made from, and that is not there yet, may change its name."""
+    """Whether an input that does not exist yet may change the array's name."""
     sources = [source for source in located.sources.values() if isinstance(source, Located)]
     return any(
         (maker_of(source.request).tells and not source.exists) or _is_to_be_told(source)
@@ -239,8 +241,8 @@ def _is_to_be_told(located: Located) -> bool:
 def _with_inputs(
     trial: Mapping, wanted: Request, located: Located, place: Store, device: str
 ) -> Located:
-    """See that what an array is made from is there, and locate it again: what a film shows when it
-    is followed (cuts) may decide what it is made from. What cannot be made is told by who needs it.
+    """Make the inputs of an array and locate it again: the tracks of a film (its cuts) may decide
+    what it is made from. An input that cannot be made is reported by the array that needs it.
     """
     for source in maker_of(wanted).sources(trial, located.request).values():
         if isinstance(source, Request):
@@ -249,7 +251,7 @@ def _with_inputs(
 
 
 def _anew(trial: Mapping, located: Located, place: Store) -> str:
-    """Why an array is made though there is one by an older rule, of the same files; or ""."""
+    """Why an array is made again although an older rule made one of the same files; or ""."""
     found = readings.fields(trial, place)
     if maker_of(located.request).step != "visual":
         found.pop("stretches", None)
@@ -270,7 +272,9 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
 
 
 def how_read(trial: Mapping, place: Store) -> str:
-    """What is not ordinary in how a trial's recording is read, in words; "" for an ordinary one."""
+    """How the reading of a trial's recording differs from the ordinary way, in words; "" if it does
+    not.
+    """
     words = [readings.words(readings.fields(trial, place))]
     with contextlib.suppress(InputError):
         tracks = locate(trial, request("tracks"), place) if trial["video_path"] else None
@@ -280,7 +284,9 @@ def how_read(trial: Mapping, place: Store) -> str:
 
 
 def _had_no_people(trial: Mapping, located: Located, place: Store) -> bool:
-    """Whether there is the same array of before, when all faces beyond a cut were one person's."""
+    """Whether the array exists as earlier versions made it, which took all faces after a cut for
+    one person's.
+    """
     inputs = located.made_from["inputs"]
     if "tracks" not in inputs or located.request.name == "tracks":
         return False
@@ -295,12 +301,14 @@ def _had_no_people(trial: Mapping, located: Located, place: Store) -> bool:
 
 
 def _files_of(made_from: Mapping) -> dict:
-    """Those of an array's inputs that are files."""
+    """The inputs of an array that are files."""
     return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
 
 
 def _clear(trial: Mapping, located: Located, place: Store) -> None:
-    """Take away what a process left that was killed when an array was whole."""
+    """Remove the stretches that a process left when it was killed after the whole array was
+    written.
+    """
     with contextlib.suppress(OSError):
         films.lock(located.path).unlink()
     if firsts := stretches_of(trial, located, place):
@@ -309,7 +317,7 @@ def _clear(trial: Mapping, located: Located, place: Store) -> None:
 
 
 def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
-    """Compute an array unless another process does so at this moment: then it is waited for."""
+    """Compute an array, or wait for it if another process is computing it."""
     with held(films.lock(located.path), math.inf, remove=True, quiet=QUIET):
         if located.exists:
             return "there"
@@ -337,7 +345,7 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
 
 
 def _inputs(trial: Mapping, located: Located, place: Store, device: str) -> dict:
-    """What an array is made from, opened; made where it is not there."""
+    """The inputs of an array, opened, and made if they are missing."""
     inputs = {}
     for name, source in located.sources.items():
         inputs[name] = source
@@ -354,7 +362,9 @@ def _inputs(trial: Mapping, located: Located, place: Store, device: str) -> dict
 
 # ---- long recordings
 def stretches_of(trial: Mapping, located: Located, place: Store) -> list[int]:
-    """First frames of the stretches that an array is made in; [] for one that is made at once."""
+    """First frames of the stretches in which an array is made; [] for one that is made in one
+    piece.
+    """
     by = maker_of(located.request).by_stretch
     if by is None or located.made_from is None or not by.applies(located.request):
         return []
@@ -362,7 +372,7 @@ def stretches_of(trial: Mapping, located: Located, place: Store) -> list[int]:
 
 
 def open_stretches(trial: Mapping, located: Located, place: Store) -> list[int]:
-    """Numbers of the stretches of an array that is not there, and that are not there themselves."""
+    """Numbers of the missing stretches of a missing array."""
     maker = maker_of(located.request)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     paths = (
@@ -375,11 +385,11 @@ def open_stretches(trial: Mapping, located: Located, place: Store) -> list[int]:
 def make_part(
     trial: Mapping, wanted: Request, number: int, place: Store, device: str = "cpu"
 ) -> str:
-    """See that one stretch of an array is there, unless the array is: many workers share a film. Of
-    number `WHOLE`, that all of the array is.
+    """Make one stretch of an array unless it or the array exists, so that many workers share a
+    film; with number `WHOLE` the whole array.
 
-    Returns "made", "there", or "left" where the recording must be decoded from its beginning, which
-    who puts the array together does.
+    Returns "made", "there", or "left" if the recording must be decoded from its beginning; then the
+    worker that joins the stretches does it.
     """
     maker_of(wanted).prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
@@ -406,9 +416,10 @@ def _film(
 
 
 def _computed_on(device: str) -> dict[str, str]:
-    """What is written beside an array that a network computed elsewhere than on a CPU.
+    """The note that is stored with an array that a network computed on a device other than a CPU.
 
-    In float32 without TF32 its numbers are those of a CPU to rounding, so `made_from` is the same.
+    In float32 without TF32 its numbers equal those of a CPU up to rounding, so `made_from` is the
+    same.
     """
     from .models import device as models_device  # torch is needed for these arrays only
 
@@ -424,10 +435,10 @@ def make_all(
     pack: bool = True,
     optional: Iterable[Request] = (),
 ) -> list[dict]:
-    """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out.
+    """`make` for several arrays of one trial: the unit of work for `lib.parallel.mapping.map`.
 
-    optional : arrays that a trial may lack; of one, its row says "not possible" and why. So does
-        that of an array that is not asked for of this trial (`Request.only_with`).
+    optional : arrays that a trial may lack; the row of such an array then says "not possible" and
+        why. So does that of an array that is not asked for of this trial (`Request.only_with`).
     """
     requests, optional = list(requests), list(optional)
     rows = []
@@ -451,7 +462,7 @@ def _not_possible(trial: Mapping, wanted: Request, why: str) -> dict:
 
 
 def needs_network(trial: Mapping, wanted: Request, place: Store) -> bool:
-    """Whether a network computes this array, or one that it is made from."""
+    """Whether a network computes this array or one of its inputs."""
     if lacking(trial, wanted):
         return False
     maker = maker_of(wanted)
@@ -467,14 +478,14 @@ def make_before_networks(
     pack: bool = True,
     optional: Iterable[Request] = (),
 ) -> list[dict]:
-    """`make_all` of what needs no network, and of what the others are made from: many processes do
-    this, while one process serves each GPU (`make_by_networks`).
+    """`make_all` for arrays that need no network, and for the inputs of the others: many processes
+    do this, while one process per GPU runs `make_by_networks`.
     """
     plain, others = _apart(trial, requests, place)
     plain_optional, other_optional = _apart(trial, optional, place)
     rows = make_all(trial, plain, place, "cpu", pack, plain_optional)
     for wanted in [*others, *other_optional]:
-        with contextlib.suppress(InputError):  # told by who makes the array that lacks it
+        with contextlib.suppress(InputError):  # reported by the process that makes the array
             _make_inputs(trial, wanted, place)
     return rows
 
@@ -487,7 +498,7 @@ def make_by_networks(
     pack: bool = True,
     optional: Iterable[Request] = (),
 ) -> list[dict]:
-    """`make_all` of what `make_before_networks` left."""
+    """`make_all` for the arrays that `make_before_networks` left."""
     wanted, possible = _apart(trial, requests, place)[1], _apart(trial, optional, place)[1]
     return make_all(trial, wanted, place, device, pack, possible)
 
@@ -513,12 +524,12 @@ def _make_inputs(trial: Mapping, wanted: Request, place: Store) -> None:
 
 
 def _say(rows: list[dict], trial: Mapping, asked: list[Request], place: Store) -> None:
-    """Note once what is not ordinary in the recording's picture (02) or sound (03)."""
+    """Note once what is unusual about the recording's picture (02) or sound (03)."""
     if not rows:
         return
     step = maker_of(asked[0]).step
     said = " ".join(row["note"] for row in rows)
-    with contextlib.suppress(InputError):  # a track that is not there: the rows say so
+    with contextlib.suppress(InputError):  # no such track: the rows say so
         new = [words for words in readings.said(trial, place, step) if words not in said]
         rows[0]["note"] = "; ".join(filter(None, [rows[0]["note"], *new]))
 
@@ -529,7 +540,7 @@ def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:
 
 
 def facts(trial: Mapping, wanted: Request, place: Store) -> dict:
-    """What stands in the JSON beside an array: ``t0``, ``rate``, shape, …"""
+    """The content of the JSON beside an array: ``t0``, ``rate``, shape, …"""
     return store.facts(_existing(trial, wanted, place).path)
 
 
@@ -549,17 +560,17 @@ def _not_there(trial: Mapping, wanted: Request, located: Located) -> InputError:
 
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
-    """Raise InputError, naming the notebook to run, unless a trial's array is there and whole."""
+    """Raise InputError, naming the notebook to run, unless a trial's array exists and is whole."""
     check(trial, [wanted], place)
     opened(trial, wanted, place)
 
 
 def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
-    """Compare those arrays of a trial that are there with their check-sums, at the speed of the
-    disk, and each once per process; with ``verify="never"`` nothing is done. Arrays that were
-    written before there were check-sums count as right.
+    """Compare the existing arrays of a trial with their check-sums, each once per process; this
+    takes as long as reading them. With ``verify="never"`` nothing is done. Arrays that earlier
+    versions wrote without a check-sum count as intact.
 
-    Raises InputError that names the damaged one and how it is made anew.
+    Raises InputError that names the damaged array and how to make it again.
     """
     for wanted in of_trial(trial, requests) if place.verify != "never" else ():
         _check_kept(trial, locate(trial, wanted, place), place)
@@ -589,7 +600,9 @@ def _verified(path: Path, _version: tuple) -> bool:
 
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:
-    """An array of a trial as others use it: `lib.faces.faces.Faces` of a face; else `read`."""
+    """An array of a trial in the form that recipes use: `lib.faces.faces.Faces` for a face; else
+    `read`.
+    """
     located = locate(trial, wanted, place)
     if not _is_there(trial, located):
         raise _not_there(trial, wanted, located)
@@ -612,7 +625,7 @@ def _is_there(trial: Mapping, located: Located) -> bool:
 
 
 def _open(trial: Mapping, located: Located, place: Store) -> object:
-    """`opened` of an array that is there."""
+    """`opened` for an existing array."""
     maker = maker_of(located.request)
     if maker.open is None:
         return store.read(located.path)
@@ -632,5 +645,5 @@ def maker_of(wanted: Request) -> Maker:
 
 
 def of_step(requests: Iterable[Request], step: str) -> list[Request]:
-    """Those requests that belong to notebook 02 ("visual"), 03 ("audio") or 04 ("labels")."""
+    """The requests that notebook 02 ("visual"), 03 ("audio") or 04 ("labels") makes."""
     return list(dict.fromkeys(wanted for wanted in requests if maker_of(wanted).step == step))

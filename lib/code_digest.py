@@ -1,9 +1,9 @@
-"""Which code a notebook uses: its cells and the modules of `lib` that they reach, with digests.
+"""Which code a notebook uses: digests of its cells and of all modules of `lib` that they reach.
 
-Modules are reached by imports, or found by name while the notebook runs (a recipe, a network, a
-data set): whoever finds one by name calls `use`. A digest is of the syntax tree without docstrings,
-so that a better comment does not repeat a day of work. Drawing is apart: a changed colour makes
-notebook 06 draw again, and no other one run again.
+Modules are reached by imports, or loaded by name while the notebook runs (a recipe, a network, a
+data set): code that loads one by name calls `use`. A digest covers the syntax tree without
+docstrings, so that a better comment does not repeat a day of work. Plots are excluded but for
+notebook 06: a changed colour makes 06 run again, and no other notebook.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from typing import NamedTuple
 from .errors import InputError
 from .files import PACKAGE, ROOT, clear_leftovers, version, write_text
 
-PREDICT = "06_inference"  # the notebook whose results are pictures, too
+PREDICT = "06_inference"  # the notebook whose results include pictures
 
-# A training depends on the code of these packages; all else only carries its numbers about.
+# A training depends on the code of these packages; all other code only passes its numbers on.
 METHOD = ("models", "recipes", "training")
 _used: dict[str, dict[str, str]] = {}
 
-# Beside Python's own compiled files, and by the same rule: a source whose inode, size and time are
-# those of before was not changed. To read all of them takes a second of every notebook's start.
+# Cached beside Python's compiled files and by the same rule: a source with the same inode, size and
+# time has not changed. Reading all sources would add a second to the start of every notebook.
 CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
 DAMAGED = (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
-# What another version of this file found may be by other rules.
+# Digests by another version of this file may follow other rules.
 RULES = list(version(Path(__file__)))
 
 
 class Source(NamedTuple):
-    """What a file of `lib` is here: names below `lib` that it imports, the digest of its code."""
+    """Facts about a file of `lib`: the names below `lib` that it imports, and the digest of its
+    code.
+    """
 
     version: list[int]
     imports: list[str]
@@ -44,19 +46,19 @@ class Source(NamedTuple):
 
 
 def use(module: str) -> None:
-    """Note that this process works with a module found by name, in the state it has now."""
+    """Note that this process uses a module loaded by name, in its present state."""
     if module not in _used:
         _used[module] = _of_files(reachable({module}))
         _sources(ROOT).keep()
 
 
 def used() -> dict[str, dict[str, str]]:
-    """Modules noted by `use` -> file -> digest, of the module and all that it imports."""
+    """Module noted by `use` -> file -> digest, for the module and all that it imports."""
     return dict(_used)
 
 
 def method() -> dict[str, str]:
-    """File -> digest of the code in use that decides what a training learns."""
+    """File -> digest of the used code that decides what a training learns."""
     files = {file: digest for reached in _used.values() for file, digest in reached.items()}
     return {file: digest for file, digest in files.items() if is_method(file)}
 
@@ -72,8 +74,8 @@ def digests(
     """File (relative to the repository) → digest of the notebook's cells and of all modules that
     they reach.
 
-    `modules` were found by name when the notebook ran (dotted names, see `use`). The parameters
-    cell is left out: values are recorded by themselves.
+    `modules` were loaded by name when the notebook ran (dotted names, see `use`). The parameters
+    cell is left out: its values are recorded separately.
     """
     path = Path(folder) / f"{notebook}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -97,7 +99,7 @@ def _of_files(files: Iterable[Path]) -> dict[str, str]:
 
 
 def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
-    """Files of `lib` that these names mean, and all that they import; none in `without`."""
+    """The files of `lib` with these names, and all that they import; without those in `without`."""
     left_out, reached = tuple(without), set()
     waiting = [file for name in names for file in _files(name)]
     while waiting:
@@ -110,7 +112,7 @@ def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
 
 
 def _source(file: Path) -> Source:
-    """What a file of `lib` is, read again only when it was changed."""
+    """Facts about a file of `lib`, read again only if it changed."""
     return _sources(ROOT).of(file)
 
 
@@ -120,13 +122,13 @@ def _sources(root: Path) -> Sources:
 
 
 class Sources:
-    """What was found in the files of `root`/lib, by this process or by one before it."""
+    """Cache of facts about the files of `root`/lib, from this process or an earlier one."""
 
     def __init__(self, root: Path):
         self.root, self.changed = root, False
         self.path = root / PACKAGE.name / "__pycache__" / CACHE
         self.known: dict[str, Source] = {}
-        # Where there is none yet, or a damaged one, every file is read.
+        # Without a cache, or with a damaged one, every file is read.
         with contextlib.suppress(*DAMAGED):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             found = kept["files"].items() if kept["rules"] == RULES else ()
@@ -136,7 +138,7 @@ class Sources:
             }
 
     def of(self, file: Path) -> Source:
-        """A file's imports and digest in the state that it has now."""
+        """A file's imports and digest in its present state."""
         name, now = str(file.relative_to(self.root)), list(version(file))
         if name not in self.known or self.known[name].version != now:
             tree = _tree(file.read_text(encoding="utf-8"))
@@ -147,7 +149,7 @@ class Sources:
         return self.known[name]
 
     def keep(self) -> None:
-        """Write what is known for the next process, where Python keeps compiled files, too."""
+        """Write the cache for the next process, into the folder of Python's compiled files."""
         if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
             # a folder that may not be written, a disk that is full
             with contextlib.suppress(OSError, InputError):
@@ -196,7 +198,7 @@ def _tree(text: str) -> ast.Module:
 
 
 def _normal(tree: ast.Module) -> str:
-    """The tree as text, its docstrings taken out of it."""
+    """The syntax tree as text, without docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
             node

@@ -1,4 +1,6 @@
-"""The one exception for bad input: what was found, where, what was expected, what to do."""
+"""The one exception for bad input: what was found, where, what was expected, what to do; and the
+exit statuses of commands.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +10,40 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+# Exit status of a command: all done, something failed, wrong parameters and nothing started, done
+# but something was lost, to be continued (EX_TEMPFAIL), interrupted (128 + SIGINT).
+DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 
-# Who keeps the frames of an error that stops a notebook (`runs.start`: its failures.csv).
+# Function that stores the traceback of an error that stops a notebook (`runs.start` writes it to
+# failures.csv).
 _keep: list[Callable[[InputError], object]] = []
 
 
 def keep_frames(keep: Callable[[InputError], object]) -> None:
-    """Call `keep` with the InputError that stops a notebook; the last call holds."""
+    """Register `keep`, which is called with the InputError that stops a notebook; the last one
+    registered counts.
+    """
     _keep[:] = [keep]
 
 
 class InputError(ValueError):
-    """Input that a person can mend: a file, a parameter, a data set.
+    """Wrong input that a person can correct: a file, a parameter, a data set.
 
     Arguments
     ---------
     what : what was found ("no sound track").
     where : file, trial, line or frame.
-    expected : what a right input would be.
-    todo : the command or edit that mends it.
+    expected : what correct input looks like.
+    todo : the command or edit that corrects it.
     """
 
     def __init__(self, what: str, *, where: object = "", expected: str = "", todo: str = ""):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
-        # as text, for failures.csv: `cluster.map` fills it where the error was raised
+        # as text, for failures.csv; `mapping.map` fills it in the process that raised the error
         self.traceback = ""
-        # "disk" or "gpu" where the machine is at fault and not the input (`full_disk`, `full_gpu`).
+        # "disk" or "gpu" if the machine is at fault and not the input (`full_disk`, `full_gpu`).
         self.cause = ""
         super().__init__(what)
 
@@ -43,11 +52,11 @@ class InputError(ValueError):
         return "\n  ".join([self.what, *(f"{name}: {text}" for name, text in rows if text)])
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows of it, also under papermill: the message alone, in red; the frames of
-        our code help nobody who has to mend a file, and go where `keep_frames` says.
+        """What IPython shows, also under papermill: only the message, in red. The traceback does
+        not help a person who has to correct a file; it goes to the function of `keep_frames`.
         """
         for keep in _keep:
-            with contextlib.suppress(OSError):  # a full disk is no reason to show less
+            with contextlib.suppress(OSError):  # even with a full disk the message is shown
                 keep(self)
         return [f"{RED}{line}{PLAIN}" for line in str(self).splitlines()]
 
@@ -61,7 +70,7 @@ def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
 
 
 def full_disk(where: object = "", free: str = "") -> InputError:
-    """The error of a full disk, wherever one is met: a sweep tries such a point again."""
+    """The error of a full disk, wherever it occurs: a sweep tries such a point again."""
     error = InputError(
         f"no space left on the device{free}",
         where=where,
@@ -74,9 +83,10 @@ def full_disk(where: object = "", free: str = "") -> InputError:
 
 
 def full_gpu(told: str = "") -> InputError:
-    """The error of a GPU whose memory is full with one item; it ends the work: no file causes it.
+    """The error of a GPU whose memory cannot hold even one item; it ends the work, since no file
+    causes it.
 
-    told : what the driver said.
+    told : the message of the driver.
     """
     error = InputError(
         f"the GPU's memory is full ({told.split('. ')[0]})",
@@ -89,13 +99,14 @@ def full_gpu(told: str = "") -> InputError:
     return error
 
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of what one person may fill of it
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of a person's quota
+NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of a folder that is to be made
 TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)  # of this process, or of the whole system
 
 
 def too_many_open(error: object, where: object = "") -> InputError | None:
-    """What to say of an error that only says that no further file may be opened, of whichever file
-    it was; None for any other one.
+    """The InputError for an error that says only that no further file may be opened; None for any
+    other error.
     """
     if not isinstance(error, OSError) or error.errno not in TOO_MANY_OPEN:
         return None
@@ -110,8 +121,9 @@ def too_many_open(error: object, where: object = "") -> InputError | None:
 
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left on device", a place that may not be written, a file that may not be so
-    large and a limit of open files into an InputError that says what to do.
+    """Turn "no space left on device", a place that may not be written, a file in the place of a
+    folder, a file that may not be so large and a limit of open files into an InputError that says
+    what to do.
     """
     try:
         yield
@@ -123,8 +135,8 @@ def explain_full_disk(path: Path) -> Iterator[None]:
 
 
 def _of_the_disk(error: BaseException | None) -> OSError | None:
-    """The error itself, or the one of the disk that it came from: where a disk fills in the middle
-    of a checkpoint, PyTorch's own last act fails too, and is a RuntimeError of another text.
+    """The error itself, or the disk error that caused it: if a disk fills in the middle of a
+    checkpoint, PyTorch's clean-up fails, too, with a RuntimeError of another text.
     """
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
@@ -132,7 +144,7 @@ def _of_the_disk(error: BaseException | None) -> OSError | None:
 
 
 def _told(error: OSError | None, path: Path) -> InputError | None:
-    """What to say of an error of the disk; None for one that is not known here."""
+    """The InputError for an error of the disk; None for an unknown one."""
     number = error.errno if error else None
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return InputError(
@@ -141,6 +153,13 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
             expected="a folder of yours",
             todo="set runs_root, processed_root and, for the sample set, data_root to folders that "
             "you may write, for example with -p runs_root /home/me/runs",
+        )
+    if number in NO_FOLDER:
+        return InputError(
+            f"there is a file where a folder belongs ({error.strerror})",
+            where=error.filename or path,
+            expected="a folder, or a name that is free",
+            todo="name another folder, or rename the file",
         )
     if number == errno.EFBIG:
         return InputError(
@@ -157,9 +176,9 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
 
 
 def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> str:
-    """The one of the known names that a mistyped one is most like; "" where none is.
+    """The known name that is most similar to a mistyped one; "" if none is.
 
-    alike : from which ratio on (`difflib.SequenceMatcher`, 0…1) two names are alike.
+    alike : ratio (`difflib.SequenceMatcher`, 0…1) from which two names count as similar.
     """
     from difflib import get_close_matches
 
@@ -167,8 +186,8 @@ def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> s
     return near[0] if near else ""
 
 
-# What a reader of somebody else's file may run into, whatever is in it: wrong types and numbers,
-# missing keys, too deep nesting, too large sizes, text in no known code.
+# Exceptions that reading a stranger's file may raise, whatever it contains: wrong types and
+# numbers, missing keys, too deep nesting, too large sizes, text in an unknown encoding.
 FOREIGN = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
     *(MemoryError, EOFError, AssertionError, OSError, SyntaxError, NotImplementedError),
@@ -179,15 +198,15 @@ FOREIGN = (
 def foreign(
     path: object, what: str, todo: str, expected: str = "", also: tuple = ()
 ) -> Iterator[None]:
-    """Turn whatever goes wrong while a file of somebody else is read into an InputError with its
-    place and reason.
+    """Turn whatever goes wrong while a stranger's file is read into an InputError with place and
+    reason.
 
     Arguments
     ---------
-    path : the file, with line or entry where it is known. what : what it should be ("a table").
-    todo : what mends it. expected : what stands in a right one, default `what`. also : errors of
-        the format's own reader, beside `FOREIGN`.
-    Give it one format each: a mistake of this program must not look like one of the file.
+    path : the file, with line or entry if known. what : what it should be ("a table"). todo : how
+    to correct it. expected : what a correct file contains, default `what`. also : exceptions of the
+    format's own reader, besides `FOREIGN`.
+    Wrap only the reading of one format: a bug of this program must not look like a damaged file.
     """
     try:
         yield
@@ -205,7 +224,7 @@ def foreign(
 
 
 def _reason(error: BaseException) -> str:
-    """The reason of an error in a line, for people."""
+    """The reason of an error in one line, for people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = " ".join(str(error).split())[:160]

@@ -1,4 +1,4 @@
-"""Files of the repository: where they lie, names for people, writing whole or not at all."""
+"""Files: paths of the repository, safe names, atomic writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .errors import InputError, explain_full_disk, too_many_open
 
 PACKAGE = Path(__file__).resolve().parent  # this package, called lib in a checkout
 ROOT = PACKAGE.parent
-COMMAND = f"python -m {PACKAGE.name}"  # in a checkout; installed it bears another name
+COMMAND = f"python -m {PACKAGE.name}"  # name in a checkout; an installed package has another name
 NOTEBOOKS = (
     "01_download_check",
     "02_preprocess_visual",
@@ -31,16 +31,16 @@ NOTEBOOKS = (
     "05_train",
     "06_inference",
 )
-YOUR_VIDEO = "your_video"  # beside the six: a recording that belongs to no data set
+YOUR_VIDEO = "your_video"  # besides the six: for a recording that belongs to no data set
 
-# What a file or folder may not be called on one of Windows, macOS and Linux (Microsoft, "Naming
-# Files, Paths, and Namespaces"): these signs, a device's name, a dot or a blank at the end.
+# Names that Windows, macOS or Linux forbids for a file or folder (Microsoft, "Naming Files, Paths,
+# and Namespaces"): with these characters, a device's name, a dot or space at the end.
 ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
-LONGEST = 180  # bytes of a name of 255, so that endings and the mark of an unfinished file fit
-JSON_BYTES = 1 << 28  # of a JSON file of ours: records of a hundred thousand files have 20 MB
+LONGEST = 180  # bytes of a name; 255 are allowed, suffixes need the rest
+JSON_BYTES = 1 << 28  # bytes of a JSON file of ours: records of a hundred thousand files have 20 MB
 NAME_BYTES = 255  # of a file's name, on every file system in use
-REPLACED = 1000  # times that a file may be replaced while it is read
+REPLACED = 1000  # attempts to read a file that is replaced meanwhile
 T = TypeVar("T")
 
 
@@ -56,10 +56,10 @@ def resolve(text: str | Path) -> Path:
 
 def weights_file(text: str, runs_root: Path) -> Path:
     """The file that a parameter such as `backbone_run` names: a run's best checkpoint, or a weights
-    file as it is.
+    file.
 
-    Only what is there can tell which: a run may be called tsav_lr1.5. Where neither is, the place
-    of the run's one.
+    A run's name may look like a file (tsav_lr1.5), so both are tried; the run's path is returned
+    when neither exists.
     """
     best = Path(runs_root) / text / "checkpoints" / "best.pt"
     file = ROOT / Path(text).expanduser()
@@ -69,7 +69,7 @@ def weights_file(text: str, runs_root: Path) -> Path:
 def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
     """Like `weights_file`. Raises InputError when the file does not exist.
 
-    file : the parameter file of the run, where it is known; else one of its name is looked for.
+    file : the parameter file of the run if known; otherwise one with the run's name is looked for.
     """
     place = weights_file(text, runs_root)
     if not place.is_file():
@@ -87,17 +87,18 @@ def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
 
 
 def folded(name: str) -> str:
-    """A name without what two systems write differently: capitals, decomposed signs."""
+    """A name in a form that is equal on all systems: without capitals, Unicode composed."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def safe_name(text: str) -> str:
-    """The name of a file or folder that stands for a text of a stranger: a person, trial, video,
-    run or clip.
+    """A safe file name for a text of unknown origin: the name of a person, trial, video, run or
+    clip.
 
-    A text that may be a name everywhere stays as it is. Otherwise what may not stand in a name
-    becomes ``_``, and eight hex digits of the text's SHA-256 follow, so that two texts never share
-    a name. The name never leads out of its folder, begins with no dot, has at most `LONGEST` bytes.
+    A text that is allowed as a name on every system is unchanged. Otherwise forbidden characters
+    become ``_``, and eight hex digits of the text's SHA-256 follow, so that two texts never share a
+    name. The name never leads out of its folder, does not begin with a dot, and has at most
+    `LONGEST` bytes.
     """
     encoded = text.encode("utf-8", "surrogatepass")
     most = len(encoded) if len(encoded) <= LONGEST else LONGEST - len("_~01234567")
@@ -110,7 +111,7 @@ def safe_name(text: str) -> str:
 
 
 def named(folder: Path | str, text: str, suffix: str = "") -> Path:
-    """``<folder>/<text><suffix>``, where the text comes from any file; see `safe_name`."""
+    """``<folder>/<text><suffix>`` for a text of unknown origin; see `safe_name`."""
     return Path(folder) / f"{safe_name(text)}{suffix}"
 
 
@@ -119,8 +120,8 @@ class Entry:
     """Something below a folder: `path` relative to it, with ``/``; `size` in bytes.
 
     kind : "file"; "folder" for one that was not entered; "link" for one that cannot be followed;
-        "other" for what is neither (a pipe, a socket, a device) or cannot be looked at.
-    why : the reason, where it is no file. target : the file (device and number) behind a link.
+        "other" for anything else (a pipe, a socket, a device) or if it cannot be read.
+    why : the reason, if it is no file. target : the file (device and number) behind a link.
     """
 
     path: str
@@ -134,8 +135,8 @@ OURS = "output of this program"
 
 
 def is_ours(names: Collection[str]) -> bool:
-    """Whether a folder that holds these names is a result of this program: a data set's arrays, a
-    run, clips, what was predicted of a single video.
+    """Whether a folder with these entries is a result of this program: a data set's arrays, a run,
+    clips, predictions of a single video.
     """
     run = {"environment.json", "metrics.json", "steps", "predictions"}
     return (
@@ -147,11 +148,12 @@ def is_ours(names: Collection[str]) -> bool:
 
 
 def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator[Entry]:
-    """Everything below a folder. Folders that are links are followed, after all others; loops and
-    what was read already are not.
+    """Everything below a folder. Linked folders are followed, after all others; loops and folders
+    that were read already are not.
 
-    closed : of a folder's relative path, why it is not entered; "" where it is. Results of this
-        program (`is_ours`) are never entered. What cannot be read is an entry that says why.
+    closed : function of a folder's relative path that says why it is not entered, "" if it is.
+        Results of this program (`is_ours`) are never entered. An unreadable folder is an entry that
+        says why.
     """
     root = os.path.realpath(root)
     seen: dict[tuple[int, int], str] = {}
@@ -163,7 +165,7 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
         place, path = waiting.pop()
         try:
             status = os.stat(place)
-        except OSError as error:  # it is gone since its own folder was read
+        except OSError as error:  # it was removed after its parent folder was read
             yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
             continue
         first = seen.setdefault((status.st_dev, status.st_ino), path)
@@ -179,7 +181,7 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
 def _inside(
     place: str, path: str, closed: Callable[[str], str], waiting: list, links: list
 ) -> Iterator[Entry]:
-    """Entries of one folder; folders in it are added to `waiting`, links to them to `links`."""
+    """Entries of one folder; its subfolders are added to `waiting`, links to folders to `links`."""
     try:
         with os.scandir(place) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -206,7 +208,7 @@ def _inside(
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself, a disk that is gone
+    except OSError:  # a link to itself, or an unmounted disk
         return False
 
 
@@ -228,7 +230,7 @@ def _file(entry: os.DirEntry, path: str, linked: bool) -> Entry:
 
 
 def _target(entry: os.DirEntry) -> str:
-    """Where a link leads; nothing of one that is gone by now."""
+    """The target of a link; nothing if the link has been removed."""
     try:
         return os.readlink(entry.path)
     except OSError:
@@ -236,16 +238,16 @@ def _target(entry: os.DirEntry) -> str:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists: on the disk where it will lie."""
+    """The folder, or its nearest existing parent, which is on the disk where the folder will be."""
     return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written under it takes the place of `path` when
-    nothing went wrong: a file that exists is whole.
+    """Atomic write: yields a temporary name beside `path`, which replaces `path` if the block ends
+    without an error, so that an existing file is always whole.
 
-    Its folder is made. Raises InputError when the disk is full.
+    The folder is created. Raises InputError when the disk is full.
     """
     with explain_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,7 +257,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file that is whole as soon as it exists (`whole`)."""
+    """Write a file atomically (`whole`)."""
     path = Path(path)
     with whole(path) as temporary:
         temporary.write_bytes(content)
@@ -263,23 +265,23 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """`write_bytes` of UTF-8 with Unix line ends on every system."""
+    """`write_bytes` of a text as UTF-8 with Unix line ends on every system."""
     return write_bytes(path, text.encode("utf-8"))
 
 
 def says(path: Path, text: str) -> bool:
-    """Whether a file is there and holds exactly this text, as `write_text` writes it."""
+    """Whether a file exists and holds exactly this text, as `write_text` writes it."""
     return path.is_file() and path.read_bytes() == text.encode("utf-8")
 
 
-# Four digits of this machine's name: a process number means something on one machine only.
+# Four hex digits for this machine: a process number is valid on one machine only.
 MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
 
 
 @contextlib.contextmanager
 def temporary_name(path: Path) -> Iterator[Path]:
-    """A name beside `path` for a file that is not whole yet; nothing of that name is left
-    afterwards. No other process, thread or machine has the same one.
+    """Yields a name beside `path` for an unfinished file, which is removed afterwards. No other
+    process, thread or machine uses the same name.
     """
     ending = f".{os.getpid()}-{MACHINE}{secrets.token_hex(4)}.part"
     kept = path.name.encode()[: NAME_BYTES - len(ending) - 1].decode(errors="ignore")
@@ -292,8 +294,8 @@ def temporary_name(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A folder in `parent`, which is made, that is gone afterwards; one of the same name that a
-    killed process left there is removed first.
+    """Yields a temporary folder in `parent` (which is created), and removes it afterwards; a folder
+    of the same name that a killed process left is removed first.
     """
     parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(parent, f".{name}.*.part", deep=False)
@@ -305,27 +307,27 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-LEFTOVER = re.compile(r"\..*\.(\d+)-([0-9a-f]{4})[0-9a-f]{8}\.part")  # what `temporary_name` gives
+LEFTOVER = re.compile(r"\..*\.(\d+)-([0-9a-f]{4})[0-9a-f]{8}\.part")  # the form of `temporary_name`
 
 
 def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -> None:
     """Remove the unfinished files and folders (`temporary_name`) that killed processes left.
 
-    Those of a process that runs stay, and those of other machines that share the folder: whether
-    their processes run cannot be asked from here. pattern : of the names. deep : whether the
-    folders below are looked through, too.
+    Files of running processes are kept, and those of other machines that share the folder, since it
+    is unknown whether their processes run. pattern : of the names. deep : whether to search
+    subfolders, too.
     """
     paths = Path(folder).rglob(pattern) if deep else Path(folder).glob(pattern)
     for path in list(paths):
         match = LEFTOVER.fullmatch(path.name)
         if match and match[2] == MACHINE and not _runs(int(match[1])):
-            with contextlib.suppress(OSError):  # somebody else removes it, or it may not be
+            with contextlib.suppress(OSError):  # removed by another process, or not permitted
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this number runs on this machine; True where that cannot be asked."""
-    if os.name != "posix":  # elsewhere os.kill ends it, whatever the signal
+    """Whether a process with this number runs on this machine; True if that cannot be found out."""
+    if os.name != "posix":  # on Windows os.kill ends a process, whatever the signal
         return True
     try:
         os.kill(pid, 0)
@@ -337,15 +339,15 @@ def _runs(pid: int) -> bool:
 
 
 def version(path: Path) -> tuple[int, int, int]:
-    """What tells a file from another one that took its name: inode, size, time."""
+    """What distinguishes a file from another one that replaced it: inode, size, time."""
     status = Path(path).stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def while_unchanged(path: Path, read: Callable[[], T]) -> T:
-    """`read()`, again as long as another process replaces the file meanwhile: who opens a file
-    twice would mix the one before with the one after. Raises what `read` raises for a file that
-    stayed, InputError for one that is replaced again and again.
+    """Call `read()`, and again if another process replaced the file meanwhile: a reader that opens
+    a file twice would mix the old file with the new one. Raises what `read` raises for an unchanged
+    file, and InputError for a file that is replaced again and again.
     """
     for _ in range(REPLACED):
         before = version(path)
@@ -365,13 +367,13 @@ def while_unchanged(path: Path, read: Callable[[], T]) -> T:
     )
 
 
-# ---- our own files, whatever became of them
+# ---- our own files, which may be damaged
 AGAIN = "bring back a copy of it, or remove it and type the same command again"
 
 
 def read_json(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> object:
-    """What a JSON file says. Raises InputError with the file, the reason and the way out (`todo`)
-    for one that is damaged, nested without end, or larger than `most` bytes.
+    """The content of a JSON file. Raises InputError with file, reason and remedy (`todo`) for a
+    file that is damaged, nested too deeply, or larger than `most` bytes.
     """
     try:
         size = Path(path).stat().st_size
@@ -383,7 +385,7 @@ def read_json(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> object:
 
 
 def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
-    """`read_json`, where the file must hold a JSON object."""
+    """`read_json` for a file that must hold a JSON object."""
     value = read_json(path, todo, most)
     if not isinstance(value, dict):
         raise damaged(path, f"it holds {type(value).__name__}, no object", todo)
@@ -391,8 +393,8 @@ def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
 
 
 def damaged(path: Path, reason: object, todo: str = AGAIN) -> InputError:
-    """The error of a file of ours that is not as it was written; where `reason` is that no further
-    file may be opened, that is told.
+    """The error for a damaged file of ours; if `reason` is that too many files are open, it says
+    that instead.
     """
     if told := too_many_open(reason, path):
         return told

@@ -1,10 +1,11 @@
-"""Parameters declared: ``lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to 1.0``.
+"""Declarations of parameters: ``lr: float = 1.0e-4 # training: learning rate; from 1.0e-7 to 1.0``.
 
 They stand in the notebooks' cells tagged ``parameters`` and in the ``class Options:`` of a recipe.
 Both are read as text (`ast`, `tokenize`): nothing is imported or executed. An option of type
 ``dict[str, Group]`` holds named groups of settings, declared alike by a ``class Group:`` inside
-``class Options:``. In a notebook the comment begins with a group of `GROUPS`: from it follows what
-makes a notebook run again, what a training may be continued with, and the like.
+``class Options:``. In a notebook the comment begins with a group of `GROUPS`; the group decides,
+for example, whether a change of the parameter makes a notebook run again, and whether a training
+may be continued with another value.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .errors import InputError, nearest_name
 from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, version, write_text
 
 SHIPPED = ROOT / "notebooks"
-DECLARED = PACKAGE / "declared.json"  # the lines of their parameters cells, as shipped
+DECLARED = PACKAGE / "declared.json"  # the shipped lines of the notebooks' parameters cells
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 _LIST, _DICT = (
     re.compile(r"list\[(str|int|float|bool)\]"),
@@ -36,8 +37,7 @@ _LIST, _DICT = (
 _GROUPS = re.compile(r"dict\[str, ([A-Z]\w*)\]")
 _RANGE, _CHOICES = re.compile(r"from (\S+)(?: to (\S+))?"), re.compile(r"one of (.+)")
 
-# The form of a number that Python's float() takes, but YAML 1.1 reads as text: 1e-4, 1e4, 1.0e4,
-# .5e3.
+# Numbers that Python's float() accepts but YAML 1.1 reads as text: 1e-4, 1e4, 1.0e4, .5e3.
 _EXPONENT = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?[eE]([-+]?)(\d+)")
 GROUPS = {
     "place": "a folder or file; an absolute path once it was checked. Never counts: what lies "
@@ -48,11 +48,11 @@ GROUPS = {
     "training": "how it learns, and from which sequences",
     "report": "what else is computed, written and shown; no training depends on it",
 }
-WITHOUT_EFFECT = ("place", "machine")  # groups that change no number
+WITHOUT_EFFECT = ("place", "machine")  # groups whose parameters change no result
 NOT_OF_A_TRAINING = (*WITHOUT_EFFECT, "report")
 
 
-# A line of the parameters cells of 05 and 06: names that earlier notebooks declare and recorded.
+# A line in the parameters cells of 05 and 06: names whose values earlier notebooks recorded.
 _RECORDED = re.compile(r"# recorded: (.+)")
 
 _UNCHANGED: ContextVar[dict | None] = ContextVar("unchanged", default=None)
@@ -60,8 +60,8 @@ _UNCHANGED: ContextVar[dict | None] = ContextVar("unchanged", default=None)
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Inside, files that declare parameters are taken to stay as they are: each is looked at once,
-    and not for every one of a thousand runs.
+    """Inside the block, files that declare parameters are assumed not to change: each is read once
+    instead of once per run.
     """
     token = _UNCHANGED.set(_UNCHANGED.get() or {})
     try:
@@ -87,7 +87,7 @@ def _once_while_unchanged(function: Callable[..., dict]) -> Callable[..., dict]:
 @dataclass(frozen=True)
 class Declaration:
     """One parameter: name, type as written, default, help text, the range or choices at the end of
-    it, its group.
+    the help text, group.
 
     A range or a choice holds for each element of a list or dict. The default always fits: "not set"
     is ``""``, ``0`` or ``[]`` even when the range or the choices do not hold it.
@@ -101,10 +101,12 @@ class Declaration:
     high: float = math.inf
     choices: tuple = ()
     group: str = ""
-    inside: Mapping[str, Declaration] | None = None  # of a dict's values, where those are groups
+    inside: Mapping[str, Declaration] | None = None  # of a dict's values, if those are groups
 
     def read(self, value: object) -> object:
-        """`value` in the declared type. Raises InputError with what is wrong and the way out."""
+        """`value` in the declared type. Raises InputError that says what is wrong and how to
+        correct it.
+        """
         if value == self.default and type(value) is type(self.default):
             return value
         if self.type.startswith("list"):
@@ -123,7 +125,7 @@ class Declaration:
         return [self._fit(_scalar(item, element)) for item in value] if element else value
 
     def _as_list(self, value: object) -> str:
-        """How a list is written, with what was meant where that is plain."""
+        """How to write a list, with the probably intended one if that is clear."""
         texts = re.split(r"[\s,;]+", value.strip(" ()")) if isinstance(value, str) else [value]
         element = self.type[5:-1]
         try:
@@ -209,7 +211,7 @@ def _scalar(value: object, wanted: str) -> object:
 
 
 def _number(value: object, wanted: str) -> object:
-    """A text as the number that it means, where one is wanted; everything else as it is."""
+    """A text converted to a number if the type wants one; everything else unchanged."""
     if wanted not in ("int", "float") or not isinstance(value, str):
         return value
     try:
@@ -243,7 +245,9 @@ def _way_out(value: object, wanted: str) -> str:
 
 
 def _as_yaml_number(text: str, wanted: str) -> str:
-    """How YAML 1.1 wants the number that `text` means: ``1e-4`` → ``1.0e-4``; "" for none."""
+    """The YAML 1.1 spelling of the number that `text` means: ``1e-4`` → ``1.0e-4``; "" if it is no
+    number.
+    """
     text = text.strip().replace(",", ".")
     if match := _EXPONENT.fullmatch(text):
         if wanted == "int":
@@ -251,14 +255,14 @@ def _as_yaml_number(text: str, wanted: str) -> str:
         sign, whole, part, direction, exponent = match.groups()
         number = f"{sign}{whole or 0}.{part or 0}e{direction or '+'}{exponent}"
         return f"{number} (YAML 1.1 wants a decimal point and a signed exponent)"
-    text = unicodedata.normalize("NFKC", text)  # wide and raised digits
+    text = unicodedata.normalize("NFKC", text)  # full-width and superscript digits
     return f"{text}, without quotes" if re.fullmatch(r"[-+]?\d+(\.\d*)?", text) else ""
 
 
 def parse(source: str, where: object) -> dict[str, Declaration]:
     """Read the declarations in `source`, the text of a parameters cell.
 
-    Raises InputError, with `where` and the line, for all but ``name: type = constant  # help``.
+    Raises InputError, with `where` and the line, for anything but ``name: type = constant # help``.
     """
     try:
         tree = ast.parse(source)
@@ -273,8 +277,8 @@ def parse(source: str, where: object) -> dict[str, Declaration]:
 def options(path: Path) -> dict[str, Declaration] | None:
     """Read the ``class Options:`` in a recipe's file without importing it.
 
-    A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class
-    Recipe(jca.Recipe)`` has the options of ``jca.py``, too, and all have those of ``base.py``.
+    A recipe is a ``class Recipe(…)`` with a base class; None if the file has none. A ``class
+    Recipe(jca.Recipe)`` also has the options of ``jca.py``, and all have those of ``base.py``.
     """
     path = Path(path)
     read = _recipe(path, version(path))
@@ -282,7 +286,7 @@ def options(path: Path) -> dict[str, Declaration] | None:
 
 
 def _with_inherited(path: Path) -> dict[str, Declaration]:
-    """The options of a recipe's file below its own."""
+    """A recipe's own options, after those that it inherits."""
     own, bases = _recipe(path, version(path)) or ({}, ())
     found: dict[str, Declaration] = {}
     for file in (path.with_name(base) for base in bases if base):
@@ -292,8 +296,9 @@ def _with_inherited(path: Path) -> dict[str, Declaration]:
 
 @lru_cache(maxsize=1024)
 def _recipe(path: Path, _version: tuple) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
-    """A recipe's own options, and what it inherits from: files of other recipes, "" for what is
-    none (nothing: it is no recipe, but what all have in common). None where there is no such class.
+    """A recipe's own options, and its base classes as files of other recipes, "" for a base class
+    that is no recipe (no base class: the class that all recipes share). None if there is no such
+    class.
     """
     source = path.read_text(encoding="utf-8")
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
@@ -323,7 +328,7 @@ def _comments(source: str) -> dict[int, str]:
 def _declarations(
     body: list[ast.stmt], comments: dict[int, str], where: object
 ) -> dict[str, Declaration]:
-    """Declarations by name; a class among them is a group that a ``dict[str, Group]`` may name."""
+    """Declarations by name; a class among them declares a group for a ``dict[str, Group]``."""
     groups = {node.name: node.body for node in body if isinstance(node, ast.ClassDef)}
     found = {}
     for node in body:
@@ -331,7 +336,7 @@ def _declarations(
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if docstring or isinstance(node, ast.Pass | ast.ClassDef):
             continue
-        # A formatter may break the line: then its comment stands inside of the statement.
+        # A formatter may break the line, which puts the comment inside the statement.
         lines = range(node.lineno, node.end_lineno + 1)
         comment = " ".join(comments[number] for number in lines if number in comments)
         declaration = _declaration(node, comment, line)
@@ -345,7 +350,7 @@ def _declarations(
 
 
 def _settings(name: str, groups: Mapping, comments: dict, where: object, line: str) -> dict:
-    """What the class of a group declares. Raises InputError where there is no such class."""
+    """The declarations in the class of a group. Raises InputError if there is no such class."""
     if name not in groups:
         raise InputError(
             f"type dict[str, {name}] names a group that is declared nowhere",
@@ -399,7 +404,7 @@ def _declaration(node: ast.stmt, comment: str, where: str) -> Declaration:
 
 
 def _limits(comment: str, kind: str, where: str) -> dict:
-    """Range or choices that stand after the last semicolon of the help text."""
+    """The range or choices after the last semicolon of the help text."""
     last = comment.rpartition(";")[2].strip()
     number = re.sub(r".*\b(str|int|float|bool)\b.*", r"\1", kind)
     if match := _RANGE.fullmatch(last):
@@ -420,9 +425,9 @@ def _limits(comment: str, kind: str, where: str) -> dict:
 def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order.
 
-    Of this repository's notebooks as `DECLARED` keeps them: JupyterLab saves a cell that a person
-    edited, and that must not change the default of every experiment. Of other folders as the
-    notebook has them.
+    For this repository's notebooks they are read from `DECLARED`: JupyterLab saves a cell that a
+    person edited, and that must not change the default of every experiment. For other folders they
+    are read from the notebook.
     """
     if Path(folder) == SHIPPED:
         kept = _kept(version(DECLARED))
@@ -438,8 +443,9 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
 
 @_once_while_unchanged
 def recorded(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
-    """Parameters that `notebook` reads without declaring them, as earlier notebooks recorded them
-    in the run folder: those that lines ``# recorded: dataset, trials`` of its parameters cell name.
+    """Parameters that `notebook` does not declare but reads from the run folder, where earlier
+    notebooks recorded them: the names in the lines ``# recorded: dataset, trials`` of its
+    parameters cell.
 
     Raises InputError for a name that no notebook declares.
     """
@@ -479,8 +485,8 @@ def _names_in(source: str) -> tuple[str, ...]:
 
 
 def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
-    """Write the parameters cells of the notebooks in `folder` to `target`, line by line: what they
-    say now is what is shipped. Raises InputError for a cell that is out of the grammar.
+    """Write the parameters cells of the notebooks in `folder` to `target`, line by line, as the
+    shipped defaults. Raises InputError for a cell that breaks the grammar.
     """
     lines = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
@@ -533,7 +539,7 @@ def _grouped(source: str, where: Path) -> dict[str, Declaration]:
 
 
 def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str, Declaration]:
-    """A data set or recipe that somebody added as a file is a choice, too."""
+    """Add data sets or recipes that a person added as files to the choices."""
     found = dict(found)
     for name, files in (
         ("dataset", _data_sets(lib / "datasets")),
@@ -567,7 +573,9 @@ def _finds(path: Path, _version: tuple) -> bool:
 
 @_once_while_unchanged
 def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
-    """Parameters of all notebooks together; of a shared name the first one's (a test checks)."""
+    """Parameters of all notebooks together; a shared name has the same declaration in all (a test
+    checks it).
+    """
     found: dict[str, Declaration] = {}
     known = _kept(version(DECLARED)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
@@ -582,7 +590,9 @@ def of_groups(names: Mapping[str, Declaration], groups: Iterable[str]) -> set[st
 
 
 def defaults(names: Mapping[str, Declaration]) -> dict:
-    """Name -> default. A parameter that came after a training had its default of now in it."""
+    """Name -> default. A training that is older than a parameter counts as having used its present
+    default.
+    """
     return {name: one.default for name, one in names.items()}
 
 
@@ -594,8 +604,8 @@ def recipes(folder: Path = PACKAGE / "recipes") -> dict[str, dict[str, Declarati
 
 
 def with_options(values: Mapping) -> dict:
-    """Parameters of an earlier training, with the options that its recipe has got since: each had,
-    in that training, what is its default now.
+    """Parameters of an earlier training, completed by options that its recipe got since then: these
+    count as having had their present default.
     """
     own = defaults(recipes().get(values.get("recipe", ""), {}))
     given = values.get("options")

@@ -1,8 +1,8 @@
 """95 % intervals of a score, by leaving out each subject once (jackknife over clusters).
 
-What is uncertain is which people were recorded: frames of a trial and trials of a person resemble
-each other, so the unit that is left out is the subject, or the trial where no subject is known. The
-interval is ``z ± t · s``, taken back to the scale of the score:
+The uncertainty is about which people were recorded: frames of a trial and trials of a person
+resemble each other, so the unit that is left out is the subject, or the trial if no subject is
+known. The interval is ``z ± t · s``, taken back to the scale of the score:
 
 * z is the score on a scale on which its spread hardly depends on its value (`SCALES`);
 * ``s² = Σ (zᵢ − mean of all zᵢ)²``, zᵢ without unit i. This is the jackknife's variance times
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-MIN_UNITS = 8  # from here on every cell of benchmarks/coverage.py holds what is promised
+MIN_UNITS = 8  # from here on, coverage is nominal in benchmarks/coverage.py
 LEVEL = 0.95
 _END = 1 - 1e-12  # Fisher's z of a correlation of 1 is infinite
 _SAME = 1e-12  # a smaller spread is rounding
@@ -50,7 +50,7 @@ def units(names: Sequence[str], *owners: Mapping[str, str]) -> np.ndarray:
             if owner.get(name):
                 rows.append(number)
                 columns.append(first.setdefault(owner[name], number))
-    # Training imports this module, and needs no interval: SciPy is imported for one only.
+    # Training imports this module but needs no interval, so SciPy is imported here only.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -66,8 +66,8 @@ def by_unit(sums: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 
 def without_each(sums: np.ndarray) -> np.ndarray:
-    """(n, k): the sum of all rows but row i. Nothing is subtracted, so that what is exactly 0 in
-    all other rows stays exactly 0.
+    """(n, k): the sum of all rows but row i. Nothing is subtracted, so that a sum of zeros is
+    exactly 0.
     """
     nothing = np.zeros((1, *sums.shape[1:]))
     before = np.concatenate([nothing, np.cumsum(sums, axis=0)[:-1]])
@@ -83,9 +83,9 @@ def around(
     score : of all units. left_out : (n,) the same score without unit i. scale : see `SCALES`.
         n_trials : how many trials the n units have, for the sentence under "why".
 
-    There is no interval below `MIN_UNITS` units; where the score or one of `left_out` is undefined
-    (NaN), as the AP when only one recording has a speaker; and where the score is the same whoever
-    is left out, because a spread of nothing says nothing about other people.
+    There is no interval for fewer than `MIN_UNITS` units; if the score or one of `left_out` is
+    undefined (NaN), as the AP is when only one recording has a speaker; and if the score is the
+    same whoever is left out, because a spread of zero says nothing about other people.
     """
     left_out = np.asarray(left_out, np.float64)
     if why := _why_none(score, left_out, n_trials):
@@ -97,10 +97,11 @@ def around(
 def over_seeds(
     scores: Sequence[float], left_out: np.ndarray, scale: str, n_trials: int | None = None
 ) -> dict:
-    """As `around`, of the mean score of an experiment that was trained with several seeds: other
-    seeds *and* other people are what the interval stands for.
+    """Like `around`, for the mean score of an experiment that was trained with several seeds: the
+    interval covers other seeds *and* other people.
 
-    scores : (S,) of all units, a seed each; left_out : (S, n) the same without unit i. The variance
+    scores : (S,) of all units, one per seed; left_out : (S, n) the same without unit i. The
+        variance
     of the mean z is the units' (s² of the mean over seeds) plus the seeds' (their sample variance /
     S); the degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With one seed it
     is `around`.
@@ -123,10 +124,10 @@ def of_difference(
     """Interval of the mean score of `first` minus that of `second`, on the same units: each is left
     out of both.
 
-    first, second : (S,) scores of all units, a seed each; S may differ, and is mostly 1.
-    first_left_out, second_left_out : (S, n) the same without unit i. Where an experiment has
-    several seeds their variance counts, too; that of a single one cannot be known, and the interval
-    is then of these two trained networks.
+    first, second : (S,) scores of all units, one per seed; S may differ, and is mostly 1.
+    first_left_out, second_left_out : (S, n) the same without unit i. If an experiment has several
+    seeds, their variance counts, too. The variance of a single seed is unknown; the interval is
+    then about these two trained networks.
     """
     first, second = (np.asarray(scores, np.float64) for scores in (first, second))
     apart = np.mean(first_left_out, axis=0) - np.mean(second_left_out, axis=0)
@@ -137,14 +138,14 @@ def of_difference(
 
 
 def rounded(value: float | None, digits: int = 2) -> str:
-    """A score for people: ``0.43``; "" where there is none. −0.00 is said as 0.00."""
+    """A score as text: ``0.43``; "" without a score. −0.00 becomes 0.00."""
     if value is None or value == "" or np.isnan(value):
         return ""
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def in_brackets(low: float | None, high: float | None, digits: int = 2) -> str:
-    """The interval that follows a score: `` [0.30, 0.51]``; "" where there is none."""
+    """The text of an interval after a score: `` [0.30, 0.51]``; "" without one."""
     ends = rounded(low, digits), rounded(high, digits)
     return f" [{ends[0]}, {ends[1]}]" if all(ends) else ""
 
@@ -173,7 +174,7 @@ def _why_none(score: float, left_out: np.ndarray, n_trials: int | None) -> str:
 
 
 def why_too_few(n_units: int, n_trials: int) -> str:
-    """The reason that stands beside the null interval of fewer than `MIN_UNITS` units."""
+    """The reason given when fewer than `MIN_UNITS` units allow no interval."""
     if n_units == n_trials:
         return f"{n_trials} labelled trials: an interval over trials needs at least {MIN_UNITS}"
     return (

@@ -1,11 +1,11 @@
 """Scores over labelled frames, and 95 % intervals over subjects or trials (`lib.intervals`).
 
 Moments are population moments (divided by n). Frames without a label never count; a frame with a
-label but without a prediction is an error, because a method that skips frames must not gain by it.
+label but without a prediction is an error, because a method must not gain by skipping frames.
 
-What a score is made of: sums over the labelled frames of each trial. The sums of trials add up, so
-the score of any selection of trials (all, one, all but one) is a sum of rows. A selection
-is an array (…, k) of sums; a score of it has shape (…). Frames without a label add nothing.
+Scores are computed from sums over the labelled frames of each trial. The sums of several trials add
+up, so the score of any selection of trials (all, one, all but one) needs only a sum of rows. A
+selection is an array (…, k) of sums; its score has shape (…). Frames without a label add nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from . import intervals
 from .errors import InputError
 
-_CONSTANT = 1e-12  # variance below this share of the mean square is rounding, not variation
+_CONSTANT = 1e-12  # a variance below this share of the mean square is rounding error, not variation
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
@@ -135,10 +135,10 @@ EMOTIONS = ("valence", "arousal")
 def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
     """Concordance correlation (Lin 1989), 2·cov / (var + var + (difference of means)²), in −1…1.
 
-    prediction, label : (n,) numbers; frames whose label is NaN are left out. A constant prediction
-        or label
-    gives 0; without a labelled frame the result is NaN. Raises InputError where a labelled frame
-    has no prediction.
+    prediction, label : (n,) numbers; frames whose label is NaN are left out.
+
+    A constant prediction or label gives 0; without a labelled frame the result is NaN. Raises
+    InputError where a labelled frame has no prediction.
     """
     return _score("ccc", prediction, label)
 
@@ -162,12 +162,13 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """What a CCC is made of (Lin 1989): ccc = correlation · accuracy, accuracy = 2 / (scale + 1 /
     scale + shift²).
 
-    prediction, label : (n,); frames whose label is NaN are left out. Returns ccc, correlation
-        (−1…1), scale (standard
-    deviation of the prediction over that of the label; 1 is right), shift (difference of means over
-    the geometric mean of both standard deviations; 0 is right), accuracy (0…1), and in the label's
-    units bias (mean prediction − label), sd_prediction, sd_label. What is undefined, as the scale
-    of a constant, is NaN; then ccc is 0 as in `ccc`.
+    prediction, label : (n,); frames whose label is NaN are left out.
+
+    Returns ccc, correlation (−1…1), scale (standard deviation of the prediction over that of the
+    label; 1 is right), shift (difference of means over the geometric mean of both standard
+    deviations; 0 is right), accuracy (0…1), and in the label's units bias (mean prediction −
+    label), sd_prediction, sd_label. What is undefined, as the scale of a constant, is NaN; then ccc
+    is 0 as in `ccc`.
     """
     prediction, label = np.asarray(prediction, np.float64), np.asarray(label, np.float64)
     found = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
@@ -195,11 +196,11 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
 def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
     """Mean F1 of the expressions, 0…1: the expression score of the ABAW challenges.
 
-    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled. The mean runs over
-        the classes
-    that occur among the labels; one of these that is never predicted rightly has F1 0. A class
-    without a labelled frame has no F1 and is left out (predicting it still is a miss of another
-    class). No labelled frame: NaN.
+    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled.
+
+    The mean runs over the classes that occur among the labels; a class that is never predicted
+    correctly has F1 0. A class without a labelled frame has no F1 and is left out (predicting it
+    still is a miss of another class). No labelled frame: NaN.
     """
     return _score("f1_macro", prediction, label)
 
@@ -207,9 +208,10 @@ def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
 def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
     """Mean F1 of the action units, 0…1.
 
-    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit. A unit that is
-        active in no
-    labelled frame has no F1 and is left out of the mean; when all are, the result is NaN.
+    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit.
+
+    A unit that is active in no labelled frame has no F1 and is left out of the mean; when all are,
+    the result is NaN.
     """
     return _score("f1_mean", prediction, label)
 
@@ -231,8 +233,8 @@ def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, 
     pairs (0, 0).
 
     (T, 2) each -> (label, prediction); a frame is unlabelled if either emotion is NaN. Only for
-    ``rules: published`` (tsav_jca.md §2.9; smoothing comes after it): with 20 % of such frames a
-    CCC of 0.568 reads 0.596.
+    ``rules: published`` (TSAV/JCA specification §2.9; smoothing comes after it): with 20 % of such
+    frames a CCC of 0.568 reads 0.596.
     """
     known = labelled(label).all(axis=1, keepdims=True)
     return np.where(known, label, 0.0), np.where(known, prediction, 0.0)
@@ -247,11 +249,11 @@ def interval(
         one subject (`intervals.units`); by default each is a unit of its own. scale : a name in
         `intervals.SCALES`; needed for a function that is not of this module.
 
-    CCC and PCC go by Fisher's z; shares (F1, recall, AP) by the arcsine of their root; RMSE and MAE
-    by their logarithm. F1 and recall are means over the classes that occur: a class of one subject
-    alone is missing where that subject is left out, as it would be in other data, and the interval
-    covers this. A metric of this module costs milliseconds; any other function of (prediction,
-    label) is called once for each unit.
+    Intervals of CCC and PCC use Fisher's z, those of shares (F1, recall, AP) the arcsine of the
+    square root, those of RMSE and MAE the logarithm. F1 and recall are means over the classes that
+    occur: a class of one subject alone is missing where that subject is left out, as it would be in
+    other data, and the interval covers this. A metric of this module costs milliseconds; any other
+    function of (prediction, label) is called once for each unit.
     """
     unit = np.arange(len(trials)) if unit is None else np.asarray(unit)
     if metric in OWN and trials:
@@ -285,9 +287,10 @@ def va_scores(
     """Scores of valence and arousal over the concatenation of all labelled frames.
 
     labels, predictions : {trial: (T, 2)}, columns valence and arousal, label NaN = unlabelled;
-        `emotions` says which columns to score. with_intervals : between epochs of a training nobody
-        reads an interval. subjects : {trial: subject}; trials of one subject are left out together
-        (`intervals.units`), and where a subject has several, n_subjects stands beside n_trials.
+        `emotions` says which columns to score. with_intervals : False between the epochs of a
+        training, where nobody reads an interval. subjects : {trial: subject}; trials of one subject
+        are left out together (`intervals.units`), and where a subject has several, n_subjects
+        stands beside n_trials.
 
     Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
     (only if None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON:

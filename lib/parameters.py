@@ -1,8 +1,8 @@
 """Parameters: what the notebooks declare, what a YAML file sets, and whether the two fit.
 
-One experiment is one flat YAML. The cells tagged ``parameters`` of the six notebooks are the
-declaration (`lib.grammar` has their grammar); what only recipes read goes into ``options``,
-declared in its file.
+One experiment is one flat YAML file. The notebooks' cells tagged ``parameters`` declare the
+parameters (grammar: `lib.grammar`); parameters that only one recipe reads go into ``options``,
+which the recipe's file declares.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import LONGEST, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -35,17 +35,19 @@ from .grammar import (
 )
 from .media import documents
 
-# A file that these name is an input that the person brings: it must be there before anything
-# starts.
+# Parameters that name a person's own input file, which must exist before anything starts.
 MUST_EXIST = ("video_path",)
 
-# A run, or a file of weights.
+WRITTEN_TO = ("runs_root", "processed_root", "clips_root")  # folders, which are made
+
+# Parameters that name a run or a weights file.
 NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 
-# The notebook in which all that a training decided comes from the run's params.yaml.
+# The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
-WIDTH = 96  # characters of a line of output that JupyterLab shows whole
+WIDTH = 96  # characters of an output line that JupyterLab does not break
+ALIKE = 0.8  # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
@@ -55,8 +57,8 @@ PARAMS_FILE = "NOTEBOOKS_PARAMS_FILE"
 class Params(Mapping):
     """Checked parameters, read-only: ``p.lr`` or ``p["lr"]``; ``dict(p)`` for all of them.
 
-    elsewhere : the complete parameters of the experiment where a parameter file was read, what
-    other notebooks declare, too; else empty.
+    elsewhere : the complete parameters of the experiment, including those of other notebooks, if a
+    parameter file was read; else empty.
     """
 
     def __init__(self, values: Mapping, elsewhere: Mapping | None = None):
@@ -106,37 +108,46 @@ def _nearest(name: str, known) -> str:
 def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """Raw values of parameter files, later ones winning, then of ``-p name value`` overrides.
 
-    An override is read by its declared type: where that is text, every sign counts as it stands
-    (``# 2``, ``@me``, ``no``); everything else is YAML.
+    An override is read by its declared type: a text is taken literally (``# 2``, ``@me``, ``no``);
+    everything else is YAML.
 
     ``options`` are merged name by name, so that an overlay can set one; all else is replaced.
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
+        if path.is_dir():
+            raise InputError("this is a folder", where=path, expected="a parameter file")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
-    levels.append({name: _override(name, text) for name, text in (overrides or {}).items()})
-    return merged(levels, ("options",))
+    declared = all_declared()
+    typed = {
+        name: typed_value(text, declared[name].type if name in declared else "", f"-p {name}")
+        for name, text in (overrides or {}).items()
+    }
+    return merged([*levels, typed], ("options",))
 
 
-def _override(name: str, text: str) -> object:
-    """The value of ``-p name text``; two quotes with nothing between them are the empty text."""
-    declaration = all_declared().get(name)
-    if declaration is not None and declaration.type == "str":
+def typed_value(text: str, kind: str, where: str) -> object:
+    """What a text of the command line says, as a value of the declared type `kind` ("" for none);
+    two quotes with nothing between them are the empty text.
+    """
+    if kind == "str":
         return "" if text in ('""', "''") else text
-    value = documents.yaml_value(text, f"-p {name}")
-    if isinstance(value, str) and declaration is not None and declaration.type == "float":
+    value = documents.yaml_value(text, where)
+    if isinstance(value, str) and kind == "float":
         with contextlib.suppress(ValueError):
             return float(value)  # 1e-4 is a number, though YAML 1.1 reads it as text
     return "" if value is None else value
 
 
 def _offered(path: Path) -> str:
-    """The file that a wrong name means: in its own folder, or in params/ (``sample_tsav``)."""
+    """The file that a mistyped name probably means: in its own folder, or in params/
+    (``sample_tsav``).
+    """
     shipped = ROOT / "params" / f"{path.stem}.yaml"
     if shipped.is_file():
         return f"; did you mean params/{shipped.name}?"
@@ -164,33 +175,53 @@ def validate(
     partial: bool = False,
     folder: Path = PACKAGE / "recipes",
 ) -> list[str]:
-    """Everything that is wrong with `values`, one sentence each; an empty list when they fit.
+    """Everything that is wrong with `values`, one sentence each; an empty list if nothing is.
 
     Arguments
     ---------
     values : name → raw value.
-    names : what is declared; by default what all notebooks declare.
-    partial : an overlay: when it names no recipe, its options may be those of any.
+    names : the declarations; by default those of all notebooks.
+    partial : the values are an overlay: if it names no recipe, its options may be those of any
+        recipe.
     folder : where the recipes' files are.
     """
     names = all_declared() if names is None else names
-    problems = wrong_values(values, names)
-    return (
-        problems
-        + _wrong_recipe(values, names, partial, recipes(folder))
-        + _warmup_at_odds(values, names, recipes(folder))
-        + no_scale(values.get("label_range", []))
-        + _missing_files(values)
-        + _no_recordings(values)
-    )
+    known = recipes(folder)
+    outside = _options_outside(values, names, known)
+    within = {name: value for name, value in values.items() if name not in outside}
+    return [
+        *wrong_values(within, names),
+        *outside.values(),
+        *_wrong_recipe(values, names, partial, known),
+        *_warmup_at_odds(values, names, known),
+        *no_scale(values.get("label_range", [])),
+        *no_names(values, names),
+        *_no_folders(values),
+        *_missing_files(values),
+        *_no_recordings(values),
+    ]
 
 
 def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
-    """A sentence for each of `values` that `names` do not declare, or that does not fit."""
+    """A sentence for each of `values` that `names` do not declare, or that has a wrong value."""
     problems = []
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
     return problems
+
+
+def _options_outside(values: Mapping, names: Mapping, known: Mapping) -> dict[str, str]:
+    """A sentence for each of `values` that is an option of the recipe and stands beside `options`,
+    also as a sweep's grid writes it (``options.dropout``).
+    """
+    recipe = values.get("recipe")
+    own = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    short = {name: name.removeprefix("options.") for name in values if name not in names}
+    return {
+        name: f"{name}: an option of the recipe {recipe}: write options: {{{option}: …}}"
+        for name, option in short.items()
+        if option in own
+    }
 
 
 def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: str) -> list[str]:
@@ -225,8 +256,8 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
 
 
 def _warmup_at_odds(values: Mapping, names: Mapping, known: Mapping) -> list[str]:
-    """`second_rise` of values that are readable, where the recipe's warm-up is the one of all
-    recipes, in parts of epochs; LFAN's course of releases has its own.
+    """`second_rise` for readable values, if the recipe uses the shared warm-up in fractions of
+    epochs; LFAN's release course has its own.
     """
     options, recipe = values.get("options"), values.get("recipe")
     given = {name: names[name].default for name in ("schedule", "epochs") if name in names}
@@ -245,8 +276,8 @@ def _is_number(value: object) -> bool:
 
 
 def second_rise(schedule: object, warmup: float, epochs: float) -> list[str]:
-    """What is wrong with a warm-up of so many epochs beside a schedule that rises by itself, or
-    with one that ends after the training, as `refuse` takes it.
+    """The problem with a warm-up of so many epochs if the schedule has a rise of its own, or if the
+    warm-up ends after the training; in the form of `refuse`.
     """
     if warmup and schedule == "onecycle":
         return [
@@ -262,7 +293,9 @@ def second_rise(schedule: object, warmup: float, epochs: float) -> list[str]:
 
 
 def no_scale(value: object) -> list[str]:
-    """What is wrong with `label_range`, as `refuse` takes it; other types are `wrong_values`."""
+    """The problem with `label_range`, in the form of `refuse`; wrong types are found by
+    `wrong_values`.
+    """
     if not isinstance(value, list | tuple) or not all(map(_is_number, value)):
         return []
     if not value or (len(value) == 2 and -math.inf < value[0] < value[1] < math.inf):
@@ -273,19 +306,65 @@ def no_scale(value: object) -> list[str]:
     ]
 
 
+def no_names(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
+    """What is wrong with texts that are to be names of files and folders, before a disk is asked
+    for them, as `refuse` takes it.
+    """
+    problems = []
+    for name in (*of_groups(names, ["place"]), *NETWORKS, "run"):
+        text = values.get(name)
+        if isinstance(text, str) and (why := no_name(text, name == "run")):
+            problems.append(f"{name}: {text[:60]!r} cannot be the name of a folder{why}")
+    return problems
+
+
+def no_name(text: str, is_run: bool = False) -> str:
+    """Why a text cannot be a path, or the name of a run (of which `-1` and `_sweep` are made)."""
+    try:
+        longest = max(len(part.encode()) for part in text.split("/"))
+    except UnicodeEncodeError:
+        return " (a character that is none)"
+    if "\0" in text or (is_run and any(ord(character) < ord(" ") for character in text)):
+        return " (a control character in it)"
+    if is_run and ({"/", "\\"} & set(text) or text in (".", "..")):
+        return " (a name is needed; where it lies says runs_root)"
+    if is_run and text != text.strip():
+        return " (a blank at an end)"
+    most = LONGEST if is_run else NAME_BYTES
+    return f" ({longest} bytes, at most {most})" if longest > most else ""
+
+
+def _no_folders(values: Mapping) -> list[str]:
+    """Where a file lies in the place of a folder that results are written to."""
+    problems = []
+    for name in WRITTEN_TO:
+        text = values.get(name)
+        if not isinstance(text, str) or not text or no_name(text):
+            continue
+        place = resolve(text)
+        if file := next((each for each in (place, *place.parents) if each.is_file()), None):
+            problems.append(f"{name}: {file} is a file, and no folder")
+    return problems
+
+
 def _missing_files(values: Mapping) -> list[str]:
     given = {name: values.get(name) for name in MUST_EXIST}
     return [
         f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not resolve(value).exists()
+        if isinstance(value, str) and value and not no_name(value)
+        if not resolve(value).exists()
     ]
 
 
 def _no_recordings(values: Mapping) -> list[str]:
-    """A text file where a recording belongs, told as what it is."""
+    """Report a text file given as a recording for what it is."""
     given = {name: values.get(name) for name in MUST_EXIST}
-    files = {name: resolve(value) for name, value in given.items() if value and str(value) == value}
+    files = {
+        name: resolve(value)
+        for name, value in given.items()
+        if isinstance(value, str) and value and not no_name(value)
+    }
     return [
         f"{name}: {file} is text ({_first_line(file)!r}), not a recording"
         for name, file in files.items()
@@ -294,7 +373,7 @@ def _no_recordings(values: Mapping) -> list[str]:
 
 
 def _first_line(file: Path) -> str:
-    """The beginning of a text file; "" for a file that is none."""
+    """The first line of a text file; "" for another kind of file."""
     with file.open("rb") as stream:
         begin = stream.read(400)
     try:
@@ -310,7 +389,7 @@ def complete(
     names: Mapping[str, Declaration] | None = None,
     folder: Path = PACKAGE / "recipes",
 ) -> dict:
-    """All declared parameters in their types, with defaults, the recipe's options too.
+    """All declared parameters in their types, with defaults, including the recipe's options.
 
     Raises InputError that lists everything that is wrong.
     """
@@ -334,8 +413,8 @@ def complete(
 
 
 def _in_weights_root(text: str, root: str | None, usual: Declaration | None) -> str:
-    """A network that is written ``weights/<file>``, as the shipped parameter files write it: where
-    `weights_root` is another folder, in that one, unless the file lies where it is written.
+    """The path of a network written ``weights/<file>``, as in the shipped parameter files: in
+    `weights_root` if that is another folder, unless the file exists where it is written.
     """
     if not root or not usual or resolve(root) == resolve(usual.default):
         return text
@@ -346,7 +425,7 @@ def _in_weights_root(text: str, root: str | None, usual: Declaration | None) -> 
 
 
 def refuse(problems: list[str], where: object) -> None:
-    """Raise one InputError that lists all `problems`; do nothing when there are none."""
+    """Raise one InputError that lists all `problems`; do nothing without problems."""
     if problems:
         count = "1 parameter cannot" if len(problems) == 1 else f"{len(problems)} parameters cannot"
         raise InputError("\n  - ".join([f"{count} be used:", *problems]), where=where)
@@ -369,20 +448,21 @@ def check(
 ) -> Params:
     """What a notebook's check cell calls: ``p = parameters.check("05_train", globals())``.
 
-    fetch : called with where things lie before anything is looked for there: on Colab what a
-        person keeps in Google Drive is copied first (`lib.experiments.colab.fetch`).
+    fetch : called with the paths before anything is looked for there: on Colab it first copies a
+        person's files from Google Drive (`lib.experiments.colab.fetch`).
 
-    Later wins: the shipped default, the file that `params_file` names, what earlier notebooks
-    recorded (of names that this one reads and does not declare), what the run's training was made
-    with (only in `AFTER_TRAINING`), what a person set in a cell, what papermill injected; mappings
-    are merged name by name. What was set is read from the cells that ran since the
-    parameters cell ran last (IPython's ``In``): there an annotated line counts where its value is
-    not the shipped default, a line without a type always. After papermill injected values, a file
-    is read only if they name one. What the file changed and what was set is written as a line each.
+    Values come from these sources, of which a later one wins: the shipped default, the file that
+    `params_file` names, values that earlier notebooks recorded (for names that this one reads and
+    does not declare), values of the run's training (only in `AFTER_TRAINING`), values that a person
+    set in a cell, values that papermill injected. Mappings are merged name by name. Values that a
+    person set are read from the cells that ran since the last run of the parameters cell (IPython's
+    ``In``): an annotated line counts if its value differs from the shipped default, a line without
+    a type always counts. If papermill injected values, a file is read only if they name one. What
+    the file changed and what was set is printed, a line each.
 
-    Returns Params: what this notebook reads, with `run` filled in (see `run_name`); parameters
-    of the group `place` are absolute paths, "" stays "". `Params.elsewhere` has what the file sets
-    for all notebooks. Raises InputError that lists everything that is wrong.
+    Returns Params: the parameters that this notebook reads, with `run` filled in (see `run_name`);
+    parameters of the group `place` are absolute paths, "" stays "". `Params.elsewhere` holds the
+    file's values for all notebooks. Raises InputError that lists everything that is wrong.
     """
     own = declared(notebook, folder)
     names = {**all_declared(folder), **own}
@@ -394,6 +474,7 @@ def check(
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
+    refuse(no_names(by_hand, names), place)
     if fetch and (lies := _where_things_lie(by_hand, names)):
         fetch(lies)
     before = _recorded(by_hand, names, left)
@@ -415,19 +496,20 @@ def check(
 
 
 class _Cells:
-    """What the cells of a notebook set, since the parameters cell ran last.
+    """Values that the cells of a notebook set since the last run of the parameters cell.
 
-    given : name -> value of what a person set, and above it what papermill injected; names that
-    nothing declares are there, too. `set_here` are the names that count by what a person set.
+    given : name -> value that a person set, or that papermill injected, which wins; undeclared
+    names are included. `set_here` are the names that a person set.
     """
 
     def __init__(self, namespace: Mapping, names: Mapping, own: Mapping):
         self.namespace, self.own = namespace, own
         sources = _since_parameters(namespace.get("In", []), own)
-        self.injected = next((_constants(one) for one in reversed(sources) if _injected(one)), None)
+        came = (_constants(one, namespace) for one in reversed(sources) if _injected(one))
+        self.injected = next(came, None)
         written = [source for source in sources if not _injected(source)]
         typed = dict(pair for source in written for pair in _assignments(source))
-        if not written:  # plain Python, or a cell with next to none of the parameters
+        if not written:  # plain Python, or no cell that assigns enough of the parameters
             typed = dict.fromkeys(own, True)
         by_person = {name: namespace[name] for name in typed if name in namespace}
         by_person = {
@@ -439,6 +521,7 @@ class _Cells:
         by_person |= {name: namespace[name] for name in unknown if name in namespace}
         self.given = merged([by_person, self.injected or {}], names)
         self.set_here = [name for name in by_person if name not in (self.injected or {})]
+        self.alike = _alike(written[1:], names)
 
     def file(self) -> str:
         """The parameter file to read, "" for none."""
@@ -447,14 +530,17 @@ class _Cells:
         if self.injected is not None and "params_file" not in self.injected:
             return ""
         shipped = os.environ.get(PARAMS_FILE) or self.own["params_file"].default
-        return str(self.given.get("params_file", shipped))
+        value = self.given.get("params_file", shipped)
+        refuse(wrong_values({"params_file": value}, self.own), "the parameters cell")
+        return self.own["params_file"].read(value)
 
     def tell(
         self, levels: list[Mapping], file: str, full: Mapping, left: Mapping[str, Declaration]
     ) -> None:
-        """Write what holds other than the cell shows, and what was set here, a line each.
+        """Print which values differ from those that the cell shows, and which were set here, a line
+        each.
 
-        left : what this notebook reads and does not declare.
+        left : names that this notebook reads but does not declare.
         """
         names = [name for name in self.own if self._differs(name, full)]
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
@@ -473,6 +559,8 @@ class _Cells:
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
                 "without its type"
             )
+        for name, near in self.alike.items():
+            _write(f"not used: {name} is no parameter; did you mean {near}?")
 
     def tell_recorded(
         self,
@@ -482,12 +570,12 @@ class _Cells:
         full: Mapping,
         left: Mapping[str, Declaration],
     ) -> None:
-        """Write what holds of earlier notebooks, or that they recorded nothing yet."""
+        """Print the values recorded by earlier notebooks, or that nothing is recorded yet."""
         if not left or (self.injected is not None and not file):
             return
         source = file or "the shipped values"
         if not is_recorded and full.get("drive"):
-            return  # the run folder may still have to be fetched from there
+            return  # the run folder may still have to be copied from Drive
         if not is_recorded:
             first = f"notebooks/{NOTEBOOKS[0]}.ipynb"
             _write(
@@ -505,7 +593,7 @@ class _Cells:
             _write_rows(f"as notebooks 01 to 04 recorded it, other than {source}", rows)
 
     def _differs(self, name: str, full: Mapping) -> bool:
-        """Whether a value that nobody set is another one than the cell shows."""
+        """Whether a value that nobody set differs from the one that the cell shows."""
         return name not in self.given and self.namespace.get(name) != full[name]
 
 
@@ -514,8 +602,8 @@ def _write(line: str) -> None:
 
 
 def _write_rows(head: str, rows: list[str]) -> None:
-    """Write ``head: a 1, b 2``; where that is too long for a page, in lines that end between rows,
-    as JupyterLab would break them inside of a number.
+    """Print ``head: a 1, b 2``; if that is too long, break it between entries, because JupyterLab
+    would break it inside a number.
     """
     text = ", ".join(rows)
     if len(head) + len(text) + 2 <= WIDTH:
@@ -534,7 +622,7 @@ def _write_rows(head: str, rows: list[str]) -> None:
 
 
 def _of(given: object, value: object) -> object:
-    """`value` as it was read; of a mapping only the names that were given."""
+    """The value as it was read; of a mapping only the names that `given` contains."""
     both = isinstance(given, Mapping) and isinstance(value, Mapping)
     if not both:
         return value
@@ -542,7 +630,7 @@ def _of(given: object, value: object) -> object:
 
 
 def _brief(value: object) -> str:
-    """A value in a line of text: ``0.003``, ``{frame_step: 4}``, ``""``."""
+    """A value as one line of text: ``0.003``, ``{frame_step: 4}``, ``""``."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_brief(each)}" for name, each in value.items()) + "}"
     return str(value) if value != "" else '""'
@@ -552,11 +640,13 @@ def _is_default(value: object, declaration: Declaration) -> bool:
     try:
         return declaration.read(value) == declaration.default
     except InputError:
-        return False  # `validate` says what is wrong with it
+        return False  # `validate` reports the problem
 
 
 def _of_file(file: str) -> dict:
-    """The values of a parameter file, and the name of its run: the file's, as in the runner."""
+    """The values of a parameter file, and the name of its run: the file's stem, as in the
+    runner.
+    """
     if not file:
         return {}
     values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
@@ -566,7 +656,7 @@ def _of_file(file: str) -> dict:
 
 
 def of_fold(name: str, values: Mapping) -> str:
-    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``."""
+    """The name of a run for the chosen fold: ``sample_lfan_fold2``."""
     fold = values.get("fold", -1)
     return f"{name}_fold{fold}" if isinstance(fold, int) and fold >= 0 else name
 
@@ -574,7 +664,7 @@ def of_fold(name: str, values: Mapping) -> str:
 def _refuse_other_method(
     from_file: Mapping, given: Mapping, names: Mapping[str, Declaration], place: str
 ) -> None:
-    """Raise InputError where `recipe` or `dataset` is set to another one than the file's."""
+    """Raise InputError if `recipe` or `dataset` is set to a value other than the file's."""
     for name in ("recipe", "dataset"):
         if name in from_file and given.get(name, from_file[name]) != from_file[name]:
             levels = [defaults(names), from_file, given]
@@ -601,7 +691,7 @@ def _files_of(wanted: Mapping) -> list[str]:
 
 
 def _recorded(values: Mapping, names: Mapping, left: Mapping[str, Declaration]) -> dict:
-    """What earlier notebooks recorded of `left` in the run folder (`runs.recorded`)."""
+    """The values of `left` that earlier notebooks recorded in the run folder (`runs.recorded`)."""
     plain = {**defaults(names), **values}
     if not left or not _is_of_run_folder(values, plain):
         return {}
@@ -609,9 +699,9 @@ def _recorded(values: Mapping, names: Mapping, left: Mapping[str, Declaration]) 
 
 
 def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
-    """What the training in the run folder was made with: data, model and training parameters; empty
-    where nothing is trained, where another run predicts, and where the folder holds another
-    experiment (`runs.start` refuses that).
+    """Data, model and training parameters of the training in the run folder. Empty if nothing is
+    trained, if another run predicts, and if the folder holds another experiment (which `runs.start`
+    refuses).
     """
     plain = {**defaults(names), **values}
     if plain.get("predict_run") or not _is_of_run_folder(values, plain):
@@ -624,8 +714,8 @@ def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
 
 
 def _where_things_lie(values: Mapping, names: Mapping[str, Declaration]) -> dict:
-    """All parameters, unchecked, with absolute paths and the run's name; empty where one of those
-    that name a place or a run is no text, which is refused later.
+    """All parameters, unchecked, with absolute paths and the run's name; empty if a path or run is
+    no text, which is refused later.
     """
     plain = {**defaults(names), **values}
     places = of_groups(names, ["place"])
@@ -646,8 +736,8 @@ def _run_folder(plain: Mapping) -> Path:
 
 
 def _is_of_run_folder(values: Mapping, plain: Mapping) -> bool:
-    """Whether the run folder that complete values `plain` mean is of the experiment that `values`
-    name: of the same recipe and data set, where both say one.
+    """Whether the run folder of the complete values `plain` belongs to the experiment in `values`:
+    recipe and data set are equal where both name them.
     """
     words = [plain.get("runs_root"), plain.get("run")]
     words += [plain.get(name, "") for name in ("dataset", "recipe")]
@@ -659,8 +749,8 @@ def _is_of_run_folder(values: Mapping, plain: Mapping) -> bool:
 
 
 def placed(values: Mapping, names: Mapping[str, Declaration] | None = None) -> Params:
-    """All parameters of an experiment, or these `names`, for programs outside notebooks: what is
-    missing has its default, folders and files are absolute paths. Raises InputError for unknown
+    """All parameters of an experiment, or those in `names`, for programs outside notebooks: missing
+    ones have their defaults, folders and files are absolute paths. Raises InputError for unknown
     names and wrong types.
     """
     names = all_declared() if names is None else names
@@ -676,13 +766,13 @@ def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:
 
 
 def _injected(source: str) -> bool:
-    """Whether papermill put this cell in."""
-    return source.lstrip().startswith("# Parameters")
+    """Whether papermill put this cell in: its first line is this remark and nothing else."""
+    return source.lstrip().partition("\n")[0].rstrip() == "# Parameters"
 
 
 def _since_parameters(sources: Iterable[str], own: Mapping) -> list[str]:
-    """Cells that ran since the parameters cell ran last, itself the first one; a cell is that if it
-    assigns half of the notebook's parameters or more.
+    """The cells that ran since the last run of the parameters cell, which comes first. The
+    parameters cell is recognised by assigning at least half of the notebook's parameters.
     """
     sources = list(sources)
     for number in reversed(range(len(sources))):
@@ -701,7 +791,7 @@ def _body(source: str) -> list[ast.stmt]:
 
 
 def _assignments(source: str) -> list[tuple[str, bool]]:
-    """Names that the lines of a cell assign, in their order, and whether the line has a type."""
+    """Names that the lines of a cell assign, in order, each with whether the line has a type."""
     pairs = []
     for node in _body(source):
         if not isinstance(node, ast.AnnAssign | ast.Assign | ast.AugAssign):
@@ -714,7 +804,7 @@ def _assignments(source: str) -> list[tuple[str, bool]]:
 
 
 def _only_assigned(sources: Iterable[str]) -> list[str]:
-    """Names that cells assign which do nothing else."""
+    """Names assigned by cells that do nothing but assign."""
     kinds = ast.AnnAssign | ast.Assign | ast.Expr
     names = []
     for source in sources:
@@ -723,17 +813,48 @@ def _only_assigned(sources: Iterable[str]) -> list[str]:
     return names
 
 
-def _constants(source: str) -> dict:
-    """Names and values of an injected cell."""
+def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
+    """Names that get a constant in cells of assignments, and that nothing declares -> the parameter
+    that each is nearly called like; what a notebook computes is no parameter.
+    """
+    own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
+    near = {name: nearest_name(name, names, ALIKE) for name in own if name not in names}
+    return {name: parameter for name, parameter in near.items() if parameter}
+
+
+def _set_to_constants(source: str) -> list[str]:
+    body = _body(source)
+    if not _only_assigned([source]):
+        return []
+    lines = [node for node in body if isinstance(node, ast.Assign) and _is_constant(node.value)]
+    return [one.id for node in lines for one in node.targets if isinstance(one, ast.Name)]
+
+
+def _is_constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _constants(source: str, namespace: Mapping) -> dict:
+    """Names and values of an injected cell; of an expression, which papermill never writes, what
+    it came to.
+    """
     values = {}
     for node in _body(source):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            values[node.targets[0].id] = _constant(node.value)
+            name = node.targets[0].id
+            try:
+                values[name] = _constant(node.value)
+            except (ValueError, TypeError):
+                values[name] = namespace.get(name)
     return values
 
 
 def _constant(node: ast.expr) -> object:
-    """The value of papermill's text for it: a literal, or ``float('nan')``, ``float('-inf')``."""
+    """The value that papermill's text means: a literal, or ``float('nan')``, ``float('-inf')``."""
     if isinstance(node, ast.Call) and len(node.args) == 1:
         return float(ast.literal_eval(node.args[0]))
     return ast.literal_eval(node)

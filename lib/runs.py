@@ -1,4 +1,4 @@
-"""Run folders: what notebooks leave behind, so that a run can be repeated or skipped.
+"""Run folders: the records and results of notebooks, by which a run can be repeated or skipped.
 
 ``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results,
 ``failures.csv`` and ``steps/<notebook>.json``, the record of what each notebook was made from.
@@ -36,14 +36,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = files.ROOT / "notebooks"
-# Places without which a table is not made: whether they are named counts, not where they lie.
+# Parameters of group `place` without which a table is not made: it matters whether they are set,
+# not to which path.
 OPTIONAL_PLACES = ("segments_path",)
-# How a formula begins in a spreadsheet; apostrophes before it are those of `quoted`.
+# The beginning of a formula in a spreadsheet, perhaps after apostrophes that `quoted` added.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
-# Columns of our tables that hold words: who it is, what was decided by name, what must be said.
+# Columns of our tables that hold text: persons, class names, notes.
 WORDS = ("person", "face", "expression", "note")
-NETWORKS = f"{__package__}.models."  # how the modules of networks are called
+NETWORKS = f"{__package__}.models."  # prefix of the networks' modules
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -55,7 +56,7 @@ class Run:
     ):
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
-        # Taken now: what is edited while the notebook runs is not what it ran.
+        # Computed at the start: code that is edited while the notebook runs is not what it ran.
         self.code = code_digest.digests(step, folder=notebooks) if step and self.p else {}
 
     def __repr__(self) -> str:
@@ -67,13 +68,13 @@ class Run:
         return self.folder.name
 
     def path(self, *parts: str) -> Path:
-        """Place of a file in the folder; the folder that holds it is made."""
+        """Path of a file in the folder; its parent folder is created."""
         place = self.folder.joinpath(*parts)
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write a file whole or not at all."""
+        """Write a file atomically."""
         return files.write_text(self.folder.joinpath(name), text)
 
     def write_json(self, name: str, value: object) -> Path:
@@ -82,12 +83,14 @@ class Run:
         return self.write_text(name, text + "\n")
 
     def write_table(self, name: str, table: pd.DataFrame) -> Path:
-        """Write a table for people as CSV: no text in it is a formula to a spreadsheet."""
+        """Write a table for people as CSV; no text in it can act as a formula in a spreadsheet."""
         shown = table.map(quoted).rename(columns=quoted)
         return self.write_text(name, shown.to_csv(index=False))
 
     def read_json(self, name: str, default: object = None) -> object:
-        """Read a JSON object; `default` without the file. Raises InputError if it is damaged."""
+        """Read a JSON object; returns `default` if the file is absent. Raises InputError if it is
+        damaged.
+        """
         place = self.folder / name
         return files.read_mapping(place) if place.is_file() else default
 
@@ -98,14 +101,16 @@ class Run:
         lost: Iterable = (),
         unfinished: str = "",
     ) -> dict:
-        """Note what this notebook was made from and what it made; its last cell calls this.
+        """Record the notebook's inputs and outputs; its last cell calls this.
 
         Arguments
         ---------
         inputs : files and folders it read. An array of the store counts by the JSON beside it.
-        outputs : files and folders it wrote: when one is gone, the notebook is executed again.
-        lost : outcomes of `cluster.map` that failed, or (item, error) pairs: rows of failures.csv.
-        unfinished : why it stopped before its end (a time limit): the runner ends with status 75.
+        outputs : files and folders it wrote: if one is gone, the notebook is executed again.
+        lost : failed outcomes of `mapping.map`, or (item, error) pairs; they become rows of
+            failures.csv.
+        unfinished : why it stopped before its end (a time limit); the runner then ends with status
+            75.
         """
         failures = [
             _failure(self.step, *(x if isinstance(x, tuple) else (x.item, x.error))) for x in lost
@@ -126,11 +131,13 @@ class Run:
         return facts
 
     def _code(self) -> dict:
-        """The code that this notebook ran, as it was then: by its imports, and found by name."""
+        """Digests of the code that this notebook ran, by its imports and by modules loaded by
+        name.
+        """
         modules = code_digest.used()
         if self.step in files.NOTEBOOKS[:4]:
-            # Networks compute what is not there yet, some in other processes: a record must not
-            # depend on that. The version of an array stands for the code of its network.
+            # Networks compute missing arrays, some in other processes, and a record must not depend
+            # on that. The version of an array stands for the code of its network.
             modules = {
                 name: each for name, each in modules.items() if not name.startswith(NETWORKS)
             }
@@ -149,14 +156,14 @@ class Run:
             self.write_text("failures.csv", text.getvalue())
 
     def stopped(self, error: Exception) -> None:
-        """Note in failures.csv the error that stops this notebook, with its frames; the record of
-        its next end removes the row.
+        """Write the error that stops this notebook, with its traceback, into failures.csv; the next
+        record of the notebook removes the row.
         """
         if self.folder.is_dir():
             self._replace_failures([_failure(self.step, "the notebook stopped", error)])
 
     def failures(self) -> list[dict]:
-        """Rows of failures.csv: what was lost, in which notebook, and what to do."""
+        """The rows of failures.csv: what was lost, in which notebook, and what to do."""
         place = self.folder / "failures.csv"
         if not place.is_file():
             return []
@@ -172,8 +179,8 @@ class Run:
         """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to
         the repository.
 
-        So a record says what was read, not where: another data root with other data in it counts as
-        other inputs.
+        So a record does not depend on where data lie; changed data count as changed inputs by their
+        fingerprints.
         """
         path = Path(path).absolute()
         inside = {name: root for name, root in self._roots().items() if path.is_relative_to(root)}
@@ -183,7 +190,7 @@ class Run:
         return str(path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path)
 
     def found(self, place: str) -> Path:
-        """The path that `place` kept, under the places of this run's parameters."""
+        """The absolute path of a text that `place` made, by this run's parameters."""
         match = re.match(r"<(\w+)>(?:/|$)", place)
         root = self._roots().get(match[1]) if match else None
         return files.ROOT / place if root is None else root / place[match.end() :]
@@ -203,8 +210,8 @@ class Run:
 
 
 def quoted(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, with an apostrophe before it; everything
-    else as it is. `unquoted` takes it away again.
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; other values are
+    unchanged. `unquoted` removes it.
     """
     if not isinstance(value, str) or not FORMULA.match(value) or NUMBER.fullmatch(value):
         return value
@@ -212,13 +219,13 @@ def quoted(value: object) -> object:
 
 
 def unquoted(value: object) -> object:
-    """The text that `quoted` was given."""
+    """The original text of `quoted`."""
     is_quoted = isinstance(value, str) and value[:1] == "'" and FORMULA.match(value[1:])
     return value[1:] if is_quoted else value
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
-    """Those of `values` that a notebook reads and that change what it makes."""
+    """The `values` that a notebook reads and that change its results."""
     read = grammar.read_by(step, notebooks)
     given = [name for name in OPTIONAL_PLACES if name in read and values.get(name)]
     return {
@@ -232,15 +239,15 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
     """Open the run folder of checked parameters; the check cell calls ``run =
     runs.start("05_train", p)``.
 
-    The folder's ``params.yaml`` and ``environment.json`` are written when the runner has not done
-    so. A folder that was made with another parameter file is named in a line of text. Raises
-    InputError when the folder holds a run of another recipe or data set.
+    The folder's ``params.yaml`` and ``environment.json`` are written unless the runner has done so.
+    If the folder was made with another parameter file, a line says so. Raises InputError when the
+    folder holds a run of another recipe or data set.
     """
-    open_files.require()  # also in JupyterLab; raises the soft limit
+    open_files.require()  # raises the soft limit of open files, also in JupyterLab
     run = Run(Path(p["runs_root"]) / p["run"], step, p, notebooks)
     values = {name: as_text(value) for name, value in p.items()}
     if not values.get("params_file"):
-        values.pop("params_file", None)  # the runner's: params.yaml names the file it was given
+        values.pop("params_file", None)  # the runner has written params.yaml, which names its file
     earlier = parameters(run.folder).get("params_file")
     if earlier and values.get("params_file", earlier) != earlier:
         sys.stdout.write(
@@ -254,7 +261,7 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
 def remember(run: Run, values: Mapping, elsewhere: Mapping | None = None) -> None:
     """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if absent.
 
-    elsewhere : values of other notebooks; of them, what the folder knows stays.
+    elsewhere : values of other notebooks, which do not replace those in the folder.
     """
     before = parameters(run.folder)
     refuse_other(run.folder, values)
@@ -272,7 +279,7 @@ def _facts(values: Mapping) -> dict:
 
 
 def parameters(folder: Path) -> dict:
-    """The parameters that a run folder was made with, empty when there is none.
+    """The parameters that a run folder was made with; empty without params.yaml.
 
     Raises InputError for a params.yaml that is damaged.
     """
@@ -281,11 +288,12 @@ def parameters(folder: Path) -> dict:
 
 
 def recorded(folder: Path, names: Mapping[str, grammar.Declaration]) -> dict:
-    """What notebooks 01 to 04 recorded of `names` in a run folder; empty where none has ended.
+    """The values of `names` that notebooks 01 to 04 recorded in a run folder; empty if none has
+    ended.
 
-    Of a name that several of them read, the value of the one that ended last. A folder or file
-    counts as ``params.yaml`` has it, and only if it is (still) there: a run folder may have come
-    from another machine.
+    If several notebooks read a name, the value of the one that ended last counts. Folders and files
+    are taken from ``params.yaml``, and only if they exist: a run folder may have come from another
+    machine.
     """
     run = Run(folder)
     steps = [f"steps/{step}.json" for step in files.NOTEBOOKS[:4]]
@@ -322,17 +330,17 @@ def _parameters(place: Path, _changed: tuple) -> dict:
 
 
 def _copied(value: object) -> object:
-    """A copy whose lists and mappings are its own, so that nobody changes what is kept."""
+    """A deep copy, so that a caller cannot change the cached values."""
     if isinstance(value, dict):
         return {name: _copied(each) for name, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """Column -> (T,) float64 of those of `columns` that a CSV file of ours has, NaN where empty.
+    """Column -> (T,) float64 for those of `columns` that a CSV file of ours has; NaN where empty.
 
-    Many small files are read several times as fast as by `read_table`, which reads what is not
-    plain, and says what is damaged.
+    For many small files this is several times as fast as `read_table`, to which it leaves files
+    that are not plain or are damaged.
     """
     import numpy as np
 
@@ -341,7 +349,7 @@ def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
             header = stream.readline().rstrip("\n").split(",")
             places = [header.index(name) for name in columns]
             first = next((line for line in stream if line.strip()), "")
-            if not first:  # numpy would warn
+            if not first:  # NumPy would warn
                 return {name: np.empty(0) for name in columns}
             lines = itertools.chain([first], stream)
             how = {"delimiter": ",", "quotechar": '"', "ndmin": 2, "converters": _number}
@@ -357,11 +365,11 @@ def _number(text: str) -> float:
 
 
 def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
-    """A CSV file of ours, such as a history or predictions, or the text of one; `how` as
-    `pandas.read_csv` takes it.
+    """Read a CSV file of ours, such as a history or predictions, or the text of one; `how` :
+    further arguments of `pandas.read_csv`.
 
-    All columns but those of `WORDS` are numbers. Raises InputError with the file, the reason and
-    the way out for one that is damaged.
+    All columns but those of `WORDS` are numbers. Raises InputError with file, reason and remedy for
+    a damaged file.
     """
     import pandas as pd
 
@@ -395,10 +403,10 @@ def refuse_other(folder: Path, values: Mapping) -> None:
 
 
 def folder_of_video(run: Run, video: Path) -> Path:
-    """Where all that is found in a recording of one's own is written: ``<run>/videos/<name>/``.
+    """Folder of the results of a person's own recording: ``<run>/videos/<name>/``.
 
-    Another file of that name, by its content, gets ``<its folder>-<name>``, then ``-2``, …; the
-    folder keeps which file it is of.
+    A different file of the same name (by its content) gets ``<its folder>-<name>``, then ``-2``, …;
+    the folder records which file it belongs to.
     """
     video = Path(video)
     stem = files.safe_name(video.stem)
@@ -416,7 +424,7 @@ def folder_of_video(run: Run, video: Path) -> Path:
 
 
 def fingerprint(path: Path) -> dict:
-    """`store.fingerprint`; of an array of the store that of its JSON, which says its sources."""
+    """`store.fingerprint`; for an array of the store that of its JSON, which names its sources."""
     sidecar = Path(path).with_suffix(".json")
     if path.suffix == ".npy" and sidecar.is_file():
         return store.sidecar_fingerprint(sidecar)
@@ -424,7 +432,7 @@ def fingerprint(path: Path) -> dict:
 
 
 def as_text(value: object) -> object:
-    """A parameter as YAML keeps it: a path as text, relative where it lies in the repository."""
+    """A parameter in the form for YAML: a path as text, relative if it lies in the repository."""
     if isinstance(value, Path):
         inside = value.is_relative_to(files.ROOT)
         return str(value.relative_to(files.ROOT) if inside else value)
@@ -440,7 +448,9 @@ def _failure(step: str, item: object, error: Exception) -> dict:
 
 
 def _plain(value: object) -> object:
-    """Python's own numbers, texts, lists, mappings; NaN and infinity (not JSON) become null."""
+    """The value as Python's own numbers, texts, lists and mappings; NaN and infinity, which JSON
+    lacks, become None.
+    """
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -453,7 +463,7 @@ def _plain(value: object) -> object:
 
 
 def environment(device: str = "", **facts) -> dict:
-    """Where and with what something was computed: versions, machine, git commit, `device`."""
+    """The environment of a computation: versions, machine, git commit, `device`."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -51,10 +51,11 @@ LARGEST_JSON = MEBIBYTE  # bytes of the JSON beside an array: it has some hundre
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """An array that is asked for: name, parameters that change numbers, files it is made from.
+    """A request for an array: its name, the parameters that change its numbers, files it is made
+    from.
 
     `files` names inputs outside the data set (a checkpoint): their content is part of the
-    fingerprint, their place is not. Two requests are equal when name, parameters and files are.
+    fingerprint, their path is not. Two requests are equal if name, parameters and files are equal.
     `only_with` is "sound" or "picture" where a recording without does without the array
     (`lib.arrays.of_trial`).
     """
@@ -90,7 +91,7 @@ def _as_asked(trial: Mapping, wanted: Request, store: Store) -> Request:
 
 
 def _nothing(trial: Mapping, wanted: Request, store: Store) -> None:
-    """Nothing has to be fetched before this array is made."""
+    """Default of `Maker.prepare`: nothing has to be downloaded before the array is made."""
 
 
 def _no_note(wanted: Request, store: Store) -> str:
@@ -103,18 +104,18 @@ def _never(trial: Mapping, wanted: Request) -> bool:
 
 @dataclass(frozen=True)
 class ByStretch:
-    """How an array of a long recording is made stretch by stretch (`lib.media.stretches`).
+    """How an array of a long recording is made in stretches (`lib.media.stretches`).
 
     Arguments
     ---------
-    applies(resolved request) : whether this variant of it is.
-    part(inputs, parameters, piece, create, device) : a context manager that gives a function of a
-        frame's number and its picture, and has written what is known of the stretch when it ends
-        well. None of the times of frames, for which nobody needs pictures: they are what is joined.
-    lead : whether it wants to see frames before the stretch's own, too, and the one after them
-        (`Piece.begin`, `Piece.end`).
-    join(inputs, parameters, parts, create, told) : puts the array together; `parts` are (array,
-        facts) in order; `told` are facts about how they were made, which belong to the array.
+    applies(resolved request) : whether this variant of the array is made in stretches. part(inputs,
+    parameters, piece, create, device) : a context manager that yields a function of a frame's
+    number and its picture, and that has written the stretch when it ends without an error. None for
+    an array that needs no pictures: the times of frames, which are joined themselves.
+    lead : whether it also needs frames before the stretch and the one after it (`Piece.begin`,
+        `Piece.end`).
+    join(inputs, parameters, parts, create, told) : joins the stretches; `parts` are (array, facts)
+        in order; `told` are facts about how they were made, which are stored with the array.
     """
 
     applies: Callable[[Request], bool]
@@ -125,28 +126,30 @@ class ByStretch:
 
 @dataclass(frozen=True)
 class Maker:
-    """How one kind of array comes about; `lib.arrays` finds, makes and opens what makers describe.
+    """Describes how one kind of array is made; `lib.arrays` finds, makes and opens arrays by it.
 
     Arguments
     ---------
-    name : of the array. step : "visual", "audio" or "labels": notebook 02, 03 or 04 makes it.
-    owner : whose array it is, "trial" or "video". version : raised when the numbers change.
-    sources(trial, request) : what it is made from: paths relative to the data root, or other
-    requests. make(inputs, parameters, create, device) : computes it. `inputs` has the names of the
-    sources, with absolute paths
-        or opened arrays; ``create(shape, dtype, **facts)`` opens the array to be filled; with a
-        first axis of None it gives a function that appends rows.
+    name : of the array.
+    step : "visual", "audio" or "labels": notebook 02, 03 or 04 makes it.
+    owner : what the array belongs to, "trial" or "video".
+    version : raised when the numbers change.
+    sources(trial, request) : its inputs: paths relative to the data root, or other requests.
+    make(inputs, parameters, create, device) : computes it. `inputs` has the names of the sources,
+        with absolute paths or opened arrays; ``create(shape, dtype, **facts)`` opens the array to
+        be filled; with a first axis of None it returns a function that appends rows.
     resolve(trial, request, store) : the request with every parameter that its numbers depend on.
-    prepare(trial, request, store) : fetches what must be there before it is made, such as weights.
-    note(resolved request, store) : what a report must say of a choice that was made; "" for
-    nothing. in_place(trial, resolved request) : whether the data set's own files serve as they are,
-    without a copy in the store. open(trial, resolved request, path, store, read) : what others get
-    of it, where that is not the plain array; `path`
-        is None where it is not in the store, ``read(request)`` reads another array of the trial.
+    prepare(trial, request, store) : downloads what is needed before it is made, such as weights.
+    note(resolved request, store) : what a report must say of a choice; "" for nothing.
+    in_place(trial, resolved request) : whether the data set's own files serve without a copy in the
+        store.
+    open(trial, resolved request, path, store, read) : the form in which recipes get it, if that is
+        not the plain array. `path` is None if it is not in the store; ``read(request)`` reads
+        another array of the trial.
     network : whether a network computes it on `device`, so that a GPU serves one process at a time.
-    tells : whether what it finds decides what other arrays are made from (cuts of a film): these
-        are located again when it is there. by_stretch : how it is made of a long recording, where
-        that is not in one piece.
+    tells : whether its content decides what other arrays are made from (cuts of a film): these are
+        located again once it exists.
+    by_stretch : how it is made of a long recording, if not in one piece.
     """
 
     name: str
@@ -177,12 +180,12 @@ def _file_digest(path: Path, version: tuple[int, int, int]) -> str:
 
 
 def fingerprint(path: Path) -> dict:
-    """What identifies an input, whatever it is called and wherever it lies.
+    """Content fingerprint of a file or folder, independent of its name and place.
 
-    A file: its size in bytes and the SHA-256 of its first and last MiB. A folder: the number of its
-    files and the SHA-256 of their sorted relative names and sizes (pictures are too many to be read
-    for this); linked folders belong to it, results of this program that lie in it do not. Raises
-    InputError for what cannot be read.
+    For a file: its size in bytes and the SHA-256 of its first and last MiB. For a folder: the
+    number of its files and the SHA-256 of their sorted relative names and sizes (pictures are too
+    many to be read for this); linked folders are included, results of this program in it are not.
+    Raises InputError for what cannot be read.
     """
     path = Path(path)
     try:
@@ -220,11 +223,11 @@ class Shelf:
         self.folder = Path(folder)
 
     def path(self, made_from: Mapping) -> Path:
-        """Place of the array; it need not exist."""
+        """Path of the array, which need not exist."""
         return self.folder / f"{made_from['name']}-{digest(made_from)}.npy"
 
     def find(self, name: str, parameters: Mapping, version: int) -> list[Path]:
-        """All whole arrays of that name, with these parameters and version, of any inputs."""
+        """All arrays of that name, with these parameters and version, made of any inputs."""
         found = []
         for sidecar in sorted(self.folder.glob(f"{name}-????????.json")):
             made_from = facts(sidecar)["made_from"]
@@ -239,15 +242,15 @@ class Shelf:
 
     @contextlib.contextmanager
     def creating(self, made_from: Mapping, shape: tuple, dtype, **facts) -> Iterator[np.memmap]:
-        """Give a memory map to fill; the array exists only if the block ends without an error.
+        """Yield a memory map to fill; the array exists only if the block ends without an error.
 
         `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note,
         channel counts.
         """
         with self._whole_or_not(made_from) as (data, told):
             array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
-            # A sparse file would let the disk run full only inside a memory map, which kills the
-            # process.
+            # Space is allocated first: if the disk ran full inside the memory map of a sparse file,
+            # the process would be killed.
             _reserve(data)
             yield array
             array.flush()
@@ -256,8 +259,8 @@ class Shelf:
 
     @contextlib.contextmanager
     def growing(self, made_from: Mapping, row: tuple, dtype, **facts) -> Iterator[Callable]:
-        """Like `creating` for an array whose length is not known: gives a function that appends
-        rows, each of shape `row`, so that hours need no memory.
+        """Like `creating`, for an array of unknown length: yields a function that appends rows,
+        each of shape `row`, so that long recordings need no memory.
         """
         head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
         count = 0
@@ -277,13 +280,13 @@ class Shelf:
                 np.lib.format.write_array_header_1_0(stream, {**head, "shape": (count, *row)})
                 if stream.tell() != start:
                     raise RuntimeError(f"the header of {data} has grown")
-            _reserve(data)  # some file systems find only later that they have no room for it
+            _reserve(data)  # some file systems notice only later that they have no space left
             told |= {"shape": [count, *row], "dtype": str(np.dtype(dtype)), **facts}
 
     @contextlib.contextmanager
     def _whole_or_not(self, made_from: Mapping) -> Iterator[tuple[Path, dict]]:
-        """A place for the array, and a mapping for what its JSON says; both files appear when the
-        block ends without an error.
+        """Atomic write of an array: yields a temporary path, and a mapping for its JSON; both files
+        appear when the block ends without an error.
         """
         path, told = self.path(made_from), {}
         with (
@@ -297,7 +300,7 @@ class Shelf:
             told["made_from"] = dict(made_from)
             told["crc32"] = checksum(data, told)
             sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
-            # The JSON comes last: without it, an array does not count as there.
+            # The JSON comes last: without it, an array does not count as existing.
             data.replace(path)
             sidecar.replace(path.with_suffix(".json"))
 
@@ -310,8 +313,8 @@ class Shelf:
 
 
 def give_back(array: np.ndarray) -> None:
-    """Take the pages of a memory-mapped array out of this process: they stay in the file, whether
-    it was written to the disk yet or not. Otherwise memory would grow with the recording.
+    """Release the pages of a memory-mapped array from this process; the operating system keeps them
+    for the file. Otherwise memory would grow with the recording.
     """
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -351,10 +354,10 @@ def read(path: Path) -> np.ndarray:
 
 
 def mapped(path: Path, empty: bool = False) -> np.ndarray:
-    """A .npy file of numbers, memory-mapped and read-only: it takes no more memory than is looked
-    at, whatever its header claims. An `empty` one, which cannot be mapped, is loaded.
+    """Open a .npy file of numbers read-only and memory-mapped: it takes no more memory than is
+    read, whatever its header claims. An `empty` array, which cannot be mapped, is loaded.
 
-    Raises OSError, or ValueError for whatever is wrong with it.
+    Raises OSError, or ValueError for a damaged file.
     """
     if empty and Path(path).stat().st_size > LARGEST_HEADER:
         raise ValueError("it should be empty, and holds numbers")
@@ -368,8 +371,8 @@ def mapped(path: Path, empty: bool = False) -> np.ndarray:
 
 
 def brought(path: Path, expected: str, todo: str) -> np.ndarray:
-    """`mapped` for a file of a person's or another program's; nothing in it is executed. Raises
-    InputError, which says what was `expected` and what is to be done.
+    """`mapped` for a file that a person or another program wrote; nothing in it is executed. Raises
+    InputError, which says what was `expected` and what to do.
     """
     try:
         return mapped(path)
@@ -406,7 +409,7 @@ def facts(path: Path | str) -> dict:
 
 
 def checksum(path: Path, told: Mapping) -> str:
-    """CRC-32 of an array's file and of what its JSON says beside the check-sum, 8 hex digits."""
+    """CRC-32 of an array's file and of its JSON without the check-sum, 8 hex digits."""
     total, buffer = 0, memoryview(bytearray(MEBIBYTE))
     with Path(path).open("rb") as stream:
         while size := stream.readinto(buffer):
@@ -415,16 +418,16 @@ def checksum(path: Path, told: Mapping) -> str:
 
 
 def _without_checksum(told: Mapping) -> bytes:
-    """The JSON of an array as it was written before there were check-sums."""
+    """The JSON of an array without its check-sum, as earlier versions wrote it."""
     rest = {name: value for name, value in told.items() if name != "crc32"}
     return json.dumps(rest, indent=1, sort_keys=True).encode()
 
 
 def verify(path: Path) -> bool:
-    """Whether an array's check-sum is right; False where it has none (written before there were
-    any), so that nothing is known. Reads the whole file.
+    """Compare an array with its check-sum. Returns False if it has none (earlier versions wrote
+    none), so that nothing is known. Reads the whole file.
 
-    Raises InputError for one that is damaged: the check-sum, its name or its shape is another one.
+    Raises InputError for a damaged array, whose check-sum, name or shape differs.
     """
     told = facts(path)
     read(path)
@@ -443,8 +446,8 @@ def verify(path: Path) -> bool:
 
 
 def sidecar_fingerprint(path: Path) -> dict:
-    """`fingerprint` of the JSON beside an array, without its check-sum: an array that is made anew
-    counts as the same, whether or not it had one.
+    """`fingerprint` of the JSON beside an array, without its check-sum: an array that is made again
+    counts as the same, whether or not the earlier one had a check-sum.
     """
     sidecar = Path(path).with_suffix(".json")
     try:
@@ -477,16 +480,16 @@ def _damaged(path: Path, how: str) -> DamagedError:
 class Store:
     """The arrays of one data set. `data_root` is where the trial table's relative paths start.
 
-    `faces` is what a request for a face means (auto, crops, detect, centre; see
-    `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
-    `label_delay` (s), `label_resample`, `label_rate` (Hz) and `label_range` say what a request for
-    labels means (`lib.labels.arrays`). `fetch`: whether published weights that are needed may be
-    downloaded. `audio_track` is the sound track that is heard, from 1; 0: the one that a player
-    would play (`lib.media.tracks`). `verify` says when arrays are compared with their check-sums:
-    "start", when a training, a prediction or another array begins with them; "never"; "always",
-    also where they are only found to be there. `stretch` (s): a recording of more than two of them
-    is worked on in stretches of at most one (`lib.media.stretches`); it is no parameter, as arrays
-    of long recordings depend on it.
+    `faces` says where faces come from (auto, crops, detect, centre; see `lib.faces.arrays`),
+    `weights_root` is the folder of the face detector (None: there is none). `label_delay` (s),
+    `label_resample`, `label_rate` (Hz) and `label_range` complete a request for labels
+    (`lib.labels.arrays`). `fetch`: whether published weights may be downloaded when needed.
+    `audio_track` is the number of the sound track, from 1; 0: the one that a player would play
+    (`lib.media.tracks`). `verify` says when arrays are compared with their check-sums: "start",
+    before a training, a prediction or another array uses them; "never"; "always", also when they
+    are only found to exist. `stretch` (s): a recording longer than two stretches is processed in
+    stretches of at most this length (`lib.media.stretches`); it is no parameter, as arrays of long
+    recordings depend on it.
     """
 
     processed_root: Path
@@ -512,22 +515,24 @@ class Store:
         return self.folder / "trials.parquet"
 
     def shelf(self, owner: str, name: str) -> Shelf:
-        """`owner` is "trial", "video" or, of what is taken over many trials, "statistic"."""
+        """The shelf of an owner. owner : "trial", "video" or, for numbers over many trials,
+        "statistic".
+        """
         return Shelf(_folder_of(self.folder / f"{owner}s", name))
 
 
 def _folder_of(parent: Path, name: str) -> Path:
-    """The folder of a trial or video; one that was made before names were made safe is kept."""
+    """The folder of a trial or video; a folder from before names were made safe is kept in use."""
     before, safe = parent / name, named(parent, name)
     kept = before != safe and before.parent == parent and before.name == name and before.is_dir()
     return before if kept and name not in (".", "..") else safe
 
 
 def listing(processed_root: Path) -> list[dict]:
-    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name,
-    parameters, …
+    """One mapping per array under a processed root, including broken ones: dataset, owner, array,
+    name, parameters, …
 
-    What a killed process left behind (hidden files that end in .part) is listed as well, so that it
+    Files that a killed process left (hidden files that end in .part) are listed, too, so that they
     can be removed.
     """
     root, rows = Path(processed_root), []
@@ -550,10 +555,10 @@ def listing(processed_root: Path) -> list[dict]:
 
 
 def _arrays_below(folder: str, depth: int) -> Iterator[tuple[str, ...]]:
-    """Names from `folder` to each array `depth` folders below it, and to what was left of one."""
+    """Relative paths of the arrays `depth` folders below `folder`, and of unfinished files."""
     try:
         entries = list(os.scandir(folder))
-    except (FileNotFoundError, PermissionError):  # nothing there that could be listed
+    except (FileNotFoundError, PermissionError):  # no arrays there
         return
     for entry in entries:
         if depth and entry.is_dir():
@@ -577,8 +582,8 @@ def _made_from(path: str) -> tuple[str, dict]:
 
 
 def remove(paths: list[Path]) -> int:
-    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half
-    array counts.
+    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that an array
+    without it never counts as whole.
     """
     freed = 0
     for path in map(Path, paths):

@@ -39,15 +39,14 @@ COLUMNS = {
     "fps": "float64",
     "duration": "float64",
 }
-# In a label column: between the files of several annotators; before the rows of a table, or before
-# the label itself where the name of a recording says it. A file in whose name these stand is
-# written with `CODES` in their place.
+# Separators in a label column: between the files of several annotators; before the rows of a table,
+# or before a label that a recording's name tells. In a file's name they are replaced by `CODES`.
 JOINED, ROWS, CONSTANT = "|", "::", "="
 CODES = {"%": "%25", JOINED: "%7C", ROWS: "%3A%3A"}
 
 
 def label_column(files: Iterable[str], rows: str = "") -> str:
-    """What a label column says of these files, and of the rows of a table; see `label_files`."""
+    """The entry of a label column for these files and rows of a table; see `label_files`."""
     told = JOINED.join(map(_coded, files))
     return f"{told}{ROWS}{rows}" if rows else told
 
@@ -67,8 +66,8 @@ def _decoded(file: str) -> str:
 
 
 def label_files(text: str) -> tuple[list[str], str]:
-    """What a label column names: files relative to the data root, and which rows of a table of many
-    recordings.
+    """The files (relative to the data root) that an entry of a label column names, and which rows
+    of a table of many recordings.
 
     ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and
     "a/utterance_1"; ``::=4`` -> no file, and "=4": all frames have the label 4.
@@ -78,12 +77,12 @@ def label_files(text: str) -> tuple[list[str], str]:
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
-    """Build a checked trial table from one mapping a trial.
+    """Build a checked trial table from one mapping per trial.
 
     Columns: ``trial`` (unique name), ``video`` (recording it is in), ``person`` ("", left, right,
     …), ``dataset``, ``split`` (train, val, test), ``fold`` (−1 = none), ``subject``, paths relative
     to the data root with "" = absent, ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s).
-    A key that a row lacks gets "" or 0.
+    Missing keys get "" or 0.
     """
     columns = {}
     for name, kind in COLUMNS.items():
@@ -96,8 +95,8 @@ def table(rows: list[dict]) -> pd.DataFrame:
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:
     """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe,
-    unknown splits, paths that leave the data root. Only `crops_dir` may be absolute: 06 takes those
-    of a single video from where they lie.
+    unknown splits, paths that leave the data root. Only `crops_dir` may be absolute: 06 reads the
+    crops of a single video from where they are.
     """
     missing = [name for name in COLUMNS if name not in trials]
     if missing:
@@ -149,7 +148,7 @@ def _refuse_paths_outside(paths: Iterable[str], column: str) -> None:
 
 
 def unusable(name: str) -> str:
-    """Why a trial or video cannot bear a name; "" where it can."""
+    """Why a text cannot be the name of a trial or video; "" if it can."""
     if name in ("", ".", ".."):
         return "it is no name of a folder"
     if signs := sorted({sign for sign in name if sign in "/\\" or sign < " " or sign == "\x7f"}):
@@ -158,12 +157,12 @@ def unusable(name: str) -> str:
 
 
 def usable(name: str) -> str:
-    """The name that a trial or video gets: `name` itself, or its safe form (`files.safe_name`)."""
+    """The name of a trial or video: `name` itself, or its safe form (`files.safe_name`)."""
     return safe_name(name) if unusable(name) else name
 
 
 def is_unicode(name: str) -> bool:
-    """Whether a name can be written into a table."""
+    """Whether a name is valid Unicode, so that it can be written into a table."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -209,14 +208,14 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def _is(table: pd.DataFrame, name: str, kind: str) -> bool:
-    """Whether a column holds what it should: texts, or numbers."""
+    """Whether a column has the right type: texts, or numbers."""
     if kind == "str":
         return all(isinstance(value, str) for value in table[name])
     return table[name].dtype.kind in "biuf"
 
 
 def write(trials: pd.DataFrame, path: Path) -> Path:
-    """Write the table as Parquet; a table that exists is whole."""
+    """Write the table as Parquet, atomically."""
     path = Path(path)
     with whole(path) as temporary:
         check(trials).to_parquet(temporary, index=False)
@@ -224,7 +223,7 @@ def write(trials: pd.DataFrame, path: Path) -> Path:
 
 
 def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of the trials named (all for no `names`). Raises InputError for an absent one."""
+    """The rows of the named trials (without `names`: all). Raises InputError for an absent one."""
     unknown = sorted(set(names) - set(trials["trial"]))
     if unknown:
         raise InputError(
@@ -239,8 +238,8 @@ def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def subjects(trials: pd.DataFrame) -> dict[str, str]:
     """{trial: subject} of the rows that have a subject.
 
-    Where nothing but the recording is known, as in Aff-Wild2, the subject is called like the video:
-    then two persons of one video are two subjects.
+    If only the recording is known, as in Aff-Wild2, the subject has the video's name; two persons
+    of one video are then two subjects.
     """
     known = trials[["trial", "video", "person", "subject"]].astype(str)
     known = known[known["subject"] != ""]
@@ -256,23 +255,23 @@ def has_picture(trial: Mapping) -> bool:
 
 def in_people_order(rows: pd.DataFrame, column: str = "trial") -> pd.DataFrame:
     """A table sorted by the names in a column as people count: 1, 2, 10 and not 1, 10, 2."""
-    return rows.iloc[sorted(range(len(rows)), key=lambda row: _counted(rows[column].iloc[row]))]
+    return rows.iloc[sorted(range(len(rows)), key=lambda row: counted(rows[column].iloc[row]))]
 
 
-def _counted(name: object) -> list:
-    """Text and numbers by turns, of which each can be compared with that of another name."""
+def counted(name: object) -> list:
+    """Text and numbers by turns, by which names are sorted as people count: 1, 2, 10."""
     parts = re.split(r"(\d+)", str(name))
     return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)]
 
 
 def name(trial: dict) -> str:
-    """What a row of the table is called in messages and logs."""
+    """The name of a row in messages and logs."""
     return trial["trial"]
 
 
 def noted(rows: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
-    """The table of scores, with the sentence that must stand before its numbers where a network
-    learnt from sample data (``rows.attrs["note"]``).
+    """The table of scores, with the sentence that must precede its numbers if the network was
+    trained on sample data (``rows.attrs["note"]``).
     """
     if synthetic:
         rows.attrs["note"] = SYNTHETIC_NOTE

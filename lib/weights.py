@@ -1,7 +1,6 @@
-"""Files of weights that others published: what they are, where a person gets them, whether they are
-the right ones.
+"""Published weights files: what they are, where to get them, whether a file is the right one.
 
-Nothing is downloaded that is there already; what was downloaded is checked before it gets its name.
+Existing files are not downloaded again; a download is checked before it gets its name.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ import math
 import os
 import re
 import shlex
+import string
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,25 +25,39 @@ from .errors import InputError, explain_full_disk
 from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, says, write_text
 from .parallel import locks
 
-# in weights_root: check-sums of files whose authors published none, from their first use
+# in weights_root: check-sums, recorded at first use, of files without a published one
 RECORDS = "recorded.json"
 CARDS, _COVERS = ROOT / "docs" / "models", "Weights: "  # one card per network; what it covers
+# Names of the cards: an installed package has no docs, and says the same where they stand.
+CARDED = (
+    "face_api",
+    "jca",
+    "lfan_backbone",
+    "light_asd",
+    "lr_asd",
+    "torchvision",
+    "tsav",
+    "utterance",
+    "vggish",
+    "yunet",
+)
 CHUNK = 1 << 18  # bytes read at once
-ATTEMPTS = 5  # connections that may break off before a download is given up
+ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer
-LARGEST = 4 << 30  # bytes taken of a file whose size is not known
-RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was to go on
+LARGEST = 4 << 30  # most bytes of a file of unknown size
+UNREACHED = (urllib.error.URLError, ConnectionError, TimeoutError)
+RANGE_NOT_THERE = 416  # HTTP: the download was to continue beyond the file's end
 
 
 @dataclass(frozen=True)
 class Weights:
     """One file. `sha256`: 64 digits (known), eight (prefix), none (recorded at first use).
 
-    `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a
-    direct address, "" where there is none (a form, a cloud drive); `tried` the date on which this
-    address gave the right file, "" where nobody has tried it yet: it was written down from the
-    source's layout. `parts` are entries that belong to this one and are fetched with it; `notice`
-    is the text that the licence wants beside the files.
+    `size` is in bytes, 0 if unknown. `source` says where a person gets it; `url` is a direct
+    address, "" without one (a form, a cloud drive); `tried` is the date on which this address gave
+    the right file, "" if nobody has tried it: the address was then derived from the source's
+    layout. `parts` are entries that belong to this one and are downloaded with it; `notice` is the
+    text that the licence requires beside the files.
     """
 
     name: str
@@ -59,14 +75,14 @@ class Weights:
 
     @property
     def address(self) -> str:
-        """The direct address, and whether anybody has ever got the file from it."""
+        """The direct address, and whether the file has ever been downloaded from it."""
         if not self.url:
             return "none: get it by hand"
         return f"{self.url} ({f'worked on {self.tried}' if self.tried else 'never tried'})"
 
     @property
     def state(self) -> str:
-        """How its content is known: "known", "prefix" or "recorded at first use"."""
+        """How the check-sum is known: "known", "prefix" or "recorded at first use"."""
         if len(self.sha256) == 64 or self.md5:
             return "known"
         return "prefix" if self.sha256 else "recorded at first use"
@@ -275,7 +291,7 @@ _ENTRIES = (
 
 
 def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
-    """Name -> entry. Raises InputError for a name given twice: one would never be seen."""
+    """Name -> entry. Raises InputError for a duplicate name: one entry would be hidden."""
     names: dict[str, Weights] = {}
     for each in entries:
         if each.name in names:
@@ -294,15 +310,15 @@ INITIAL = ("kinetics_r2plus1d_18", "imagenet_resnet18")  # TSAV begins with: pic
 
 
 def entry(name: str) -> Weights:
-    """The registry's entry. Raises InputError for a name that it does not have."""
+    """The registry's entry. Raises InputError for an unknown name."""
     if name not in REGISTRY:
         raise InputError(f"no weights are called {name!r}", expected=", ".join(REGISTRY))
     return REGISTRY[name]
 
 
 def card(name: str) -> str:
-    """What is known of a network, as text in Markdown: ``docs/models/<name>.md``, or the card whose
-    line "Weights:" names it. Raises InputError where there is none.
+    """The card of a network in Markdown: ``docs/models/<name>.md``, or the card whose line
+    "Weights:" names it. Raises InputError if there is none.
     """
     known: dict[str, Path] = {}
     for file in sorted(CARDS.glob("*.md")):
@@ -316,13 +332,25 @@ def card(name: str) -> str:
     return known[name].read_text(encoding="utf-8")
 
 
+def card_line(*names: str) -> str:
+    """``card: docs/models/tsav.md`` of the first of these networks that has a card; "" for none."""
+    return next((f"card: docs/models/{name}.md" for name in names if name in CARDED), "")
+
+
+def card_line_of(file: Path) -> str:
+    """The same for a published file, which is known by its name."""
+    entries = [each.name for each in REGISTRY.values() if Path(each.file).name == file.name]
+    pairs = ((entry, card) for entry in entries for card in CARDED)
+    return card_line(*(card for entry, card in pairs if f"{entry}_".startswith(f"{card}_")))
+
+
 def path(name: str, weights_root: Path) -> Path:
-    """Where the file belongs; it need not be there."""
+    """The path of the file, which need not exist."""
     return Path(weights_root) / entry(name).file
 
 
 def find(name: str, weights_root: Path) -> Path:
-    """Path of the file, checked. Raises InputError when it is absent, or not the right one."""
+    """The path of the checked file. Raises InputError if it is absent or a different file."""
     place = path(name, weights_root)
     if not place.is_file():
         raise _absent(entry(name), place)
@@ -331,7 +359,7 @@ def find(name: str, weights_root: Path) -> Path:
 
 
 class AbsentError(InputError):
-    """A weights file is not there, and could not be fetched."""
+    """A weights file is absent and could not be downloaded."""
 
 
 def _absent(wanted: Weights, place: Path, why: str = "") -> AbsentError:
@@ -348,10 +376,10 @@ def _absent(wanted: Weights, place: Path, why: str = "") -> AbsentError:
 
 
 def check(name: str, weights_root: Path) -> str:
-    """Compare a file that is there with its check-sum; returns its SHA-256.
+    """Compare an existing file with its check-sum; returns its SHA-256.
 
-    Where none was published, the first one seen is written to ``<weights_root>/recorded.json`` and
-    holds from then on. Raises InputError for a file that is another one.
+    If none was published, the SHA-256 at first use is written to ``<weights_root>/recorded.json``
+    and holds from then on. Raises InputError for a different file.
     """
     wanted, place = entry(name), path(name, weights_root)
     found = _digest(place, "sha256")
@@ -366,11 +394,11 @@ def check(name: str, weights_root: Path) -> str:
 
 
 def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
-    """What was written down of a file at its first use, which may be this one."""
+    """The check-sum recorded at a file's first use, which may be now."""
     records, lock = _records(place.parent), locks.beside(place.parent / RECORDS)
     if wanted.file not in records or lock.is_file():  # the lock may be of a killed process
         with locks.held(lock, math.inf, remove=True):
-            records = _records(place.parent)  # with what others wrote meanwhile
+            records = _records(place.parent)  # with entries that others wrote meanwhile
             records.setdefault(wanted.file, {"sha256": sha256, "size": place.stat().st_size})
             _write(place.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
     return records[wanted.file]
@@ -417,35 +445,51 @@ def _write(place: Path, text: str) -> None:
 
 
 def _address(wanted: Weights, place: Path, url: str) -> str:
-    """Where the file is fetched: from `url`, a file or a folder of files, else as registered."""
+    """The address of the download: `url` (a file, or a folder of files), else the registered
+    one.
+    """
     address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
     if not address:
         raise _absent(wanted, place, ", and no address is known that gives it without a person")
-    if url and not re.match(r"https?://[^/\s]+", url, re.IGNORECASE):
+    if url and not _is_address(url):
         raise InputError(
             f"the address {url[:200]!r}",
             where=f"weights get {wanted.name}",
             expected="http:// or https://, and a machine",
             todo="write it whole, as https://example.org/weights/",
         )
-    return address
+    parts = urllib.parse.urlsplit(
+        address
+    )  # blanks and letters beyond ASCII as a browser sends them
+    path, query = (urllib.parse.quote(text, safe=string.punctuation) for text in parts[2:4])
+    return parts._replace(path=path, query=query).geturl()
+
+
+def _is_address(url: str) -> bool:
+    """Whether a text is a whole address of the web, with a machine in it that can have a name."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_machine = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # "http://[::1/", "http://a..b/", a port that is no number
+        return False
+    return parts.scheme in ("http", "https") and is_machine
 
 
 def get(
     name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """The file, downloaded if it is not there yet.
+    """The path of the file, which is downloaded if absent.
 
     Arguments
     ---------
-    url : another address than the registry's, for example a copy on a local server; of several
-        files the folder, which ends in ``/``.
+    url : an address to use instead of the registry's, for example a local server; for several files
+        their folder, ending in ``/``.
     progress : called with (bytes there, bytes in all, or 0).
 
-    What an earlier attempt fetched is kept in ``.<file>.part`` and continued. The file gets its
-    name when its check-sum is right: one that is there is never replaced. What belongs to it
-    (`Weights.parts`) is fetched first, and the notice of its licence is written beside it. Raises
-    InputError that says which file goes where.
+    A partial download is kept in ``.<file>.part`` and continued. The file gets its name when its
+    check-sum is right; an existing file is never replaced. Entries that belong to it
+    (`Weights.parts`) are downloaded first, and the notice of its licence is written beside it.
+    Raises InputError that says which file goes where.
     """
     wanted, place = entry(name), path(name, weights_root)
     for part in wanted.parts:
@@ -471,7 +515,9 @@ def _lock(part: Path) -> Path:
 
 @contextlib.contextmanager
 def _alone(part: Path):
-    """Two processes that append would spoil a file; without locks the check-sum notices."""
+    """Lock: two processes that append would spoil the file; without locks the check-sum would
+    notice.
+    """
     with locks.held(_lock(part), math.inf, remove=True):
         part.touch()
         try:
@@ -493,7 +539,7 @@ def _download(
     try:
         _compare(wanted, part)
     except InputError:
-        part.unlink()  # what is wrong cannot be continued
+        part.unlink()  # a wrong file cannot be continued
         raise
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -503,11 +549,11 @@ def _download(
 def _fetch(
     wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
 ) -> str:
-    """Fill `part`, going on where a connection broke off; returns "" or why it is not whole.
+    """Fill `part`, continuing after broken connections; returns "" or why it is incomplete.
 
-    A server that sends more than the file is long, or a length that is none, is not asked again.
+    A server that sends too much, or an invalid length, is not asked again.
     """
-    reason, most = "broke off", wanted.size or LARGEST
+    reason, cause, most = "broke off", "", wanted.size or LARGEST
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:
@@ -518,22 +564,27 @@ def _fetch(
             return str(error)
         except urllib.error.HTTPError as error:
             if error.code != RANGE_NOT_THERE:
-                return f"answers {error.code} {error.reason}"
-            part.write_bytes(b"")  # longer than the file: it belongs to something else
+                return f"answers {error.code} {_brief(error.reason)}"
+            part.write_bytes(b"")  # longer than the file: it is part of something else
             continue
-        except (urllib.error.URLError, ConnectionError, TimeoutError, HTTPException) as error:
-            reason = f"broke off ({error})"
+        except (*UNREACHED, HTTPException, ValueError) as error:
+            # ValueError: the address that a server or a proxy names is none.
+            reason, cause = f"broke off ({error})", f" ({_brief(getattr(error, 'reason', error))})"
         if part.stat().st_size <= before:
-            return "cannot be reached" if not before else reason
+            return f"cannot be reached{cause}" if not before else reason
     return f"{reason} {ATTEMPTS} times"
 
 
+def _brief(reason: object) -> str:
+    return " ".join(str(reason).split())[:120]
+
+
 class _WrongAnswerError(Exception):
-    """A server's answer that cannot be the file; its text goes on after the address."""
+    """A server's answer that cannot be the file; the text continues a message after the address."""
 
 
 def _continue(address: str, part: Path, most: int, progress: Callable | None) -> bool:
-    """Fetch what `part` lacks, at most to `most` bytes; returns whether it is now complete."""
+    """Download what `part` lacks, up to `most` bytes; returns whether it is now complete."""
     start = part.stat().st_size
     asked = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
@@ -553,7 +604,7 @@ def _continue(address: str, part: Path, most: int, progress: Callable | None) ->
 
 
 def _length(text: str | None) -> int:
-    """Bytes that a server says it sends; 0 where it does not say."""
+    """Length in bytes that a server announces; 0 if it does not."""
     if text is None:
         return 0
     if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
@@ -567,11 +618,10 @@ def _bounded(there: int, most: int) -> None:
 
 
 def provide(place: Path) -> str:
-    """See that a file that the registry knows by its file name is there, and the right one;
-    download it if need be.
+    """Download a file that the registry knows by its file name, if it or a part of it is absent.
 
-    For files that it does not know, and files that are there, nothing is done. Returns the sentence
-    that says what was fetched, "" for nothing.
+    Nothing happens for files that the registry does not know. Returns the sentence that says what
+    was downloaded, "" for nothing.
     """
     place = Path(place)
     known = _of_file(place)
@@ -590,7 +640,7 @@ def provide(place: Path) -> str:
 
 
 def can_be_fetched(place: Path) -> bool:
-    """Whether the registry knows a file by its name, and an address that gives it."""
+    """Whether the registry knows a file by its name, and an address to download it from."""
     known = _of_file(Path(place))
     return known is not None and bool(known.url)
 
@@ -602,7 +652,7 @@ def name_of(place: Path) -> str:
 
 
 def verify(place: Path) -> None:
-    """`check` for a path. Files that the registry does not know by their name are not looked at."""
+    """`check` for a path. Files that the registry does not know by their name are ignored."""
     known = _of_file(Path(place))
     if known:
         check(known.name, Path(place).parent)
@@ -616,7 +666,7 @@ def listing(weights_root: Path) -> list[dict]:
     """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence,
     source, what, address.
 
-    Of an absent file `sha256` is what is known beforehand: all digits, the first eight, an MD5, or
+    For an absent file `sha256` is what is known beforehand: all digits, the first eight, an MD5, or
     nothing.
     """
     rows = []

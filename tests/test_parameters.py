@@ -307,6 +307,13 @@ def test_a_number_that_yaml_reads_as_text_is_answered_with_its_right_form(names,
         ("options", [1], "a list where a mapping belongs"),
         ("video_path", "no/such.mp4", "no such file"),
         ("recipe", "toi", "did you mean toy?"),
+        ("runs_root", "a\0b", "control character"),
+        ("runs_root", "/data/" + "x" * 300, "300 bytes, at most 255"),
+        ("video_path", "x" * 9000, "9000 bytes, at most 255"),
+        ("runs_root", "\ud800", "a character that is none"),
+        ("run", "a\nb", "control character"),
+        ("run", "  ", "a blank at an end"),
+        ("run", "x" * 200, "200 bytes, at most 180"),
     ],
 )
 def test_each_wrong_value_gets_one_sentence(names, name, value, words):
@@ -318,6 +325,8 @@ def test_options_are_checked_against_the_recipe(names):
     assert "none of 3, 4" in problem(names, recipe="toy", options={"channels": 5})
     assert parameters.validate({"recipe": "toy", "options": {"channels": 4}}, names) == []
     assert parameters.validate({"options": {"dropout": 0.1}}, names, partial=True) == []
+    for name in ("channels", "options.channels"):  # beside `options`, where it has no effect
+        assert "write options: {channels: …}" in problem(names, recipe="toy", **{name: 3})
 
 
 def test_a_whole_number_is_a_float_and_a_trial_may_be_a_number(names):
@@ -390,6 +399,8 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     file(tmp_path, "", "sample_tsav.yaml")
     with pytest.raises(InputError, match=r"did you mean sample_tsav\.yaml"):
         parameters.load([tmp_path / "sample_tsaw.yaml"])
+    with pytest.raises(InputError, match="this is a folder"):
+        parameters.load([tmp_path])
 
 
 # ---- the check cell
@@ -591,6 +602,39 @@ def test_what_papermill_injected_wins_and_reads_a_file_only_if_it_names_one(file
     named = f"# Parameters\nparams_file = {str(filed[0] / 'mine.yaml')!r}\nepochs = 9\n"
     assert (checked(filed, None, named).lr, checked(filed, None, named).epochs) == (0.003, 9)
     assert checked(filed, None, named, "epochs = 7").epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("cell", "lr"),
+    [
+        ("# Parameters of mine\nlr = 0.2", (0.2, "mine")),
+        ("# Parameters: mine\nlr = 10**-2", (0.01, "mine")),
+        ("# Parameters\nlr = 10**-2", (0.01, "sample_toy")),  # taken for papermill's
+    ],
+)
+def test_a_remark_of_ones_own_is_no_injected_cell_and_an_expression_is_no_error(filed, cell, lr):
+    p = checked(filed, None, cell)
+    assert (p.lr, p.run) == lr
+
+
+@pytest.mark.parametrize("value", ["None", "['a.yaml']", "Path('a.yaml')"])
+def test_a_parameter_file_that_is_no_text_is_refused_as_such(filed, value):
+    with pytest.raises(InputError, match=r"params_file: .* where text belongs"):
+        checked(filed, None, f"from pathlib import Path\nparams_file = {value}")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "c:\\\\x", "a\\x00b"])
+def test_a_run_is_the_name_of_one_folder_in_notebooks_too(filed, name):
+    with pytest.raises(InputError, match="cannot be the name of a folder"):
+        checked(filed, None, f'run = "{name}"')
+
+
+def test_a_mistyped_name_in_a_cell_of_ones_own_is_told_with_the_nearest(filed, capsys):
+    checked(filed, None, "epoch = 5\ntotal = 3\nlr = 0.2", "option = dict(a=1)")
+    told = capsys.readouterr().out
+    assert "option is" not in told, "what a notebook computes is nobody's setting"
+    assert "not used: epoch is no parameter; did you mean epochs?\n" in told
+    assert "total" not in told
 
 
 def test_options_are_merged_key_by_key(filed):

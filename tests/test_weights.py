@@ -9,7 +9,9 @@ import json
 import re
 import shlex
 import threading
+import urllib.request
 from concurrent import futures
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,12 +117,31 @@ def test_a_server_that_sends_more_than_the_file_has_is_left_at_once(
 
 
 @pytest.mark.parametrize(
-    "url", ["example.org/file", "ftp://example.org/x", "file:///etc/passwd", "http://"]
+    "url",
+    [
+        *("example.org/file", "ftp://example.org/x", "file:///etc/passwd", "http://"),
+        *("http://[::1/x", "http://[zz]/x", "http://a..b/x", f"http://{'a' * 300}/x"),
+        *("http://localhost:port/x", "http://localhost:99999/x"),
+    ],
 )
 def test_an_address_without_its_beginning_is_one_sentence(tmp_path, url):
     with pytest.raises(InputError, match=r"http:// or https://"):
         weights.get("known", tmp_path, url)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_address_with_blanks_and_other_letters_is_asked_for_and_a_wrong_redirect_told(
+    server, tmp_path, monkeypatch
+):
+    place = weights.get("known", tmp_path, f"{server.url.rstrip('/')}/my weights/ü.bin?é=1")
+    assert place.read_bytes() == CONTENT
+
+    def redirected(asked, timeout):
+        raise ValueError("Invalid IPv6 URL")  # as urllib does for `Location: http://[::1/`
+
+    monkeypatch.setattr(urllib.request, "urlopen", redirected)
+    with pytest.raises(InputError, match=r"cannot be reached \(Invalid IPv6 URL\)"):
+        weights.get("md5", tmp_path, server.url)
 
 
 def test_a_lock_of_a_process_that_was_killed_with_the_file_in_place_is_removed(server, tmp_path):
@@ -276,7 +297,7 @@ def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_r
     assert table.loc["known", "MB"] == "0.30"
     assert (
         table.loc["tsav_alignment", "SHA-256"] == "MD5 806aee937c52103ad7f48b1b19608860"
-    )  # tsav_jca.md §1.3
+    )  # TSAV/JCA specification §1.3
     assert table.loc["tsav_544k", ["MB", "licence"]].tolist() == ["not known", "research only"]
     assert table.loc["tsav_544k", "where to get it"].startswith("linked from github.com/kuhnkeF")
 
@@ -368,6 +389,9 @@ CARDS = sorted(weights.CARDS.glob("*.md"))
 @pytest.mark.parametrize("name", weights.REGISTRY)
 def test_every_registered_file_has_a_card(name):
     assert f"`{name}`" in weights.card(name)
+    told = weights.card_line_of(Path("elsewhere") / Path(weights.entry(name).file).name)
+    if name not in weights.INITIAL:  # where trainings begin: nothing is predicted by it
+        assert weights.card(Path(told.removeprefix("card: ")).stem) == weights.card(name)
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
@@ -379,6 +403,12 @@ def test_a_card_says_what_it_learnt_from_its_licences_its_limits_and_where_numbe
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert [link for link in links if not (path.parent / link).resolve().is_file()] == []
     assert max(map(len, text.splitlines())) <= 130 or "|" in text
+
+
+def test_notes_name_the_card_of_a_network():
+    assert set(weights.CARDED) == {path.stem for path in CARDS}
+    assert weights.card_line("features", "jca") == "card: docs/models/jca.md"
+    assert weights.card_line("features", "gru") == ""
 
 
 def test_the_command_line_prints_a_card_and_names_the_known_ones():

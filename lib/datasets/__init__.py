@@ -1,5 +1,5 @@
-"""Data sets: a layout on disk -> trial table and check report. One module each; this file finds the
-right one.
+"""Data sets: a layout on disk -> trial table and check report. One module per data set; this file
+selects it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from . import affwild2, ego4d, folder, inventory, recorder, splits, study
 from .report import Report
 from .samples import affect, conversations
 
-# Data sets in Ego4D's layout, where it is annotated who speaks.
+# Data sets in Ego4D's layout, with annotations of who speaks.
 SPEAKING = ("ego4d", "sample_conversations")
 _SAMPLES = {"sample": affect, "sample_conversations": conversations}
 
 
 def locate(params) -> tuple[str, Path]:
-    """Name (of the folder in the processed root) and root of the data set that the parameters mean.
+    """Name (of the folder in the processed root) and root of the data set in the parameters.
 
     The sample set's name carries its parameters, so that a small one never overwrites the big one.
     """
@@ -43,9 +43,9 @@ def locate(params) -> tuple[str, Path]:
 
 
 def store(params) -> Store:
-    """The store of the data set that the parameters mean. Raises InputError where the run that
-    they name was made for another folder of recordings: a notebook without the runner would go on
-    in its folder.
+    """The store of the data set in the parameters. Raises InputError if the named run was made for
+    another folder of recordings, because a notebook that is run by hand would otherwise continue in
+    that run's folder.
     """
     name, root = locate(params)
     if params.dataset == "folder" and params.get("run") and not params.get("video_path"):
@@ -69,10 +69,10 @@ def store(params) -> Store:
 
 
 def prepare(params, progress: Callable | None = None) -> Path:
-    """Make the data if they are synthetic and not there yet; returns the data root."""
+    """Make synthetic data unless they exist; returns the data root."""
     name, root = locate(params)
     if made := _SAMPLES.get(params.dataset):
-        # Who wants the same set at the same time waits for the first one to make it.
+        # A second process that needs the same set waits until the first one has made it.
         with held(root.with_name(f".{name}.lock"), math.inf, remove=True):
             files.clear_leftovers(root)  # of a process that was killed
             return made.make(
@@ -87,14 +87,14 @@ def prepare(params, progress: Callable | None = None) -> Path:
 
 
 def write(table: pd.DataFrame, place: Store) -> Path:
-    """Write the trial table into the processed folder, and which recordings it is of."""
+    """Write the trial table and the list of its recordings into the processed folder."""
     files.clear_leftovers(place.folder, deep=False)  # of a process that was killed
     study.write(place, table)
     return trials.write(table, place.trials_path)
 
 
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
-    """Trial table and check report of the data set that the parameters mean."""
+    """Trial table and check report of the data set in the parameters."""
     table, report = _layout(params, progress)
     own = params.dataset == "folder" and not params.get("shared_subjects", False)
     splits.tell_shared(table, report, locate(params)[1] if own else None)
@@ -106,7 +106,7 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     ours = [Path(params[place]) for place in ("processed_root", "runs_root") if params.get(place)]
     if params.dataset == "folder":
         return folder.find(root, name, progress, ours)
-    # a file that somebody added: docs/add_a_dataset.md
+    # a module that a person added: docs/add_a_dataset.md
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):
         added = import_module(f"{__name__}.{params.dataset}")
         code_digest.use(added.__name__)
@@ -118,14 +118,12 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
 
 
 def expected(params) -> dict | None:
-    """What a synthetic set says of itself: item of the report -> numbers that are right; None for
-    real data.
-    """
+    """Right counts of a synthetic set: item of the report -> numbers; None for real data."""
     return _sample_counts(locate(params)[1] / "sample.json") if params.dataset in _SAMPLES else None
 
 
 def _sample_counts(path: Path) -> dict:
-    """The sample set says itself what it holds."""
+    """The counts in the sample set's own summary."""
     try:
         counts = files.read_mapping(path)["expected"].items()
     except (InputError, KeyError, AttributeError) as error:
@@ -139,14 +137,14 @@ def _sample_counts(path: Path) -> dict:
 
 
 def has_affect(params) -> bool:
-    """Whether the data set that the parameters mean may have labels of valence, arousal,
-    expression, action units.
+    """Whether the data set in the parameters may have labels of valence, arousal, expression or
+    action units.
     """
     return params.dataset not in SPEAKING
 
 
 def is_made(dataset: str) -> bool:
-    """Whether the parameter `dataset` names a sample set, which `prepare` makes."""
+    """Whether the parameter `dataset` names a sample set, which `prepare` creates."""
     return dataset in _SAMPLES
 
 
@@ -158,8 +156,8 @@ def is_synthetic(dataset: str) -> bool:
 
 
 def terms(dataset: str) -> str:
-    """The sentence that goes with weights that learnt from a data set and with their predictions,
-    where its licence asks for it: `TERMS` of its module; "" else.
+    """The sentence that a data set's licence requires beside weights trained on it and beside their
+    predictions: `TERMS` of its module; else "".
     """
     known = f"{__name__}.{dataset}"
     if not dataset.isidentifier() or importlib.util.find_spec(known) is None:
@@ -168,10 +166,10 @@ def terms(dataset: str) -> str:
 
 
 def note(params, trained: bool = False) -> str:
-    """What stands under pictures of synthetic data, or with `trained` of scores of a network that
-    learnt from them.
+    """The note under pictures of synthetic data or, with `trained`, under scores of a network
+    trained on them.
 
-    "" for real data, but for what its licence asks to be said of such a network (`terms`).
+    For real data it is "", or the sentence that its licence requires (`terms`).
     """
     if params.dataset not in _SAMPLES:
         return terms(params.dataset) if trained else ""

@@ -4,8 +4,8 @@ Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces
 ``cropped_aligned/<trial>/``, annotations in ``<set>/<split>/<trial>.txt``, test trials in a text
 list of names or a folder of their videos. Folder names are matched without regard to case. A trial
 is named like its annotation file; ``_left``, ``_right`` and ``_main`` tell persons of one video.
-What others computed from it (`crop_folders`, `tsav_database`, `lfan_database`) is taken where it
-lies.
+Databases that others computed from it (`crop_folders`, `tsav_database`, `lfan_database`) are used
+in place.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ ANNOTATION_FOLDERS = {
     "action_units": ("au_set", "au_detection_challenge"),
 }
 SPLIT_FOLDERS = {"train": ("train_set", "training_set"), "val": ("validation_set", "val_set")}
-TEST_FOLDERS = ("test_set", "text_set")  # the second one is a slip that many copies carry
+TEST_FOLDERS = ("test_set", "text_set")  # the second name is a mistake in many copies
 
-# How test lists tell the task: test_set_VA.txt,
+# Words by which names of test lists tell the task: test_set_VA.txt,
 # Valence_Arousal_Estimation_Challenge_test_set_release.txt, …
 LIST_WORDS = {
     "va": ("va", "valence"),
@@ -60,12 +60,12 @@ EXPECTED = {
 
 @dataclass
 class Found:
-    """What lies under a data root, before anything is put together."""
+    """The files under a data root, before they are assigned to trials."""
 
     videos: dict[str, Path] = field(default_factory=dict)
     # trial -> kind -> (split, path or "")
     annotations: dict[str, dict] = field(default_factory=dict)
-    # trial -> kinds that it is a test trial of, "" = any
+    # trial -> kinds for which it is a test trial, "" = all
     tests: dict[str, set] = field(default_factory=dict)
     # trial -> folder of pictures, or alignment file
     crops: dict[str, Path] = field(default_factory=dict)
@@ -93,13 +93,12 @@ def find(
     ---------
     root : folder with the data set as it was unpacked.
     dataset : name written into the table.
-    expected : item -> tuple of right counts, default `EXPECTED`; compared and reported, never
-        asserted.
+    expected : item -> tuple of right counts, default `EXPECTED`; deviations are reported, not
+        errors.
     progress : called with (done, total, name) for every video opened.
 
-    Returns the trial table (paths relative to `root`) and the report. A file that cannot be used is
-    left out and named in the report. Raises InputError when the root is missing or holds no video
-    at all.
+    Returns the trial table (paths relative to `root`) and the report. An unusable file is left out
+    and named in the report. Raises InputError if the root is missing or contains no video.
     """
     root = Path(root)
     report = Report()
@@ -107,7 +106,7 @@ def find(
     infos = probe(found.videos, report, progress)
     rows = []
     for trial in sorted({*found.annotations, *found.crops, *found.tests}):
-        # A recording may itself be called 5_left: then that is its name and no person.
+        # A recording may itself be called 5_left: then "left" is part of its name and no person.
         video, person = (trial, "") if trial in found.videos else person_of(trial)
         if video not in found.videos:
             _tell_without_video(trial, video, found, report)
@@ -182,8 +181,8 @@ def look(root: Path, report: Report) -> Found:
 
 
 def _add_tsav(root: Path, found: Found, report: Report) -> None:
-    """TSAV's alignment files serve where no crops are; a trial without labels is a test trial of
-    the tasks of which its database says so.
+    """Use TSAV's alignment files for trials without crops; a trial without labels is a test trial
+    of the tasks for which the TSAV database says so.
     """
     for name, (splits, alignment) in tsav_database.find(root, found.videos, report).items():
         trial, short = name, name.removesuffix("_main")
@@ -196,8 +195,8 @@ def _add_tsav(root: Path, found: Found, report: Report) -> None:
 
 
 def _add_lfan(root: Path, found: Found, report: Report) -> None:
-    """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge
-    says nothing.
+    """Use LFAN's arrays for trials with neither crops nor label files, and its splits where the
+    challenge's are unknown.
     """
     for trial, (split, folder) in lfan_database.find(root, report).items():
         if (folder / lfan_rows.FACE).is_file():
@@ -233,7 +232,7 @@ def _sets(root: Path) -> list[tuple[Path, str]]:
 
 
 def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict]:
-    """trial -> {kind: (split, path)} of every annotation file; path "" where it cannot be read."""
+    """trial -> {kind: (split, path)} of every annotation file; path "" if it is unreadable."""
     found: dict[str, dict] = {}
     for folder, kind in sets:
         for split, names in SPLIT_FOLDERS.items():
@@ -254,7 +253,7 @@ def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Repor
             todo="remove one of them",
         )
         return
-    # A damaged file leaves the trial in its split: it must not turn into a test trial.
+    # A trial with a damaged file stays in its split: it must not become a test trial.
     of_trial[kind] = (split, path if _readable(path, kind, report) else "")
 
 
@@ -293,8 +292,8 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
 def probe(
     videos: dict[str, Path], report: Report, progress: Callable | None = None
 ) -> dict[str, recordings.Info]:
-    """What the containers say; videos that cannot be opened, or without picture, are reported and
-    left out.
+    """Read the containers' headers; videos that cannot be opened, or without picture, are reported
+    and left out.
     """
     infos, names = {}, {path: name for name, path in videos.items()}
 
@@ -312,7 +311,7 @@ def probe(
 
 
 def _has_picture(name: str, path: Path, info: recordings.Info, report: Report) -> bool:
-    """Whether a recording has a picture; the track that it lacks is reported."""
+    """Whether a recording has a picture; a missing track is reported."""
     todo = "copy or download it again"
     if info.video_codec and not info.audio_codec:
         report.warning(
@@ -372,7 +371,7 @@ def _row(trial: str, person: str, info: recordings.Info, found: Found, report: R
 
 
 def video_row(trial: str, info: recordings.Info, person: str = "") -> dict:
-    """What the trial table says of a trial by its video alone; paths absolute."""
+    """The columns of the trial table that follow from the video alone; paths absolute."""
     stem = Path(info.path).stem
     return {
         "trial": trial,
@@ -397,9 +396,7 @@ def relative(row: dict, root: Path) -> dict:
 
 
 def count(report: Report, table: pd.DataFrame, videos: int, expected: dict) -> None:
-    """Note how many videos, labelled trials of each kind and split, test trials and crops there
-    are.
-    """
+    """Report counts of videos, labelled trials per kind and split, test trials and crops."""
     report.count("videos", videos, tuple(expected.get("videos", ())))
     for kind, name in (("va", "VA"), ("expression", "EX"), ("action_units", "AU")):
         for split in ("train", "val"):

@@ -1,8 +1,8 @@
-"""Look at every trial of a data set before anything is computed: does it open, and do its parts fit
-together?
+"""Check every trial of a data set before anything is computed: whether it opens, and whether its
+parts are consistent.
 
-One row per trial; an error contradicts itself or cannot be read, a warning lacks a counterpart. The
-decoded time stamps stay in the store, where notebook 02 finds them.
+One row per trial. An *error* is unreadable or self-contradictory, a *warning* lacks a counterpart.
+The decoded time stamps are stored for notebook 02.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..trials import in_people_order, label_files
 from . import tree
 from .report import Report, traceback_of
 
-UNEVEN = 0.2  # of a frame: time stamps that are rounded to 1/1000 s move by less
-ROWS = 2  # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
-RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
-LATE = 0.5  # s between the starts, or the ends, of sound and picture that a person should look at
-EARLY = 1.5  # s; the last picture may be shown for longer than all others, not for so long
-RANGE = "label_range"  # of a checked trial: lowest and highest label of valence and arousal
+UNEVEN = 0.2  # share of a frame; rounding time stamps to 1/1000 s moves them by less
+ROWS = 2  # label rows too many or too few that are tolerated: decoders differ so much (LFAN, §1.11)
+RATES = (10.0, 61.0)  # frames/s of cameras and of the published data sets
+LATE = 0.5  # s between starts or ends of sound and picture that a person should check
+EARLY = 1.5  # s; the last picture may be shown longer than others, but not this long
+RANGE = "label_range"  # key in a checked trial: lowest and highest label of valence and arousal
 COLUMNS = (
     "trial",
     "errors",
@@ -56,12 +56,12 @@ COLUMNS = (
     "audio_late_ms",
     "longer_ms",
 )
-# What notebook 01 is asked for: does it open, and are pictures, labels and crops as many?
+# Columns that notebook 01 shows: whether it opens, and the numbers of pictures, labels and crops
 BRIEF = (*COLUMNS[:4], "frames", "container", "labels", "crops", "rate", "audio_late_ms")
 
 
 class Faults:
-    """What is wrong with one trial."""
+    """Collects what is wrong with one trial."""
 
     def __init__(self, trial: str):
         self.trial, self.rows = trial, []
@@ -90,7 +90,7 @@ class Faults:
         )
 
     def attempt(self, function, *given, done: str = "its trial will be lost in 02–04"):
-        """The function's value, or None and a row when it raises InputError."""
+        """The function's value; None, and a row, if it raises InputError."""
         try:
             return function(*given)
         except InputError as error:
@@ -144,7 +144,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
 
 
 def _container(info: recordings.Info) -> dict:
-    """The columns that a container alone fills."""
+    """The columns that follow from the container alone."""
     return {
         "opens": True,
         "video": info.video_codec,
@@ -159,7 +159,7 @@ def _container(info: recordings.Info) -> dict:
 
 
 def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
-    """Does the picture last as long as the container says?"""
+    """Check whether the picture lasts as long as the container claims."""
     if missing := recordings.missing_bytes(info.path):
         faults.add(
             "error",
@@ -191,15 +191,15 @@ def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
 
 
 def _left(info: recordings.Info, times: np.ndarray) -> float:
-    """s that a container claims after the last picture. Some (NUT) count their length from 0 of
-    their own clock, wherever that begins.
+    """s after the last picture that a container claims. Some formats (NUT) count their length from
+    0 of their own clock, even if that begins later.
     """
     left = info.duration - (times[-1] - info.video_start)
     return min(left, abs(left - info.origin)) if info.origin > 0 else left
 
 
 def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
-    """Is the picture turned, stretched or timed as pictures seldom are?"""
+    """Warn of a picture that is rotated, stretched or unevenly timed."""
     odd = [
         (
             info.rotation % 90 or abs(info.rotation) > 360,
@@ -269,20 +269,20 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
 
 
 def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) -> recordings.Info:
-    """What is said of the file whose sound is heard: the video, or a separate recorder's."""
+    """Check the file whose sound is used: the video, or a separate recorder's."""
     if trial["audio_path"] in ("", trial["video_path"]):
         return info
     path = place.data_root / trial["audio_path"]
     other = faults.attempt(recordings.probe, path, done="no sound")
     moved: dict = {}
-    with contextlib.suppress(InputError):  # told by `readings.notes`
+    with contextlib.suppress(InputError):  # reported by `readings.notes`
         moved = readings.of_recorder(trial, place)
     return replace(other, audio_start=other.audio_start + moved.get("offset", 0)) if other else info
 
 
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
-        if not separate.beside(info.path):  # else `recorder` says what can be done with that file
+        if not separate.beside(info.path):  # otherwise `recorder` says how to use that file
             faults.add(
                 "warning",
                 "no audio track",
@@ -295,7 +295,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
         return {}
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
-    separately = trial["audio_path"] != trial["video_path"]  # where it begins is told by `notes`
+    separately = trial["audio_path"] != trial["video_path"]  # its start is reported by `notes`
     if abs(late) > LATE and not separately:
         faults.add(
             "warning",
@@ -324,8 +324,8 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
 def _ends_early(
     trial: Mapping, place: Store, info: recordings.Info, times: np.ndarray, faults: Faults
 ) -> dict:
-    """The same of a file that does not say how long its sound is (Matroska, WebM): by the sound
-    itself, as far as it is much shorter than the picture.
+    """The same for a file that does not tell the length of its sound (Matroska, WebM): found from
+    the sound itself, if it is much shorter than the picture.
     """
     own = trial["audio_path"] and trial["audio_path"] == trial["video_path"]
     if not own or info.audio_duration:
@@ -348,12 +348,12 @@ def _ends_early(
 def _labels(
     trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults, spans: list
 ) -> str:
-    """What the label files hold; lowest and highest value of valence and arousal go to `spans`."""
+    """Check the label files; lowest and highest value of valence and arousal go to `spans`."""
     counts = []
     for kind in official.KINDS:
         files = label_files(trial[f"{kind}_path"])[0]
         if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
-            continue  # such a file is read against the frames of its video, which does not decode
+            continue  # such a file needs the frames of its video, which does not decode
         path = place.data_root / files[0]
         if len(files) > 1 or faults.attempt(tables.form, path) != "official":
             if times is None:
@@ -392,7 +392,7 @@ def _table(
     faults: Faults,
     spans: list,
 ) -> list[str]:
-    """Labels in a form of one's own, read as notebook 04 will."""
+    """Read a person's own label table as notebook 04 will."""
     told = labels_arrays.resolve(trial, request(kind), place).parameters
     found = faults.attempt(labels_arrays.read, paths, kind, times, told)
     if found is None:
@@ -428,7 +428,7 @@ def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Fault
 
 
 def _damaged_crops(path: Path, faults: Faults) -> None:
-    """Can all cropped faces of a folder be read, and are they of one size?"""
+    """Check whether all cropped faces of a folder can be read and have one size."""
     broken, sizes = crops.damage(path)
     if broken:
         faults.add(
@@ -451,10 +451,10 @@ def _damaged_crops(path: Path, faults: Faults) -> None:
 
 
 def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
-    """The rows of the trials whose video decodes, with the numbers of frames that decode:
-    containers only claim some.
+    """The rows of the trials whose video decodes, with the number of frames that decode instead of
+    the container's claim.
 
-    Without frames no notebook can do anything with a trial.
+    A trial without frames is of no use to any notebook.
     """
     frames = [outcome.value["frames"] if outcome.ok else "" for outcome in outcomes]
     decoded = trial_table.assign(n_frames=[count or 0 for count in frames])
@@ -470,8 +470,8 @@ def official_rows(trial_table: pd.DataFrame, place: Store) -> list[np.ndarray]:
 
 
 def weights_table(weights_root: Path) -> pd.DataFrame:
-    """One row per file of published weights: is it there, is it the right one, what may be done
-    with it, where is it.
+    """One row per published weights file: whether it exists and is the right one, its licence, its
+    source.
     """
     rows = [
         {
@@ -491,7 +491,7 @@ def weights_table(weights_root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# Weights -> parameter and its values with which an experiment needs them.
+# Weights -> parameter and its values for which an experiment needs them.
 NEEDED = {
     "face_api": ("recipe", ("expression",)),
     "vggish": ("recipe", ("lfan",)),
@@ -502,8 +502,8 @@ NEEDED = {
 
 
 def needed(published: pd.DataFrame, values: Mapping) -> pd.DataFrame:
-    """The rows of `weights_table` that concern an experiment: files that are there or damaged, and
-    of the absent ones those that it needs or names.
+    """The rows of `weights_table` that concern an experiment: existing and damaged files, and the
+    absent ones that it needs or names.
 
     values : its parameters, as far as they are known.
     """
@@ -517,9 +517,10 @@ def needed(published: pd.DataFrame, values: Mapping) -> pd.DataFrame:
 
 
 def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
-    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first.
+    """The rows of `check_trial` from the outcomes of ``mapping.map``, `COLUMNS`; the worst trials
+    first.
 
-    report : of the layout; a video that it has left out (it does not open) is a row, too.
+    report : of the layout; a video that it left out because it does not open is a row, too.
     """
     rows = []
     for outcome in outcomes:
@@ -539,17 +540,15 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
 
 
 def brief(checked: pd.DataFrame, rows: int = 12) -> pd.DataFrame:
-    """The first rows of `table`, the worst ones, with the columns `BRIEF` that say anything in
-    them.
-    """
+    """The first, worst rows of `table`, with the columns of `BRIEF` that are not empty."""
     first = checked[list(BRIEF)].head(rows)
     told = [name for name in first if name in ("errors", "warnings") or (first[name] != "").any()]
     return first[told]
 
 
 def tell(outcomes: list, report: Report) -> None:
-    """Add what was found in the trials to the report of the layout, what it has already left
-    out; and the range of all labels, which a person should look at where none is below 0.
+    """Add the findings in the trials to the report of the layout, without repeating any, and the
+    range of all labels, which a person should check if none is below 0.
     """
     _tell_range(outcomes, report)
     known = {(row["item"], row["what"]) for row in report.problems}
@@ -563,7 +562,7 @@ def tell(outcomes: list, report: Report) -> None:
 
 
 def _tell_range(outcomes: list, report: Report) -> None:
-    """Name a study all of whose labels lie in 0…1: of a scale from −1 to 1 that is half of it."""
+    """Warn if all labels lie in 0…1: that is only half of a scale from −1 to 1."""
     ranges = [outcome.value.get(RANGE) for outcome in outcomes if outcome.ok]
     known = np.array([span for span in ranges if span], np.float64).reshape(-1, 2)
     if not len(known):

@@ -1,12 +1,13 @@
-"""Everything below a folder of recordings: found once, and what became of each file.
+"""All files below a folder of recordings, listed once, and what each is used as.
 
-Recordings are told by what is in them (`lib.media.kinds`). Linked folders are followed
-(`lib.files.walk`). Of every file it is noted what it was used as; the rest is named with its
-reason, and with the nearest thing that would be right (`lib.datasets.inventory`).
+Recordings are recognised by their content (`lib.media.kinds`). Linked folders are followed
+(`lib.files.walk`). For every file it is noted what it is used as, or why it is not used and what
+the nearest right thing would be (`lib.datasets.inventory`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,23 +18,24 @@ from ..errors import InputError
 from ..files import ROOT, Entry, folded, walk
 from ..media import kinds
 
-# Folders that operating systems and network disks make: bins, thumbnails, copies of yesterday.
+# Folders that operating systems and network disks create: bins, thumbnails, snapshots.
 SYSTEM = {
     *("__macosx", "$recycle.bin", "recycler", "recycled", "system volume information"),
     *("lost+found", "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),
 }
-LOCK = "~$"  # begins the name of a file that an office program writes beside one that is open
+LOCK = "~$"  # prefix of the lock file that an office program writes beside an open file
 
 
 @dataclass
 class Contents:
-    """What lies below `root`; paths are relative to it, with ``/``.
+    """The files below `root`; paths are relative to it, with ``/``.
 
-    files : path -> entry, of files that can be read. others : what cannot be followed or entered.
-    kinds : path -> what the file is ("video", "sound", …) where it was looked at.
-    by_folder : folder -> folded name -> paths in it (several where capitals tell them apart).
+    files : path -> entry, of files that can be read. others : links that cannot be followed and
+        folders that cannot be entered.
+    kinds : path -> kind of the file ("video", "sound", …) if its content was looked at.
+    by_folder : folder -> folded name -> paths in it (several if they differ in capitals).
     stems : of the recordings, once they are known.
-    used : path -> what it was used as. reasons : path -> why it was not used, where that is known.
+    used : path -> what it is used as. reasons : path -> why it is not used, if known.
     """
 
     root: Path
@@ -65,8 +67,8 @@ class Contents:
 
     def get(self, folder: str, name: str) -> str:
         """The file of that name in a folder; another spelling (capitals, composed or decomposed
-        signs) counts where it is the only one, and no other recording is called exactly so. ""
-        where there is none.
+        Unicode) counts if it is the only one and no other recording has exactly that name. "" if
+        there is none.
         """
         paths = self.by_folder.get(folder, {}).get(folded(name), [])
         exact = joined(folder, name)
@@ -75,13 +77,13 @@ class Contents:
         if len(paths) != 1:
             return ""
         stem = PurePosixPath(paths[0]).stem
-        mine = stem == PurePosixPath(name).stem  # only .CSV is written in capitals
+        mine = stem == PurePosixPath(name).stem  # only the suffix is in capitals (.CSV)
         if not mine and sum(folded(one) == folded(stem) for one in self.stems) > 1:
-            return ""  # it may be of any of these
+            return ""  # ambiguous
         return paths[0] if mine or stem not in self.stems else ""
 
     def use(self, path: str, what: str) -> None:
-        """Note what a file is used as; several trials may use one."""
+        """Note what a file is used as; several trials may use the same one."""
         before = self.used.get(path)
         self.used[path] = f"{before}; {what}" if before and what not in before else what
 
@@ -90,7 +92,7 @@ class Contents:
         self.reasons.setdefault(path, (why, right))
 
     def has_settled(self, path: str) -> bool:
-        """Whether it is known already what a file is used as, or why it is not."""
+        """Whether it is noted already what a file is used as, or why it is not used."""
         return path in self.used or path in self.reasons
 
 
@@ -99,21 +101,21 @@ def joined(folder: str, name: str) -> str:
 
 
 def suffix(path: str) -> str:
-    """The end of a file's name, in small letters: ``.mp4``."""
+    """The suffix of a file's name in lower case: ``.mp4``."""
     return os.path.splitext(path)[1].lower()
 
 
 def split(path: str) -> tuple[str, str]:
-    """(folder, name) of a relative path; the folder of what lies in the root is ""."""
+    """(folder, name) of a relative path; the folder is "" for files in the root."""
     folder, _, name = path.rpartition("/")
     return folder, name
 
 
 def look(root: Path, ours: Collection[Path] = ()) -> Contents:
-    """Walk through a folder and look into its files.
+    """List a folder and determine the kinds of its files.
 
-    ours : folders of results, which are not entered where they lie below `root`.
-    Raises InputError where the folder is not there.
+    ours : folders of results, which are not entered if they are below `root`. Raises InputError if
+    the folder does not exist.
     """
     root = Path(root)
     if why := unusable(root):
@@ -133,8 +135,8 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
 
 
 def unusable(root: Path) -> str:
-    """Why a path cannot be the root of somebody's data, as in "data_root is a file"; "" where it
-    can. Everything on a disk, or the repository, is nobody's study.
+    """Why a path cannot be the root of a person's data, for example "data_root is a file"; "" if it
+    can. A whole disk, or the repository, is no study.
     """
     if root.is_file():
         return "is a file; for a single recording set video_path"
@@ -144,6 +146,15 @@ def unusable(root: Path) -> str:
     if place == os.path.realpath(ROOT):
         return 'is this repository itself (as "" and "." are): name the folder of your data'
     return "is the whole disk: name the folder of your data" if place == os.sep else ""
+
+
+def holds(root: Path, kind: str) -> bool:
+    """Whether any file below a folder is of this `kinds.kind`; the first one ends the search."""
+    for entry in walk(root, lambda path: _closed(root, path, ())):
+        with contextlib.suppress(OSError):  # what cannot be read is named by notebook 01
+            if entry.kind == "file" and kinds.kind(root / entry.path) == kind:
+                return True
+    return False
 
 
 def _closed(root: Path, path: str, ours: Collection[str]) -> str:

@@ -1,5 +1,5 @@
-"""Folders of cropped faces in a data root: the data set's own (two of them), and those that
-OpenFace wrote.
+"""Folders of cropped faces in a data root: the data set's own (of which there may be two), and
+those that OpenFace wrote.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from . import tree
 from .report import Report
 
 CROP_FOLDERS = ("cropped_aligned", "cropped", "cropped_aligned_new_50_vids")
-OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people let OpenFace write
+OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # usual output folders of OpenFace
 
 
 def find(root: Path, report: Report) -> dict[str, Path]:
-    """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
+    """trial -> folder of pictures; the second crop folder adds trials but replaces none."""
     found = _own(root, report)
     for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
         for path in _folders(folder, report, openface=True):
@@ -61,14 +61,14 @@ def _own(root: Path, report: Report) -> dict[str, Path]:
 
 
 def _folders(folder: Path, report: Report, openface: bool) -> list[Path]:
-    """The folders in a folder that are OpenFace's, or those that are not."""
+    """The subfolders that are OpenFace's, or those that are not."""
     inside = (path for path in tree.inside(folder, report) if path.is_dir())
     return [path for path in inside if is_openface(path) is openface]
 
 
 def is_openface(folder: Path) -> bool:
-    """Whether a folder is OpenFace's: its name, and at least one picture called as OpenFace calls
-    them.
+    """Whether a folder is OpenFace's: by its name, and at least one picture with a name of
+    OpenFace's form.
     """
     return (
         folder.name.endswith(crops.OPENFACE)

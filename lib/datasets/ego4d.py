@@ -1,13 +1,13 @@
 """Ego4D's audio-visual data as they are released and unpacked: layout on disk -> trial table and
 check report.
 
-    json/av_train.json  av_val.json  av_test_unannotated.json        (or in annotations/, or in the
-    root) split/train.list  val.list  test.list                            an id a line, no newline
-    after the last one video_imgs/<id>/img_00001.jpg …   and/or   videos/<id>.mp4       picture n is
-    frame n − 1 wav/<id>.wav   or   wave/<id>.wav                                16 kHz, mono
+    json/av_train.json  av_val.json  av_test_unannotated.json   (or in annotations/, or in the root)
+    split/train.list  val.list  test.list                       one id per line, no final newline
+    video_imgs/<id>/img_00001.jpg …  and/or  videos/<id>.mp4    picture n is frame n − 1
+    wav/<id>.wav  or  wave/<id>.wav                             16 kHz, mono
 
-Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a trial is one person
-with a face in it.
+Specification: speaker specification §1. A "video" is an Ego4D clip of five minutes; a trial is one
+person with a face in it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from .ego4d_annotation import Annotations, Clip, is_safe
 from .report import Report
 
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
-EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
+EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # speaker specification §1.1
 RATE = 16_000  # Hz of the sound that is extracted from them
-# s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
+# s by which lengths of sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
 ROUNDED = 0.1
 FOLDERS = {
     "json": ("json", "annotations"),
@@ -43,7 +43,7 @@ FOLDERS = {
     "videos": ("videos", "clips"),
     "sound": ("wav", "wave"),
 }
-# Of what the folders hold of each clip.
+# Columns on the folders' content for each clip.
 SUFFIXES = {"pictures": "", "videos": ".mp4", "sound": ".wav"}
 ANNOTATIONS = {
     "train": ("av_train.json",),
@@ -54,8 +54,8 @@ ANNOTATIONS = {
 
 @dataclass
 class Layout:
-    """What lies where below `root`; `ids` are those of the three lists, without any that stands in
-    two (`twice`).
+    """Where files are below `root`; `ids` are those of the three lists, without any that is in two
+    of them (`twice`).
     """
 
     root: Path
@@ -80,7 +80,7 @@ class Layout:
         return _first_file(self.folders["sound"], [f"{uid}.wav"])
 
     def annotation(self, uid: str) -> Clip | None:
-        """What was annotated in one clip, None where there is nothing."""
+        """The annotation of one clip, None without one."""
         found = next((some for some in self.annotations.values() if uid in some.places), None)
         return found.read(uid) if found else None
 
@@ -89,7 +89,7 @@ class Layout:
 
 
 def _first_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
-    """The first file of the first name that any of the folders has; None where none has one."""
+    """The first existing file, by names and then folders; None if there is none."""
     for name in names:
         for folder in folders:
             if (folder / name).is_file():
@@ -109,9 +109,9 @@ def _in_any_case(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
 
 
 def look(root: Path, expected: dict | None = None) -> Layout:
-    """Read lists and annotation files (not the media). Raises InputError where there are no lists.
+    """Read lists and annotation files (not the media). Raises InputError if there are no lists.
 
-    expected : item of the report -> numbers that would be right; Ego4D's own if None.
+    expected : item of the report -> right numbers; Ego4D's own if None.
     """
     root = Path(root)
     folders = {
@@ -149,8 +149,8 @@ def _scanned(path: Path, _version: tuple) -> Annotations:
 
 
 def _lists(layout: Layout) -> dict[str, list[str]]:
-    """The ids of every list. One that stands in two lists, or that cannot be a name, is reported
-    and left out.
+    """The ids of every list. An id that is in two lists, or that cannot be a name, is reported and
+    left out.
     """
     ids: dict[str, list[str]] = {}
     for split in EXPECTED:
@@ -229,7 +229,7 @@ def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]
     report, folder = layout.report, layout.pictures(uid)
     video, sound = layout.video(uid), layout.sound(uid)
     if not folder and not video:
-        if split != "test":  # a pruned test set is as it should be
+        if split != "test":  # a test set that was pruned is no error
             report.warning(
                 uid,
                 f"in {split}.list, but neither pictures nor video",
@@ -321,7 +321,7 @@ def _n_frames(report: Report, uid: str, folder: Path, clip: Clip) -> int:
 
 
 def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
-    """Is a wav file whole, and as long as its pictures?"""
+    """Check whether a wav file is whole, and as long as its pictures."""
     try:
         with wave.open(str(path)) as file:
             rate, channels, n_samples = file.getframerate(), file.getnchannels(), file.getnframes()
@@ -356,8 +356,8 @@ def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
 
 
 def uneven(n_samples: int, n_frames: int, fps: Fraction) -> tuple[str, str] | None:
-    """What is to be said when sound at `RATE` and pictures differ by more than `ROUNDED`, and what
-    becomes of it.
+    """The message if sound at `RATE` and pictures differ by more than `ROUNDED`, and what is done
+    about it.
     """
     seconds = n_samples / RATE - float(n_frames / fps)
     if abs(seconds) <= ROUNDED:
@@ -389,7 +389,7 @@ def _count(layout: Layout, expected: dict | None) -> None:
 
 
 def _strangers(layout: Layout) -> None:
-    """What lies among pictures, videos and sound, or is annotated, and stands in no list."""
+    """Report pictures, videos, sound and annotations whose id is in no list."""
     known = {uid for some in layout.ids.values() for uid in some} | set(layout.twice)
     for kind, suffix in SUFFIXES.items():
         for folder in layout.folders[kind]:

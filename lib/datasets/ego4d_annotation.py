@@ -1,9 +1,9 @@
-"""Ego4D's audio-visual annotation files, read one clip at a time: a file of a gigabyte needs no
-gigabyte of memory.
+"""Read Ego4D's audio-visual annotation files one clip at a time, so that a file of a gigabyte needs
+little memory.
 
 `Annotations` notes where each clip stands in the file; `parse` turns one clip into boxes and
-voices. Frames count from 0 within the clip; voice segments include their last frame (specs/asd.md
-§1.3).
+voices. Frames count from 0 within the clip; voice segments include their last frame (speaker
+specification §1.3).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ..files import LONGEST
 
 CHUNK = 1 << 20  # bytes read at a time
 LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
-IGNORED = "visual_anchor"  # tracks that are no tracking (specs/asd.md §1.3)
+IGNORED = "visual_anchor"  # tracks that do not track a face (speaker specification §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
 _BLANK = b" \t\r\n,"
 _NAMES = ("frame", "x", "y", "width", "height")
 _FIELDS = itemgetter(*_NAMES)
-# What a clip raises that has something else in it than annotations have.
+# Exceptions of a clip whose content is not that of an annotation.
 _DECODER = json.JSONDecoder()
 
 
@@ -51,8 +51,8 @@ class Clip:
 
     uid: str
     persons: tuple[Person, ...] = ()
-    wearer_voice: np.ndarray | None = None  # (k, 2); None where nothing is said about the wearer
-    n_frames: int = 0  # that the annotation claims, 0 = not said
+    wearer_voice: np.ndarray | None = None  # (k, 2); None if nothing is known about the wearer
+    n_frames: int = 0  # claimed by the annotation, 0 = unknown
     faults: tuple[str, ...] = ()
 
 
@@ -65,8 +65,8 @@ def is_safe(uid: object) -> bool:
 
 @dataclass
 class Annotations:
-    """Where each clip of a file stands: uid -> (first byte, length). `faults`: (item, what) of what
-    cannot be used.
+    """The place of each clip in a file: uid -> (first byte, length). `faults`: (item, what) of
+    unusable entries.
     """
 
     path: Path
@@ -87,8 +87,8 @@ class Annotations:
 
 
 def scan(path: Path) -> Annotations:
-    """Find all clips of an annotation file; one that ends too early gives the clips before the
-    break, and a fault.
+    """Find all clips of an annotation file; a truncated file gives the clips before its end, and a
+    fault.
     """
     found = Annotations(Path(path))
     try:
@@ -149,8 +149,8 @@ def _whole(buffer: bytes) -> tuple[dict, int] | None:
     if buffer[:1] not in (b"{", b""):
         raise ValueError(f"{buffer[:20]!r} where a clip should stand")
     try:
-        # As Latin-1, a character is a byte; texts may come out wrong here, but only ids are used,
-        # and places are right.
+        # In Latin-1 a character is a byte, so positions are right; texts may be garbled, but only
+        # ids are used.
         return _DECODER.raw_decode(buffer.decode("latin-1"))
     except ValueError:
         return None
@@ -158,9 +158,7 @@ def _whole(buffer: bytes) -> tuple[dict, int] | None:
 
 # ---- one clip
 def parse(told: dict) -> Clip:
-    """Boxes and voices of one clip as it stands in the file; what cannot be used is named in
-    `faults`.
-    """
+    """Boxes and voices of one clip; unusable entries are named in `faults`."""
     faults: list[str] = []
     wearers = _entries([told.get("camera_wearer") or {}], "the camera wearer", faults)
     persons, wearer = [], next(filter(None, wearers), None)
@@ -168,7 +166,7 @@ def parse(told: dict) -> Clip:
         name = str(entry.get("person_id"))
         if not is_safe(name):
             faults.append(f"person {name[:40]!r} cannot be a name and is left out")
-        elif entry.get("camera_wearer") is True:  # a boolean; never has a face
+        elif entry.get("camera_wearer") is True:  # the camera wearer never has a face
             wearer = wearer or entry
         else:
             persons.append(_person(name, entry, faults))
@@ -179,7 +177,7 @@ def parse(told: dict) -> Clip:
 
 
 def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
-    """What a list in the file holds; what is no object in it (null, a number) is named."""
+    """The objects in a list of the file; other entries (null, a number) are reported."""
     if items is None:
         items = []
     elif not isinstance(items, list):
@@ -210,7 +208,7 @@ def _person(name: str, entry: dict, faults: list[str]) -> Person:
 
 
 def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
-    """(n, 5) frame, x1, y1, x2, y2 sorted by frame, without boxes that are none."""
+    """(n, 5) frame, x1, y1, x2, y2 sorted by frame, without invalid boxes."""
     try:
         rows = np.array([*map(_FIELDS, items)], np.float64).reshape(-1, 5)  # null becomes NaN
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -232,8 +230,8 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
 
 
 def written_box(frame: int, corners: list[float], start: int = 0) -> dict:
-    """A box as Ego4D's files have it. corners : x1, y1, x2, y2 in px. start : frame of the video
-    with which the clip begins.
+    """A box in the form of Ego4D's files. corners : x1, y1, x2, y2 in px. start : frame of the
+    video with which the clip begins.
     """
     x1, y1, x2, y2 = corners
     return {

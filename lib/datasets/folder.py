@@ -2,12 +2,12 @@
 
 Videos may lie in sub-folders. Labels are found by name, beside the video or in a folder `labels`:
 ``<trial>.txt`` in the official form (the header tells the task) or ``<trial>.csv``, with
-``img,V,A,frame_id`` or in a form of one's own (`lib.labels.tables`;
-``labels/<annotator>/<trial>.csv``: one file an annotator); ``<video>_left`` and ``<video>_right``
+``img,V,A,frame_id`` or as a person's own table (`lib.labels.tables`;
+``labels/<annotator>/<trial>.csv``: one file per annotator); ``<video>_left`` and ``<video>_right``
 are two persons of one video. Crops: ``cropped_aligned/<trial>/`` or OpenFace's folders.
-``splits.csv`` (columns trial, split and, if you like, subject) says who is in train, val and test;
-without it what is unlabelled is test, and every fifth subject of the labelled ones is val. A line
-``<video>_left``, ``_right`` or ``_1``, ``_2``, … in it makes a trial of that person
+``splits.csv`` (columns trial, split and, optionally, subject) assigns trials to train, val and
+test; without it unlabelled trials are test, and every fifth subject of the labelled ones is val. A
+line ``<video>_left``, ``_right`` or ``_1``, ``_2``, … in it makes a trial of that person
 (`lib.faces.persons`), labels or not.
 """
 
@@ -28,7 +28,7 @@ from .contents import Contents
 from .names import Recording
 from .report import Report
 
-VAL_SHARE = 0.2  # of the labelled subjects
+VAL_SHARE = 0.2  # share of the labelled subjects
 
 
 def find(
@@ -40,8 +40,8 @@ def find(
     """Trial table (paths relative to `root`) and report of a directory of videos; see
     `affwild2.find`.
 
-    ours : folders of results; what lies in them is no recording. The report also has an inventory:
-        what became of each file. Raises InputError for splits that are not understood.
+    ours : folders of results, which are not searched. The report also has an inventory: what each
+        file is used as. Raises InputError for splits that are not understood.
     """
     root, report = Path(root), Report()
     there = contents.look(root, ours)
@@ -97,8 +97,8 @@ def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple
 
 
 def _tell_folders(rows: list[dict], report: Report) -> None:
-    """Say that folders called train, val or test decide nothing, where labelled recordings lie in
-    two of them.
+    """Warn that folders called train, val or test decide nothing, if two of them contain labelled
+    recordings.
     """
     labelled = [row for row in rows if _is_labelled(row) and not row.get("split")]
     paths = {Path(row["video_path"]).parts[:-1] for row in labelled}
@@ -114,12 +114,14 @@ def _tell_folders(rows: list[dict], report: Report) -> None:
     )
 
 
-# How programs call the copy of a file: anna (1).mp4, anna - Copy.mp4, anna copy 2.mp4.
+# Names that programs give to copies: anna (1).mp4, anna - Copy.mp4, anna copy 2.mp4.
 _COPY = re.compile(r"[\s_-]*(\(\d+\)|(copy|kopie|copie|copia)\s*(\(?\d+\)?)?)", re.IGNORECASE)
 
 
 def _tell_copies(recordings: Mapping[str, Recording], root: Path, report: Report) -> None:
-    """Name recordings that are called as the copy of another one, and have its bytes."""
+    """Report recordings whose name is that of a copy of another one, and whose bytes are the
+    same.
+    """
     stems = {(one.folder, one.stem): one for one in recordings.values()}
     for one in recordings.values():
         base = next((m for m in _COPY.finditer(one.stem) if m.end() == len(one.stem)), None)
@@ -149,7 +151,7 @@ def _split(rows: list[dict], told: Mapping[str, dict]) -> list[dict]:
         drawn = "val" if row["subject"] in val else "train"
         if not _is_labelled(row):
             drawn = "test"
-        drawn = row.get("split") or drawn  # a table of utterances is of one split
+        drawn = row.get("split") or drawn  # a table of utterances belongs to one split
         row["split"] = splits.of_trial(row, told).get("split", drawn)
     return rows
 
@@ -159,13 +161,15 @@ def _is_labelled(row: dict) -> bool:
 
 
 def _without_labels(row: dict) -> dict:
-    """Label columns name files relative to the root already, several of them or rows of one."""
+    """Label columns already name files relative to the root, perhaps several, or rows of a
+    table.
+    """
     return {name: value for name, value in row.items() if name not in trials.LABELS}
 
 
 def val_subjects(subjects: set[str]) -> set[str]:
-    """The fifth of the subjects whose names have the lowest SHA-256: the same on every machine and
-    in every year.
+    """The fifth of the subjects whose names have the lowest SHA-256, which is the same on every
+    machine and at any time.
     """
     if len(subjects) < 2:
         return set()

@@ -59,7 +59,7 @@ def _own_files(
     found: dict[str, dict],
     report: Report,
 ) -> None:
-    """Note the label files that bear a trial's own name."""
+    """Note the label files with a trial's own name."""
     damaged = ""
     for path in dict.fromkeys(_candidates(contents, trial, recording, person)):
         before = found.get(trial, {})
@@ -85,18 +85,18 @@ def _own_files(
                 path, f"trial {trial} has another label file already", "keep one of both"
             )
     _emotion_files(contents, trial, recording, person, found)
-    if damaged and not found.get(trial):  # it must not turn into a test trial without labels
+    if damaged and not found.get(trial):  # it must not become a test trial without labels
         found.setdefault(trial, {})["va_path"] = label_column([damaged])
 
 
 def _candidates(contents: Contents, trial: str, recording: Recording, person: str) -> Iterator[str]:
-    """Files that bear a trial's name: beside its recording, in a folder of labels, in one of those
-    under the same folders.
+    """Files with a trial's name: beside its recording, in a folder of labels, or there under the
+    recording's subfolders.
     """
     for folder, base in _bases(contents, trial, recording, person):
         for suffix in SUFFIXES:
             path = contents.get(folder, f"{base}{suffix}")
-            # a film of a Video CD is called .DAT, as some label tables are
+            # a film of a Video CD has the suffix .DAT, like some label tables
             if path and contents.kinds.get(path) not in ("video", "sound"):
                 yield path
     if not person:
@@ -157,9 +157,9 @@ def _emotion_files(
 
 
 def kinds_of(path: Path) -> list[str]:
-    """Which labels a file holds; none for a table of something else.
+    """Which labels a file holds; none for another kind of table.
 
-    Raises InputError for what cannot be read, or says nothing of what it is.
+    Raises InputError for an unreadable file, and for one whose content cannot be determined.
     """
     form = tables.form(path)
     if form != "official":
@@ -233,8 +233,8 @@ def _members(
     pairs: Mapping[str, tuple[Recording, str]],
     report: Report,
 ) -> dict[str, str] | None:
-    """trial -> file in one annotator's folder; what bears no trial's name is reported with the
-    nearest one. None for a folder whose files are all trials' own.
+    """trial -> file in one annotator's folder; a file without a trial's name is reported with the
+    nearest name. None for a folder that contains only files of single trials.
     """
     called: dict[str, str] = {}
     for trial, (recording, person) in pairs.items():
@@ -276,8 +276,8 @@ def _of_tables(
     found: dict[str, dict],
     report: Report,
 ) -> None:
-    """Give trials their rows in tables of utterances (OMG-Emotion, MELD) that lie in the root or
-    with the labels.
+    """Assign to trials their rows in tables of utterances (OMG-Emotion, MELD) in the root or in
+    folders of labels.
     """
     by_stem: dict[str, list[str]] = {}
     for name, recording in recordings.items():
@@ -321,7 +321,7 @@ def _give_rows(
     known: tuple[Mapping[str, Recording], Mapping[str, list[str]]],
     found: dict[str, dict],
 ) -> int:
-    """Note the rows of a table for their trials; how many fit."""
+    """Note the rows of a table for their trials; returns how many matched."""
     recordings, by_stem = known
     part, used = utterances.split_of(PurePosixPath(path).stem), 0
     for key, video, utterance in rows:
@@ -339,7 +339,7 @@ def _give_rows(
 
 
 def _fits(film: str, video: str, utterance: str, part: str) -> bool:
-    """Whether a video file is what a row names: ``<video>/<utterance>.mp4``,
+    """Whether a video file is the one that a row names: ``<video>/<utterance>.mp4``,
     ``<video>_<utterance>.mp4``, or uncut.
     """
     parents = PurePosixPath(film).parts[:-1]

@@ -1,5 +1,5 @@
-"""What became of every file below a folder of recordings: used as what, or not used and why, with
-the nearest thing that would be right.
+"""Inventory of every file below a folder of recordings: what it is used as, or why it is not used
+and what the nearest right thing would be.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .contents import Contents, joined, split, suffix
 from .names import Recording
 from .report import Report
 
-TOGETHER = 10  # files of one folder, suffix and fate that are one line of the inventory
-OPENED = 200  # label-like files into which somebody looks to say why they are not used
+TOGETHER = 10  # files of one folder, suffix and result that share a line
+OPENED = 200  # label-like files that are opened to say why they are not used
 NOT_USED, NO_TRIAL = "not used", "of no trial"
 # Suffixes of files that might be meant as labels, and why they are not read.
 ALIKE = {
@@ -57,8 +57,8 @@ ALIKE = {
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
-UNUSED = "is not used: "  # before the reason, in a warning
-AGAIN = "which is read already"  # of a folder that another link leads to, see `lib.files.walk`
+UNUSED = "is not used: "  # prefix of the reason in a warning
+AGAIN = "which is read already"  # of a folder that is linked twice, see `lib.files.walk`
 AS_CSV = "save it as CSV with the columns time,valence,arousal"
 OTHER = {
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf", ".pages", ".md", ".html"), "a text"),
@@ -69,7 +69,9 @@ OTHER = {
 
 
 def tell_others(there: Contents, report: Report) -> None:
-    """Name links that cannot be followed, pipes, folders that cannot be read, names in no code."""
+    """Report links that cannot be followed, pipes, unreadable folders, names in an unknown
+    encoding.
+    """
     for entry in there.others:
         if entry.kind == "folder":
             _note(report, entry.path, NOT_USED, entry.why)
@@ -89,7 +91,7 @@ def tell_others(there: Contents, report: Report) -> None:
 
 
 def _shown(entry: Entry) -> tuple[str, str]:
-    """Path and reason of what is no file that can be read."""
+    """Path and reason of an entry that is no readable file."""
     if not trials.is_unicode(entry.path):
         return ascii(entry.path), "its name is no UTF-8 and cannot be written into a table"
     if entry.kind == "file":
@@ -104,7 +106,9 @@ def _note(report: Report, file: str, what: str, why: str = "", right: str = "") 
 def close(
     there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording], report: Report
 ) -> None:
-    """Write the inventory into the report; what was probably meant to be used is a warning."""
+    """Write the inventory into the report; files that were probably meant to be used become
+    warnings.
+    """
     _use_trials(there, table, recordings)
     opened, groups = 0, {}
     for path in there.files:
@@ -124,8 +128,8 @@ def close(
 
 
 def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[Path] = ()) -> None:
-    """Write the inventory of a data set in a layout of its own: files of trials by their trials,
-    all others by folder and suffix.
+    """Write the inventory of a data set with its own layout: files of trials by trial, all others
+    by folder and suffix.
 
     Folders that a trial names (crops, pictures) are one line and are not entered; nor are `ours`,
     folders of results.
@@ -200,7 +204,7 @@ def _tell(
 
 
 def _advice(right: str) -> str:
-    """What to do so that a file is used, by what would be right: a name, a sentence, a form."""
+    """What to do so that a file is used, from what would be right: a name, a sentence, a format."""
     if not right:
         return "nothing, if it is meant so"
     if right.split()[0] in ("save", "keep", "look", "write", "unpack"):
@@ -210,7 +214,7 @@ def _advice(right: str) -> str:
 
 
 def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording]) -> None:
-    """Note what the trial table names: recordings, crops with their tables, features."""
+    """Note the files that the trial table names: recordings, crops with their tables, features."""
     by_video = table.groupby("video")["trial"].agg(", ".join).to_dict()
     for name, recording in recordings.items():
         trial = by_video.get(name)
@@ -295,8 +299,8 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
 
 
 def _of_several(there: Contents, path: str) -> tuple[str, str] | None:
-    """Why a table that is no single recording's labels is not used: rows of several, or predictions
-    of this program.
+    """Why a table is not used that does not hold the labels of a single recording: it has rows of
+    several, or predictions of this program.
     """
     if suffix(path) not in tables.TABLES:
         return None

@@ -1,9 +1,8 @@
-"""The published LFAN database in a data root: which trials it has, in which split, and how they
-were scaled.
+"""The published LFAN database in a data root: its trials, their splits, and how they were scaled.
 
 ``dataset_info.pkl`` tells partition and number of kept frames of each trial, ``mean_std_dict.pkl``
-one mean and one deviation a feature, fold and partition, ``npy_data/<trial>/`` holds the arrays
-(lfan.md §1.9–1.10, §1.13), which `lib.labels.lfan_rows` reads.
+one mean and one deviation per feature, fold and partition, ``npy_data/<trial>/`` holds the arrays
+(LFAN specification §1.9–1.10, §1.13), which `lib.labels.lfan_rows` reads.
 """
 
 from __future__ import annotations
@@ -60,8 +59,8 @@ def find(root: Path, report: Report) -> dict[str, tuple[str, Path]]:
 
 
 def _readable_partitions(root: Path, report: Report) -> dict[str, str] | None:
-    """trial -> split; None, and reported, where the table cannot be read. Means and deviations
-    that cannot be read are reported, too.
+    """trial -> split; None, with a report, if the table cannot be read. Unreadable means and
+    deviations are reported, too.
     """
     try:
         split_of = partitions(Path(root) / INFO)
@@ -96,7 +95,7 @@ def partitions(path: Path) -> dict[str, str]:
     """trial -> train, val or test, in the file's order (which decides the published folds).
 
     Both forms are read: ``{"partition": {"Train_Set": {trial: kept frames}, …}}`` (ABAW2) and lists
-    ``trial``, ``partition`` (ABAW3 and later). Raises InputError for anything else, and for a name
+    ``trial``, ``partition`` (ABAW3 and later). Raises InputError for any other form, and for a name
     that leads out of the folder.
     """
     content = pickles.read(path)

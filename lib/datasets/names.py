@@ -1,6 +1,6 @@
-"""What recordings, their persons and their trials are called in a folder of somebody's own.
+"""Names of recordings, persons and trials in a person's own folder.
 
-A recording is called like its file; where several share a name, each gets its whole path as a name.
+A recording has the name of its file; if several share a name, each gets its whole path as its name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..files import folded
 from . import affwild2
 from .contents import split
 
-NEAR = 0.5  # of `difflib`: alike enough to be one name that two people wrote
+NEAR = 0.5  # ratio of `difflib` from which two spellings are taken for one name
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file with pictures in motion.
+    """A file with moving pictures.
 
     name : the video's name in the trial table. path : relative to the data root. is_shared :
     whether another file has the same stem.
@@ -46,9 +46,7 @@ class Recording:
 
     @property
     def subject(self) -> str:
-        """Who is seen, as far as the name tells: two files of one name in one folder show one
-        recording.
-        """
+        """The subject as far as names tell: files of one name in one folder are one recording."""
         if not self.is_shared:
             return self.name
         return trials.usable("__".join(PurePosixPath(self.path).with_suffix("").parts))
@@ -75,14 +73,16 @@ def _whole(path: str, taken: Collection[str]) -> str:
 
 
 def persons(video: str, videos: Collection[str]) -> list[tuple[str, str]]:
-    """(trial, person) that label files may be of; a recording may itself be called a_left."""
+    """(trial, person) pairs that label files may belong to; a recording may itself be called
+    a_left.
+    """
     pairs = [(f"{video}_{person}", person) for person in affwild2.PERSONS]
     return [(video, ""), *(pair for pair in pairs if pair[0] not in videos)]
 
 
 def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collection[str]) -> str:
-    """The trial or recording that a person means by a name: as it is, with the suffix of its file,
-    with its folders, in other capitals. "" where none or several fit.
+    """The trial or recording that a name means: exactly, with the suffix of its file, with its
+    folders, or in other capitals. "" if none or several match.
     """
     text = text.strip().strip("'\"").replace("\\", "/").removeprefix("./")
     if text in trial_names or text in recordings:
@@ -107,7 +107,7 @@ def _without_suffix(path: str) -> str:
 
 
 def nearest(text: str, names: Collection[str]) -> str:
-    """The name that is most like a text: one that it begins with, else a similar one, else ""."""
+    """The nearest name to a text: one that it begins with, else a similar one, else ""."""
     low = folded(text)
     pairs = [(name, folded(name)) for name in names]
     begins = [name for name, one in pairs if low.startswith(one) or one.startswith(low)]

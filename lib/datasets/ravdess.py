@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
 
 from .. import store, trials
 from ..errors import InputError
+from ..files import walk
 from ..media import recordings
 from . import tree
 from .report import Report
@@ -39,7 +40,11 @@ TERMS = (
     "trained on CC BY-NC-SA data (RAVDESS): no commercial use, name the authors; "
     "docs/models/utterance.md"
 )
-NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
+NAME = re.compile("-".join(["([0-9]{2})"] * 7))
+# The highest of each field, as the set's page says: modality, channel, emotion, intensity,
+# statement, repetition, actor; the lowest is 1.
+HIGHEST = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)
+SHORTEST = 0.1  # s: in less nobody says a word; the header of a file that was cut off may say 0
 SOUND_ONLY, SPEECH = 3, 1
 
 
@@ -74,10 +79,15 @@ def facts(name: str) -> Facts:
     """The fields of a recording's name, without its suffix. Raises InputError for another name."""
     match = NAME.fullmatch(name)
     found = Facts(*map(int, match.groups())) if match else None
-    if found is None or found.emotion not in range(1, 9) or found.actor not in range(1, ACTORS + 1):
+    usual = found is not None and all(
+        1 <= value <= most for value, most in zip(found, HIGHEST, strict=True)
+    )
+    if not usual or (found.strong and CLASSES[found.label] == "neutral"):
         raise InputError(
             f"no name of a RAVDESS recording: {name!r}",
-            expected="seven numbers of two digits, emotion 01 to 08, actor 01 to 24",
+            expected="seven numbers of two digits: modality 01 to 03, channel 01 or 02, emotion 01 "
+            "to 08, intensity 01 or 02 (neutral: 01), statement and repetition 01 or 02, actor 01 "
+            "to 24",
             todo="rename it as it was released, or take it away",
         )
     return found
@@ -90,7 +100,8 @@ def find(
     which the parameter `fold` divides. See `affwild2.find`.
     """
     root, report = Path(root), Report()
-    paths = _recordings(root, report)
+    there = [entry.path for entry in walk(root, _closed)]
+    paths = _recordings(root, there, report)
     rows = []
     for done, (name, path) in enumerate(paths.items(), start=1):
         row = _row(name, path, root, report)
@@ -102,7 +113,7 @@ def find(
             "no recording of RAVDESS found",
             where=root,
             expected="Actor_01/03-01-01-01-01-01-01.wav and so on, or .flac",
-            todo="correct data_root; data_README.md says where the data are",
+            todo=_way_to_the_recordings(there),
         )
     _name_copies(paths, report)
     table = trials.table(rows)
@@ -110,17 +121,36 @@ def find(
     return table, report
 
 
-def _recordings(root: Path, report: Report) -> dict[str, Path]:
-    """Name -> file of all recordings below `root`; of two with one name the first."""
+def _closed(path: str) -> str:
+    """Folders that are not entered: hidden ones."""
+    return "hidden" if PurePosixPath(path).name.startswith(".") else ""
+
+
+def _way_to_the_recordings(there: Iterable[str]) -> str:
+    """What to do where there are none, by what lies there: paths of files."""
+    files = sorted(map(PurePosixPath, there))
+    if packed := [file.name for file in files if file.suffix.lower() == ".zip"]:
+        right = next((name for name in packed if name.startswith("Audio_Speech")), packed[0])
+        return f"unpack {right} where it lies"
+    if [file for file in files if file.suffix.lower() == ".mp4" and NAME.fullmatch(file.stem)]:
+        return "these are the videos: fetch Audio_Speech_Actors_01-24.zip and unpack it, too"
+    return "correct data_root; data_README.md says where the data are"
+
+
+def _recordings(root: Path, there: Iterable[str], report: Report) -> dict[str, Path]:
+    """Name -> file of all recordings below `root`; of two with one name the first.
+
+    there : paths of all files, relative to `root`.
+    """
     found: dict[str, Path] = {}
-    for folder in sorted({root, *root.rglob("*")}) if root.is_dir() else []:
-        if folder.is_dir() and not folder.name.startswith("."):
-            for path in tree.files(folder, SUFFIXES, report):
-                first = found.setdefault(path.stem, path)
-                if first is not path:
-                    report.warning(
-                        path.stem, "is there twice", f"{first.name} is used", where=str(path)
-                    )
+    sounds = (path for path in map(PurePosixPath, there) if path.suffix.lower() in SUFFIXES)
+    for folder in sorted({root / path.parent for path in sounds}):
+        for path in tree.files(folder, SUFFIXES, report):
+            first = found.setdefault(path.stem, path)
+            if first is not path:
+                report.warning(
+                    path.stem, "is there twice", f"{first.name} is used", where=str(path)
+                )
     return found
 
 
@@ -134,7 +164,18 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
     if (told.modality, told.channel) != (SOUND_ONLY, SPEECH):
         report.warning(name, "is not speech with sound only", "left out", where=str(path))
         return {}
-    if path.parent.name != f"Actor_{told.actor:02}":
+    duration = info.audio_duration or info.duration
+    if duration < SHORTEST:
+        report.error(
+            name,
+            f"holds {duration:g} s of sound",
+            "left out",
+            where=str(path),
+            expected="a recording of 3 to 5 s",
+            todo="fetch it again",
+        )
+        return {}
+    if path.parent.name.lower() != f"actor_{told.actor:02}":
         report.warning(
             name, f"lies in {path.parent.name}", "the actor of its name counts", where=str(path)
         )
@@ -146,7 +187,7 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
         "subject": f"actor_{told.actor:02}",
         "audio_path": path.relative_to(root).as_posix(),
         "expression_path": f"{trials.ROWS}{trials.CONSTANT}{told.label}",
-        "duration": info.audio_duration or info.duration,
+        "duration": duration,
     }
 
 

@@ -1,4 +1,4 @@
-"""Sound of a separate recorder: offered by name, and heard where a parameter says so."""
+"""Sound of a separate recorder: found by its name, and used if a parameter says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..media.separate import PARAMETER, beside
 from .inventory import UNUSED
 from .report import Report
 
-SILENT = "no audio track"  # what `affwild2.probe` says of a video whose sound may lie beside it
+SILENT = "no audio track"  # by `affwild2.probe`, of a video whose sound may lie beside it
 
 
 def take(
@@ -18,8 +18,8 @@ def take(
 ) -> tuple[pd.DataFrame, Report]:
     """Look for a sound file of the same name beside every video of a trial table.
 
-    heard : whether it takes the place of the video's own sound. What was found is reported either
-    way. Where it belongs is found when it is heard (`separate.placing`): by the camera's own sound.
+    heard : whether it replaces the video's own sound. Found files are reported either way. When it
+    is used, its offset is found by the camera's own sound (`separate.placing`).
     """
     table = table.copy()
     for video, rows in table.groupby("video_path", sort=False):
@@ -37,8 +37,8 @@ def take(
 
 
 def _say_once(report: Report, video: str, path: str, place: str, heard: bool) -> None:
-    """Take out what was said of the video's silence and of the sound file each by itself, and say
-    in the inventory what became of the file.
+    """Replace the separate messages on the silent video and the sound file by one, and note in the
+    inventory what the file is used as.
     """
     report.problems[:] = [
         row

@@ -1,4 +1,4 @@
-"""What a data set holds against what it should hold: counts, contradictions (errors), gaps
+"""Check report of a data set: counts against expected ones, contradictions (errors), gaps
 (warnings).
 """
 
@@ -12,16 +12,16 @@ import pandas as pd
 from ..errors import InputError
 
 PROBLEM = ["severity", "item", "what", "done", "where", "expected", "todo"]
-READ = "read so"  # what is `done` where nothing is lost and a person is only told
-ALIKE = 3  # items of which one thing is said, that a page shows in a row each
-# What a page says in the place of a table of problems without rows.
+READ = "read so"  # value of `done` if nothing is lost and the message is only information
+ALIKE = 3  # items with the same message that a page shows in a row each
+# Text of a page instead of a table of problems without rows.
 NOTHING = "nothing is missing or damaged"
 
 
 @dataclass
 class Report:
-    """Collects counts and problems, and what became of each file; nothing is repaired, everything
-    is named.
+    """Collects counts, problems and the inventory of files; nothing is repaired, everything is
+    reported.
     """
 
     counts: list[dict] = field(default_factory=list)
@@ -29,9 +29,7 @@ class Report:
     files: list[dict] = field(default_factory=list)
 
     def count(self, item: str, found: int, expected: tuple[int, ...] = ()) -> None:
-        """Note a number found, and the numbers that would be right (several years of one data set;
-        empty = unknown).
-        """
+        """Note a count, and the right ones (of several releases; empty = unknown)."""
         nearest = min(expected, key=lambda number: abs(number - found), default=float("nan"))
         self.counts.append(
             {
@@ -44,18 +42,18 @@ class Report:
         )
 
     def error(self, item: str, what: str, done: str, **told: str) -> None:
-        """A contradiction: `what` is wrong with `item`, and what was `done` about it.
+        """Report a contradiction: `what` is wrong with `item`, and what was `done` about it.
 
         told : `where`, `expected` and `todo`, as in an InputError.
         """
         self._add("error", item, what, done, told)
 
     def warning(self, item: str, what: str, done: str, **told: str) -> None:
-        """A missing counterpart or something unusual."""
+        """Report a missing counterpart or something unusual."""
         self._add("warning", item, what, done, told)
 
     def fault(self, item: str, error: InputError, done: str) -> None:
-        """An InputError that a file raised, as a row; its traceback goes into failures.csv."""
+        """Report an InputError that a file raised; its traceback goes into failures.csv."""
         self.error(
             item,
             error.what,
@@ -96,8 +94,8 @@ class Report:
         return files.sort_values(["used", "file"]).drop(columns="used").reset_index(drop=True)
 
     def problem_table(self) -> pd.DataFrame:
-        """Columns severity, item, what, done, where, expected, todo; errors first, then what is
-        lost or left to decide, then what was read and is only told.
+        """Columns severity, item, what, done, where, expected, todo; errors first, then losses and
+        open decisions, then mere information.
         """
         problems = pd.DataFrame(self.problems, columns=PROBLEM)
         problems = problems.assign(told=problems["done"] == READ)
@@ -107,7 +105,7 @@ class Report:
         return problems
 
     def problem_page(self) -> pd.DataFrame:
-        """`problem_table` for people: what is the same of more than `ALIKE` items is one row."""
+        """`problem_table` for people: a message on more than `ALIKE` items is one row."""
         table = self.problem_table()
         same = ["severity", "what", "done", "expected", "todo"]
         rows = []
@@ -142,14 +140,14 @@ def _error(row: dict) -> InputError:
 
 
 def traceback_of(error: InputError) -> str:
-    """The story of an error that was caught: as text, "" for one that was never raised."""
+    """The traceback of a caught error as text, "" for one that was never raised."""
     return error.traceback or (
         "".join(traceback.format_exception(error)) if error.__traceback__ else ""
     )
 
 
 def _state(found: int, expected: float) -> str:
-    """How a number that was found compares to the nearest right one."""
+    """How a count compares to the nearest right one."""
     if found == expected:
         return "ok"
     return "missing" if found < expected else "extra"

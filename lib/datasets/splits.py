@@ -1,8 +1,8 @@
-"""``splits.csv``: who is in train, val and test, as a person wrote it.
+"""Read ``splits.csv``, in which a person assigned trials to train, val and test.
 
-Any separator, capitals, order of columns, other words for the three splits and names with the
-suffix of their file are understood. What is not stops the run: a person whom somebody put into test
-must never be drawn into train.
+Any separator, capitals, order of columns, other words for the three splits, and names with file
+suffixes are understood. Anything else stops the run, because a person in the test split must never
+be used for training.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read(
 
 
 def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
-    """Name subjects that differ in capitals only: they are probably one person."""
+    """Report subjects that differ only in capitals: they are probably one person."""
     first: dict[str, str] = {}
     for subject in sorted({row["subject"] for row in told.values() if row["subject"]}):
         if (other := first.setdefault(folded(subject), subject)) != subject:
@@ -88,18 +88,18 @@ def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
 
 
 def word(text: str) -> str:
-    """train, val or test, as a person wrote it; "" for what is none of them."""
+    """train, val or test for a person's word; "" if it is none of them."""
     plain = columns.plain(text).replace(" ", "").replace("-", "").replace("_", "")
     return WORDS.get(plain, "")
 
 
 def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:
-    """Name in the report who, or which recording, is learnt from and judged on: labelled trials of
-    val or test whose subject or video is in train, too.
+    """Report subjects and recordings in both training and evaluation: labelled trials of val or
+    test whose subject or video is in train, too.
 
-    refuse_in : the folder of a data set whose splits are a person's own; there it is an InputError.
-        A data set's official split is as its authors made it: metrics.json and comparisons have the
-        scores without these trials beside.
+    refuse_in : the folder of a data set with a person's own splits, for which this is an
+        InputError. A data set's official split is kept as its authors made it: metrics.json and
+        comparisons also have the scores without these trials.
     """
     labelled = table[(table[list(trials.LABELS)] != "").any(axis=1)]
     train = labelled[labelled["split"] == "train"]
@@ -170,8 +170,8 @@ def _add(told: dict[str, dict], trial: str, row: dict, where: str, report: Repor
 
 
 def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collection[str]) -> str:
-    """The trial that a name means; a person of a recording may have no other file. What fits none
-    stays as it is.
+    """The trial that a name means; a person of a recording need not have any other file. An unknown
+    name is returned unchanged.
     """
     if found := names.resolve(text, recordings, trial_names):
         return found
@@ -182,7 +182,7 @@ def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collect
 
 
 def of_trial(row: Mapping, told: Mapping[str, dict]) -> dict:
-    """What the file says of a trial: by its own name, else by its recording's; {} for nothing."""
+    """The file's entry for a trial: by its own name, else by its recording's; {} without one."""
     return told.get(row["trial"]) or told.get(row["video"]) or {}
 
 
@@ -193,8 +193,8 @@ def refuse_unknown(
     place: str,
     report: Report,
 ) -> None:
-    """Name what no trial is called. Raises InputError where a labelled trial is not named either:
-    it may be the one that was meant, and would be drawn into another split.
+    """Report names that match no trial. Raises InputError if a labelled trial has no entry either:
+    it may be the one that was meant, and would end up in another split.
     """
     known = {name for row in rows for name in (row["trial"], row["video"])}
     unknown = [name for name in told if name not in known and name not in recordings]
@@ -235,5 +235,5 @@ def place_of(contents: Contents) -> str:
 
 
 def is_alike(path: str) -> bool:
-    """Whether a file in another folder is called as the file of splits is."""
+    """Whether a file in another folder has the name of the file of splits."""
     return folded(split(path)[1]) in (FILE, *ALIKE)

@@ -1,8 +1,7 @@
-"""Which recordings a processed folder and a run are of.
+"""Which recordings a processed folder and a run belong to.
 
-Two folders of recordings may have the same name, and one may move. So a processed folder keeps
-which files it was made from, and a folder of recordings finds its own again by them, not by its
-path.
+Two folders of recordings may have the same name, and a folder may move. So a processed folder
+records the files it was made from, and is recognised by these and not by a path.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from ..runs import Run
 from ..store import Store, fingerprint
 
 RECORD = "data.json"  # in a processed folder: root and size of each recording
-SHARE = 0.5  # of the recordings that must be there again for a folder to be the same study
-LOOKED_INTO = 3  # recordings that are compared by their content, too
+SHARE = 0.5  # share of the recordings that must be present for a folder to be the same study
+LOOKED_INTO = 3  # recordings whose content is compared, too
 
 
 def name(processed_root: Path, root: Path) -> str:
@@ -36,8 +35,8 @@ def name(processed_root: Path, root: Path) -> str:
 def is_of(folder: Path, root: Path) -> bool:
     """Whether a processed folder is of the recordings in `root`, or of none yet.
 
-    It is where the root is the recorded one, and where at least half of its recordings lie in
-    `root` with the same size, and the first few with the same content.
+    It is if the root is the recorded one, or if at least half of its recordings are in `root`, all
+    of these with the same size, and the first few with the same content.
     """
     record = read(folder)
     if not record or record["root"] == str(Path(root).absolute()):
@@ -51,7 +50,7 @@ def is_of(folder: Path, root: Path) -> bool:
 
 
 def read(folder: Path) -> dict:
-    """What `write` kept; {} where nothing was, or it cannot be read: then 01 writes it anew."""
+    """The record of `write`; {} if there is none or it is unreadable: then 01 writes it again."""
     place = Path(folder) / RECORD
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
@@ -62,22 +61,22 @@ def read(folder: Path) -> dict:
 
 
 def write(store: Store, table: pd.DataFrame) -> Path:
-    """Keep which recordings a trial table is of, beside it."""
+    """Record beside a trial table which recordings it is of."""
     files = {path: fingerprint(store.data_root / path) for path in _recordings(store, table)}
     record = {"root": str(Path(store.data_root).absolute()), "files": files}
     return write_text(store.folder / RECORD, json.dumps(record, indent=1))
 
 
 def data_of(run: Run) -> str:
-    """Name of the processed folder that a run was prepared with, "" where 01 has not run."""
+    """Name of the processed folder of a run, "" if 01 has not run."""
     outputs = run.read_json(f"steps/{NOTEBOOKS[0]}.json", {}).get("outputs", {})
     tables = [Path(place) for place in outputs if place.endswith("/trials.parquet")]
     return tables[0].parent.name if tables else ""
 
 
 def refuse_other(run: Run, now: str, todo: str) -> None:
-    """Raise InputError where a run is of other recordings than those whose processed folder is
-    called `now`. todo : what the person types then.
+    """Raise InputError if a run is of other recordings than those of the processed folder `now`.
+    todo : what the person should type then.
     """
     before = data_of(run)
     if before not in ("", now):

@@ -1,5 +1,5 @@
-"""Finding things in a data set as people have it: folder names without regard to case, videos,
-lists of names.
+"""Find things in a data set as people store it: folder names without regard to case, videos, lists
+of names.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ NAME_SUFFIXES = (*VIDEO_SUFFIXES, ".txt", ".csv")
 
 
 def subfolders(folder: Path) -> dict[str, list[Path]]:
-    """Name in small letters -> the folders of that name (several on a system that tells capitals
-    apart).
-    """
+    """Name in lower case -> the folders of that name (several on a case-sensitive system)."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir():
@@ -27,14 +25,14 @@ def subfolders(folder: Path) -> dict[str, list[Path]]:
 
 
 def named(folders: Iterable[Path], names: Iterable[str]) -> list[Path]:
-    """Folders inside `folders` that bear one of the names, in the order of the names."""
+    """Folders inside `folders` with one of the names, in the order of the names."""
     inside = [subfolders(folder) for folder in folders]
     return [path for name in names for some in inside for path in some.get(name, [])]
 
 
 def inside(folder: Path, report: Report) -> list[Path]:
-    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that
-    it unpacks).
+    """The entries of a folder, sorted, without hidden files (macOS leaves some beside every file
+    that it unpacks).
     """
     usable = []
     for path in sorted(folder.iterdir()):
@@ -53,7 +51,7 @@ def inside(folder: Path, report: Report) -> list[Path]:
         if path.name.startswith("."):
             continue
         usable.append(path)
-        known = {row["where"] for row in report.problems}  # the inventory may have said it
+        known = {row["where"] for row in report.problems}  # the inventory may have reported it
         if path.is_symlink() and not path.exists() and str(path) not in known:
             report.error(
                 path.name,
@@ -67,7 +65,7 @@ def inside(folder: Path, report: Report) -> list[Path]:
 
 
 def files(folder: Path, suffixes: tuple[str, ...], report: Report) -> list[Path]:
-    """Files of a folder with one of the suffixes, in small letters or capitals."""
+    """Files of a folder with one of the suffixes, in lower or upper case."""
     return [
         path
         for path in inside(folder, report)
@@ -78,8 +76,8 @@ def files(folder: Path, suffixes: tuple[str, ...], report: Report) -> list[Path]
 def videos(
     folders: Iterable[Path], report: Report, suffixes: tuple[str, ...] = VIDEO_SUFFIXES
 ) -> dict[str, Path]:
-    """Stem -> video file of several folders, the first one of a name; a second one of another size
-    is an error.
+    """Stem -> video file in several folders; the first file of a name counts, a second one of
+    another size is an error.
     """
     found: dict[str, Path] = {}
     for path in (path for folder in folders for path in files(folder, suffixes, report)):
@@ -114,7 +112,7 @@ def name_in_list(line: str) -> str:
 
 
 def names_of_list(path: Path, report: Report) -> set[str]:
-    """Trials that a text list names, one per line; a line or file of no use is reported."""
+    """Trials that a text list names, one per line; an unusable line or file is reported."""
     found = set()
     try:
         lines = read_text(path).split("\n")

@@ -1,5 +1,5 @@
-"""The published TSAV database: which alignment file belongs to which trial (tsav_jca.md §1.3 and
-§1.8).
+"""The published TSAV database: which alignment file belongs to which trial (TSAV/JCA specification
+§1.3 and §1.8).
 
 ``video_info.txt`` has rows ``video stem, type (AU|EX|VA), split, position``; ``aff2_processed/``
 holds ``NNN_AUxx_EXxx_VAxx[_left|_right|_main]_alignment_mask.pkl`` and, where the database was
@@ -88,11 +88,11 @@ def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
 
 
 def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int, str]:
-    """Running number -> video: videos sorted by path, one number a position (how the database
+    """Running number -> video: videos sorted by path, one number per position (as the database
     counted).
     """
     stems = [path.stem for path in sorted(videos.values(), key=str) if path.stem in positions]
-    # With one video missing every later number would mean another video.
+    # If one video is missing every later number would mean another video.
     if set(stems) != set(positions):
         return {}
     entries = [stem for stem in stems for _ in positions[stem]]
@@ -100,9 +100,7 @@ def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int
 
 
 def _video(folder: Path, name: str, report: Report) -> str:
-    """The video's stem as meta.json or the link beside the alignment file says; "" where neither is
-    there.
-    """
+    """The video's stem, from meta.json or a link beside the alignment file; "" without both."""
     try:
         for path in folder.glob(f"{name}.*meta.json"):
             return _stem(json.loads(read_text(path))["original_video"])

@@ -1,9 +1,12 @@
-"""What was found in a recording, as the files that annotators work with: ELAN's ``.eaf`` and
-Praat's ``.TextGrid``, with a tier per person and kind of value.
+"""Export results for annotation programs: ELAN's ``.eaf`` and Praat's ``.TextGrid``, with a tier
+per person and kind of value.
 """
 
 from __future__ import annotations
 
+import mimetypes
+import os
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +17,9 @@ from ..files import named, whole
 from ..media.frames import spacing
 from ..speakers.video import THRESHOLD
 
-THIRD = 1 / 3  # of −1…1: the middle of three bins reaches from minus this to this
+THIRD = 1 / 3  # the middle one of three bins reaches from minus this to this
 BINS = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Stretches = list[tuple[float, float, str]]  # start and end in s, what holds in between
 
 
@@ -24,7 +28,7 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
     (`lib.evaluation.people`).
 
     For each person: ``<person> speaking``, ``<person> expression``, and valence and arousal in
-    three bins, derived ones called so. Frames without a value belong to no stretch.
+    three bins; derived ones say so in their names. Frames without a value belong to no stretch.
     """
     out: dict[str, Stretches] = {}
     for person, rows in table.groupby("person", sort=False):
@@ -35,10 +39,10 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
 
 
 def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Name of a tier -> what holds in each frame, "" for nothing."""
+    """Name of a tier -> its label in each frame, "" for none."""
     found = {}
     if "speaking" in rows:
-        speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # NaN is not above
+        speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # false for NaN
         found["speaking"] = np.where(speaks, "speaking", "")
     found["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
     for name in ("valence", "arousal"):
@@ -71,31 +75,50 @@ def _stretches(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Stre
 def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tuple[Path, Path]:
     """``<video>.eaf``, which names the recording, and ``<video>.TextGrid``; returns both paths.
 
-    note : what must be known before a value is used; a property of the one, a tier of the other.
+    note : what a user must know of the values; a property of the .eaf, a tier of the .TextGrid.
     """
     found = tiers(table)
     eaf, grid = (named(folder, video.stem, ending) for ending in (".eaf", ".TextGrid"))
-    for target, made in ((eaf, _elan(found, video, note)), (grid, _praat(found, table, note))):
+    elan = _elan(found, video, folder, note)
+    for target, made in ((eaf, elan), (grid, _praat(found, table, note))):
         with whole(target) as part:
             made.to_file(str(part))
     return eaf, grid
 
 
-def _elan(found: dict[str, Stretches], video: Path, note: str):
+def _elan(found: dict[str, Stretches], video: Path, folder: Path, note: str):
     from pympi.Elan import Eaf
 
     eaf = Eaf(author="affect-notebooks")
     eaf.remove_tier("default")
     address = Path(video).absolute().as_uri()
-    kind = "video/mp4" if video.suffix.lower() == ".mp4" else "unknown"
-    eaf.add_linked_file(address, relpath=f"./{video.name}", mimetype=kind)
-    eaf.add_property("note", note)
+    kind = mimetypes.guess_type(video.name)[0] or "unknown"
+    eaf.add_linked_file(address, relpath=_of_xml(_relative(video, folder)), mimetype=kind)
+    eaf.add_property("note", _of_xml(note))
     for tier, stretches in found.items():
         eaf.add_tier(tier)
         for start, end, word in stretches:
-            first, last = round(1000 * start), round(1000 * end)
-            eaf.add_annotation(tier, first, max(last, first + 1), word)
+            first, last = max(0, round(1000 * start)), round(1000 * end)
+            if last > 0:  # ELAN has no times before 0
+                eaf.add_annotation(tier, first, max(last, first + 1), word)
     return eaf
+
+
+def _relative(video: Path, folder: Path) -> str:
+    """The recording as seen from the folder of the file that links it, as ELAN writes it; where no
+    way leads there (another drive), beside that file.
+    """
+    try:
+        way = os.path.relpath(Path(video).absolute(), Path(folder).absolute())
+    except ValueError:
+        return f"./{video.name}"
+    way = way.replace(os.sep, "/")
+    return way if way.startswith("../") else f"./{way}"
+
+
+def _of_xml(text: str) -> str:
+    """A text with � for each sign that XML cannot hold: control characters, halves of pairs."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _praat(found: dict[str, Stretches], table: pd.DataFrame, note: str):
@@ -103,11 +126,12 @@ def _praat(found: dict[str, Stretches], table: pd.DataFrame, note: str):
 
     times = table["time"].to_numpy(float)
     last = float(times.max() + spacing(np.unique(times))) if len(times) else 1.0
-    grid = TextGrid(xmax=last)
+    grid = TextGrid(xmin=min(0.0, times.min(initial=0.0)), xmax=last)
     for name, stretches in found.items():
         tier = grid.add_tier(name)
         for start, end, word in stretches:
             tier.add_interval(start, end, word, check=False)  # they do not overlap; it is quadratic
     if note:
-        grid.add_tier("note").add_interval(0.0, last, note.replace('"', "'").replace("\n", "; "))
+        words = _of_xml(note).replace('"', "'").replace("\n", "; ")
+        grid.add_tier("note").add_interval(grid.xmin, last, words)
     return grid

@@ -1,9 +1,9 @@
-"""Trivial predictors of valence and arousal: a CCC table without them says nothing.
+"""Trivial predictors of valence and arousal, without which a CCC table cannot be judged.
 
-The training mean, and ridge regressions on what needs no learning of faces or voices: a face of 8×8
-or 16×16 pixels, its mean colour, loudness. Inputs are standardised on the training frames. The
-penalty is the one that does best on the validation frames that are reported, so these numbers are
-flattered, and their names say so.
+They are the training mean, and ridge regressions on inputs that need no trained network: a face of
+8×8 or 16×16 pixels, its mean colour, loudness. Inputs are standardised on the training frames. The
+penalty is the one that is best on the validation frames that are reported, so these scores are
+optimistic, and their names say so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..store import request
 PENALTIES = 10.0 ** np.arange(-1, 6)  # added to the sums of squares of standardised inputs
 CHOSEN = "penalty chosen on val"
 
-# Arrays that they need, whatever the recipe: notebooks 02 and 03 make them where they can.
+# Arrays that they need with any recipe; notebooks 02 and 03 make them where possible.
 REQUESTS = (request("pixels"), request("loudness"))
 
 
@@ -96,9 +96,9 @@ def evaluate(
 
     Arguments
     ---------
-    train, val : one mapping a trial: "va" (T, 2), NaN where unlabelled; "pixels" (T, S, S, 3) uint8
-        faces of any side from 16, "face_valid" (T,) bool (all valid if left out) and "loudness" (T,
-        1) dB, each only if there.
+    train, val : one mapping per trial: "va" (T, 2), NaN where unlabelled; "pixels" (T, S, S, 3)
+        uint8 faces of any side from 16, "face_valid" (T,) bool (all valid if left out) and
+        "loudness" (T, 1) dB, each only if there.
 
     Returns name -> {"valence": CCC, "arousal": CCC} and, for the ridge regressions, "penalty":
     {emotion: chosen}. Frames without a face are left out of the predictors that need one; a

@@ -1,4 +1,6 @@
-"""Checkpoints that predict: which file a parameter means, what it may serve, what it is worth."""
+"""Checkpoints for prediction: which file a parameter means, for which data it may be used, how good
+it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from .. import grammar, recipes, runs, trials
+from .. import grammar, recipes, runs, trials, weights
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
@@ -16,18 +18,20 @@ from ..parameters import Params, complete
 from ..store import Store, fingerprint
 from .prediction import Predictor
 
-NO_ENDS = (None, None)  # of a score without an interval
+NO_ENDS = (None, None)  # validation score without an interval
 
 
 def checkpoint_path(params) -> Path:
-    """What 06 predicts with: `predict_run` (a run or a file), else the run's own best one."""
+    """The checkpoint for notebook 06: `predict_run` (a run or a file), else the run's own best
+    one.
+    """
     file = "" if params.predict_run else params.get("params_file", "")
     return checkpoint(params.predict_run or params.run, params.runs_root, file)
 
 
 def note(checkpoint: Path) -> str:
-    """The sentence that must stand wherever this network's values are shown: that it learnt from
-    sample data, or what the licence of its data asks for; "" for nothing.
+    """The sentence that must accompany this network's values: that it was trained on sample data,
+    or what the licence of its data requires; "" for none.
     """
     return "" if is_published(checkpoint) else _note(checkpoints.load(checkpoint))
 
@@ -39,27 +43,29 @@ def _note(saved: Mapping) -> str:
 
 
 def worth(checkpoint: Path) -> str:
-    """What a prediction is worth, to be said where it is shown: which run, which data set, its
-    validation score. Of a network trained on sample data first that its values have no meaning
-    (`note`), and no score: it would lend them one.
+    """How far to trust a prediction, in words: run, data set and validation score. For a network
+    trained on sample data it says first that its values have no meaning (`note`), and gives no
+    score, which would suggest one. Last the network's card, where it has one.
     """
     if is_published(checkpoint):
-        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+        first = f"weights as their authors published them ({checkpoint.name}); not validated here"
+        return "\n".join(filter(None, [first, weights.card_line_of(checkpoint)]))
     saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
-    # A checkpoint that was moved out of its run folder has nobody's scores beside it.
+    # A checkpoint outside its run folder has no scores beside it.
     found = {}
     if Path(checkpoint).parent.name == "checkpoints":
         found = runs.Run(folder).read_json("metrics.json", {})
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
-    dataset = saved["params"]["dataset"]
+    dataset, options = saved["params"]["dataset"], saved["params"].get("options", {})
+    card = weights.card_line(saved["params"]["recipe"], options.get("network", ""))
     if is_synthetic(dataset):
-        return f"{_note(saved)}\nrun {name}, trained on {dataset}"
+        return "\n".join(filter(None, [_note(saved), f"run {name}, trained on {dataset}", card]))
     scores = _scores((found or {}).get("val", {}))
     told = "not validated yet (no metrics.json beside its checkpoint)"
     if scores:
         told = f"validation {scores}"
     first = f"run {name}, trained on {dataset}: {told}"
-    return "\n".join(filter(None, [first, _note(saved)]))
+    return "\n".join(filter(None, [first, _note(saved), card]))
 
 
 def _scores(val: Mapping) -> str:
@@ -89,11 +95,11 @@ def _scored_by(val: Mapping, first: str) -> Mapping:
 
 
 def is_published(path: Path) -> bool:
-    """Whether a file is as the authors of a paper wrote it: weights under "state_dict" or "net",
-    not a run's.
+    """Whether a file is one that a paper's authors published (weights under "state_dict" or "net"),
+    and not a run's.
 
-    Raises InputError, by name, for a file that would run code; what is damaged or absent is not for
-    this to say.
+    Raises InputError, naming the file, if it would run code; damaged or absent files are not
+    reported here.
     """
     try:
         found = published.read(path)
@@ -105,15 +111,15 @@ def is_published(path: Path) -> bool:
 
 
 def open_checkpoint(path: Path, params) -> dict:
-    """params, statistics, epoch, licence, and of a checkpoint of ours the model: what is known
-    beside an authors' file.
+    """params, statistics, epoch, licence and, for a checkpoint of ours, the model.
 
     An authors' file has no parameters: they are those of the run folder that it is used in, with
     published rules.
     """
     if not is_published(path):
         return {"licence": "", **checkpoints.load(path)}
-    # What notebook 06 does not declare itself, the earlier ones have left in the run folder.
+    # Parameters that notebook 06 does not declare were recorded in the run folder by earlier
+    # notebooks.
     left = runs.parameters(Path(params.runs_root) / params.run) or {"rules": "published"}
     given = {**left, **checkpoints.plain(params)}
     names = grammar.all_declared()
@@ -132,9 +138,8 @@ def open_checkpoint(path: Path, params) -> dict:
 def load(path: Path, params, store: Store) -> Predictor:
     """Load a checkpoint, of ours or as its authors published it, as a Predictor for `store`.
 
-    The recipe gets the parameters that it was trained with; only places and device are taken from
-    `params`. Raises InputError when the checkpoint is missing or was trained for another modality
-    of data than is there.
+    The recipe gets the parameters that it was trained with; only paths and device are taken from
+    `params`. Raises InputError if the checkpoint is missing or needs a modality that the data lack.
     """
     saved = open_checkpoint(path, params)
     recipe, place = recipe_of(saved, params, store), device.pick(params.device)
@@ -162,7 +167,7 @@ def load(path: Path, params, store: Store) -> Predictor:
 def recipe_of(saved: Mapping, params, store: Store | None):
     """The recipe of a checkpoint, as it was trained, for the data of `store` (None: for no data).
 
-    params : places and device that hold here; {} for those of the training.
+    params : paths and device to use here; {} for those of the training.
     """
     free = grammar.of_groups(grammar.all_declared(), grammar.NOT_OF_A_TRAINING)
     here = {name: params[name] for name in free if name in params}

@@ -1,6 +1,6 @@
-"""Compare runs: one table of CCC with intervals, raw and smoothed, how much each run differs from a
-reference on the same trials, several seeds of one experiment as one row, and the trivial predictors
-below it.
+"""Compare runs: one table of CCC with intervals, raw and smoothed; the difference of each run from
+a reference on the same trials; several seeds of one experiment as one row; and the trivial
+predictors.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
 from .predictions import Predictions
 
-LARGEST = 2**53  # no score and no count is larger; whole numbers beyond it are no float64 either
-DRAWN = 60  # runs in the picture: more cannot be read
+LARGEST = 2**53  # larger than any score or count; larger integers are not exact in float64
+DRAWN = 60  # runs in the picture; more are illegible
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
 
@@ -46,10 +46,10 @@ def compare(folders: list[Path], target: Path, split: str = "val", against: str 
     ---------
     folders : run folders. Others (no metrics.json) are left out and named.
     split : "val" or "test".
-    against : name of the run from which the others' difference is taken; by default, and where that
-        run was scored on other frames, the first of those that were scored on the same frames.
+    against : name of the reference run for the differences; by default, and for runs that were
+        scored on other frames than it, the first run that was scored on the same frames.
 
-    Raises InputError when not one of them has been evaluated, or none is called `against`.
+    Raises InputError if none of them has been evaluated, or if none is called `against`.
     """
     with unchanged():
         return _compare(folders, target, split, against)
@@ -100,10 +100,10 @@ def _check_reference(against: str, evaluated: dict) -> None:
 def tables(
     folders: list[Path], split: str = "val", against: str = "", carried: Predictions | None = None
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The same for a notebook, without files: heading -> table of what can be compared, and the
-    sentences below.
+    """The comparison for a notebook, without files: heading -> table of comparable runs, and the
+    remarks.
 
-    carried : the predictions of one of the runs, if they are at hand.
+    carried : the predictions of one of the runs, if they are in memory.
     """
     try:
         evaluated, left_out = _evaluated(folders, split)
@@ -119,11 +119,14 @@ def tables(
 
 
 def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[Path, object]]:
-    """Folder -> metrics of those that have a score on this split; of the other run folders why they
-    are damaged, or None.
+    """Folder -> metrics of the runs with a score on this split; for the other run folders the error
+    of a damaged one, or None.
     """
-    there = [folder for folder in map(Path, folders) if folder.is_dir()]
-    found = {folder: _metrics(folder, split) for folder in there}
+    once: dict[Path, Path] = {}  # a run may be named twice, as `a` and `runs/a`, or by a link
+    for folder in map(Path, folders):
+        once.setdefault(folder.resolve(), folder)
+    # Other files lie beside runs, as a comparison itself.
+    found = {each: _metrics(each, split) for each in once.values() if not each.is_file()}
     evaluated = {
         folder: metrics
         for folder, metrics in found.items()
@@ -150,10 +153,12 @@ def _broken(found: dict[Path, object]) -> list[InputError]:
 
 
 def _metrics(folder: Path, split: str) -> dict | InputError | None:
-    """A run's metrics.json, None where there is none; the error of a run that is damaged, so that
-    the others can be compared.
+    """A run's metrics.json, None without one; for a damaged run the error, so that the others can
+    still be compared.
     """
     try:
+        if not folder.is_dir():
+            raise InputError("there is no such folder", where=folder, todo="correct its name")
         metrics = runs.Run(folder).read_json("metrics.json")
         if metrics and metrics.get(split):
             _require_scores(folder / "metrics.json", metrics, split)
@@ -165,7 +170,7 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
 
 
 def _require_scores(path: Path, metrics: dict, split: str) -> None:
-    """Raise InputError where what is shown of a metrics.json is something else than numbers."""
+    """Raise InputError if the scores in a metrics.json are not numbers."""
     groups = [metrics[split], metrics.get(f"{split}_smoothed", {}), metrics.get("baselines", {})]
     if not all(isinstance(group, dict) for group in groups):
         raise damaged(path, f"{split} holds no scores", EVALUATE)
@@ -185,7 +190,7 @@ def _require_scores(path: Path, metrics: dict, split: str) -> None:
 
 
 def _numbers_of(entry: object) -> list:
-    """What must be a number in the scores of one emotion."""
+    """The values that must be numbers in the scores of one emotion."""
     if not isinstance(entry, dict):
         return ["no scores"]
     bounds = entry.get("ci95") or []
@@ -214,7 +219,7 @@ def _letter(number: int) -> str:
 def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
     p, default = runs.parameters(folder), _defaults()
     dataset = p.get("dataset", "a data set without a name")
-    for name in sorted(p):  # another fold, or another sample set, may have as many frames
+    for name in sorted(p):  # another fold or sample set may have the same number of frames
         of_sample = name.startswith("sample_") and p.get("dataset", "").startswith("sample")
         if (name == "fold" or of_sample) and p[name] != default.get(name):
             dataset += f", {name} {p[name]}"
@@ -255,6 +260,9 @@ def _notes(
             "compared"
         )
     notes += _about_differences(table) + _about_seeds(table)
+    if len(evaluated) > 1:
+        unpaired = table.attrs["unpaired"].items()
+        notes += [f"without Δ: {name}: {why}; run its notebook 06 again" for name, why in unpaired]
     for folder, metrics in evaluated.items():
         if metrics.get("shared") and split == "val":
             notes.append(_about_shared(folder.name, metrics))
@@ -310,7 +318,7 @@ def _about_differences(table: pd.DataFrame) -> list[str]:
 
 
 def _about_seeds(table: pd.DataFrame) -> list[str]:
-    """What is behind each row of several seeds."""
+    """Remarks on the runs behind each row of several seeds."""
     notes, rows = [], table.to_dict("records")
     parts: dict[str, list[str]] = {}
     for row in rows:
@@ -340,7 +348,7 @@ def _for_terminal(blocks: dict[str, pd.DataFrame]) -> str:
 
 
 def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A block per letter: what was evaluated on different frames never shares a column."""
+    """One block per letter: runs that were evaluated on different frames never share a column."""
     letters = [letter for letter in dict.fromkeys(_column(table, "data")) if letter]
     if len(letters) < 2:
         return {f"data {letters[0]}": _block(table)}
@@ -350,7 +358,7 @@ def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _block(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns as a person reads them; runs that are in a row of several seeds are left out."""
+    """The columns as text; runs that are part of a row of several seeds are left out."""
     table = table[[name == "" for name in _column(table, "part_of")]]
     shown = pd.DataFrame({"run": table["name"].to_list()})
     for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):

@@ -1,5 +1,5 @@
-"""The rows of a comparison of runs: each run, each experiment of several seeds, each trivial
-predictor, and how much they differ from a reference.
+"""The rows of a comparison: each run, each experiment of several seeds, each trivial predictor, and
+their differences from a reference.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import files, intervals, runs
+from ..errors import InputError
 from ..files import damaged
 from ..metrics import EMOTIONS
 from . import paired
@@ -26,7 +27,8 @@ def table(
 ) -> pd.DataFrame:
     """A row for each experiment of several seeds, each run and each trivial predictor.
 
-    carried : the predictions of one of the runs, if they are at hand.
+    carried : the predictions of one of the runs, if they are in memory. ``attrs["unpaired"]`` of
+        the table has the runs without a difference whose prediction files were lost or changed.
     """
     rows = []
     for letter in dict.fromkeys(groups.values()):
@@ -35,11 +37,14 @@ def table(
     for row in rows:
         row["scored"] = paired.of_runs(row["outcomes"])
     _add_differences(rows, against)
+    why = {row["name"]: row.pop("unpaired", "") for row in rows}
     for row in rows:
         del row["scored"]
         del row["outcomes"]
     trivial = baselines(list(evaluated.values()))
-    return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
+    found = pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
+    found.attrs["unpaired"] = {name: text for name, text in why.items() if text}
+    return found
 
 
 def _rows_on_same_frames(
@@ -59,7 +64,7 @@ def _rows_on_same_frames(
 
 
 def _predictions(folder: Path, carried: Predictions | None) -> Predictions:
-    """Those of a run folder: `carried`, if they are its own."""
+    """The predictions of a run folder: `carried` if they are its own."""
     own = folder / "predictions"
     return carried if carried and carried.folder == own else Predictions(own)
 
@@ -83,7 +88,7 @@ def _seeds_row(rows: list[dict]) -> dict:
 
 
 def _add_differences(rows: list[dict], against: str) -> None:
-    """Add to each row that is shown how much its CCC is above that of its block's reference."""
+    """Add to each shown row the difference of its CCC from that of its block's reference."""
     for letter in dict.fromkeys(row["data"] for row in rows):
         block = [row for row in rows if row["data"] == letter]
         named = [row for row in block if row["name"] == against]
@@ -108,13 +113,15 @@ def _run_row(
     folder: Path, metrics: dict, split: str, letter: str, predictions: Predictions
 ) -> dict:
     p = runs.parameters(folder)
+    outcomes, why = _outcomes(predictions, metrics, split)
     row = {
         "name": folder.name,
         "recipe": p.get("recipe", ""),
         "modality": p.get("modality", ""),
         "rules": metrics.get("rules", p.get("rules", "")),
         "data": letter,
-        "outcomes": [paired.outcomes(predictions, metrics, split)],
+        "outcomes": [outcomes],
+        "unpaired": why,
     }
     for name in (*EMOTIONS, "mean"):
         scores = metrics[split].get(name, {})
@@ -125,7 +132,7 @@ def _run_row(
             metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")
         )
     both = [row[emotion] for emotion in EMOTIONS]
-    # of a run from before the mean was kept: without an interval
+    # a run from before the mean was stored: without an interval
     if row["mean"] is None and None not in both:
         row["mean"] = sum(both) / len(both)
     scores = metrics[split].get("valence", {})
@@ -139,8 +146,19 @@ def _run_row(
     }
 
 
+def _outcomes(predictions: Predictions, metrics: dict, split: str) -> tuple[dict, str]:
+    """What a run is paired by, and why it is not, or not by all: a damaged file of one run stops
+    no comparison of the others.
+    """
+    try:
+        found = paired.outcomes(predictions, metrics, split)
+        return found, paired.unpaired(predictions, metrics, split, found)
+    except InputError as error:
+        return {}, error.what
+
+
 def seconds(folder: Path) -> float | None:
-    """Median seconds of a training epoch without validation; None for what others trained."""
+    """Median seconds of a training epoch without validation; None for published networks."""
     place = folder / "history.csv"
     return _seconds(place, files.version(place)) if place.is_file() else None
 
@@ -154,7 +172,7 @@ def _seconds(history: Path, _changed: tuple) -> float:
 
 
 def baselines(all_metrics: list[dict]) -> dict[str, dict]:
-    """Trivial predictors, each once: of runs on the same data; where they differ, all."""
+    """Trivial predictors, each once for runs on the same data; all if they differ."""
     found: dict[str, dict] = {}
     for metrics in all_metrics:
         for name, scores in metrics.get("baselines", {}).items():

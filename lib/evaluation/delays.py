@@ -1,9 +1,9 @@
-"""Which annotation delay fits: what a simple regression learns of the training labels, shifted by
-each of some delays.
+"""Choose the annotation delay: the CCC that a simple regression reaches on training labels shifted
+by each of several delays.
 
 People who move a slider while they watch react late, by some seconds (Mariooryad & Busso, IEEE
-Transactions on Affective Computing 2015). Shifted back by the right delay, labels follow best from
-what is seen and heard then.
+Transactions on Affective Computing 2015). Labels that are shifted back by the right delay can be
+predicted best from picture and sound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..trials import label_files
 from . import baselines
 
 SIDE = 8  # px of the faces that the regression sees
-PARTS = 2  # of the training trials: each is predicted by a regression on the others
+PARTS = 2  # parts of the training trials, each predicted by a regression on the others
 COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
@@ -35,10 +35,11 @@ def curve(
 
     table : trial table; its train trials with labels count. place : the store, with pixels or
         loudness of these trials.
-    delays : s. Every delay is scored on the same frames. Half of the trials are predicted by a
-        ridge regression on the
-    other half, from 8×8 pixels of the face and the loudness; the penalty is the best one. Raises
-    InputError where fewer than two trials have labels and inputs.
+    delays : s. Every delay is scored on the same frames.
+
+    Half of the trials are predicted by a ridge regression on the other half, from 8×8 pixels of the
+    face and the loudness; the penalty is the best one. Raises InputError where fewer than two
+    trials have labels and inputs.
     """
     if not len(delays):
         return pd.DataFrame(columns=list(COLUMNS))
@@ -80,7 +81,9 @@ def best(rows: pd.DataFrame) -> float | None:
 
 
 def inputs(trial: Mapping, place: Store) -> np.ndarray:
-    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness, or one."""
+    """(T, d) inputs that need no network: pixels of the face (NaN without one), loudness, or one of
+    them.
+    """
     found = []
     with contextlib.suppress(InputError):
         seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)

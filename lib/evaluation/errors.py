@@ -1,4 +1,6 @@
-"""Where a trial's prediction is furthest from its label, with faces and sound, and why."""
+"""Error analysis of a trial: its worst stretches with faces and sound, and the parts its CCC loses
+(correlation, scale, mean).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ COLUMNS = (
     "sd_prediction",
     "sd_label",
 )
-SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
+SILENCE, FLOOR = 1e-10, 1e-8  # least power, and share of the loudest, that is drawn: 80 dB
 WORDS = {
     "correlation": "follows the label (1 is right)",
     "scale": "SD of the prediction over SD of the label (1)",
@@ -74,14 +76,12 @@ def stretches(
     seconds: float = SECONDS,
     most: int = MOST,
 ) -> list[tuple[int, int, float]]:
-    """Where prediction and label are furthest apart: (first frame, frame after the last, RMSE), the
-    worst first.
+    """Stretches with the largest error: (first frame, frame after the last, RMSE), the worst first.
 
     time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was
-        not learnt) is left
-    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do
-    not overlap, and half of the frames of each count at least; where labels are sparser than that
-    everywhere, half as many as in the stretch with most.
+        not learnt) is left out, then frames with a NaN do not count. Stretches of `seconds` s (a
+        shorter trial is one) do not overlap, and half of the frames of each count at least; where
+        labels are sparser than that everywhere, half as many as in the stretch with most.
     """
     squared = np.square(np.asarray(prediction, np.float64) - label)
     told = np.isfinite(squared).any(axis=0)
@@ -158,8 +158,8 @@ def write(
     size: int,
     note: str = "",
 ) -> Path:
-    """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One
-    file, no network.
+    """``<out>/<trial>.html``: the parts of its CCC in words, its worst stretches, its whole course.
+    One file that needs no network connection.
 
     rows : of `parts`.
     """
@@ -194,7 +194,7 @@ def write_all(
     size: int,
     note: str = "",
 ) -> list[Path]:
-    """A page of each of these trials, and ``index.html`` with all rows, which links them."""
+    """Write a page for each of these trials, and ``index.html`` with all rows and links to them."""
     written = []
     for trial in trials.select(table, list(names)).to_dict("records") if names else ():
         written.append(write(trial, place, predictions, out, rows, size, note))

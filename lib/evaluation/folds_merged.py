@@ -1,5 +1,5 @@
-"""Join the runs of a cross-validation: test trials by all folds together, the others by the fold
-that held them out.
+"""Merge the runs of a cross-validation: test trials are predicted by all folds together, the others
+by the fold that held them out.
 
 LFAN specification §4: plain mean, or "CCC-centring", the plain mean plus one constant per trial.
 """
@@ -28,8 +28,8 @@ RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
 KEPT = ("frame", "time", "valid")
 LABELS = [f"label_{emotion}" for emotion in EMOTIONS]
 
-# What may differ between the folds of one experiment, beside the groups that no training depends
-# on.
+# Parameters that may differ between the folds of one experiment, besides those that no training
+# depends on.
 OF_A_FOLD = {"fold", "emotion", "backbone_run", "predict_run"}
 
 
@@ -45,7 +45,7 @@ class Merged:
 
 # ---- curves
 def join(curves: np.ndarray, rule: str = "mean", clip: str = "late") -> np.ndarray:
-    """Curves of one emotion of a trial by several folds, as one, in −1…1.
+    """Merge the curves of one emotion of a trial by several folds into one, in −1…1.
 
     Arguments
     ---------
@@ -67,8 +67,8 @@ def centre(curves: np.ndarray) -> float:
     """The constant that CCC-centring adds to the plain mean of (F, T) curves.
 
     Each fold's mean is weighted by its agreement, the mean CCC with the other folds; the constant
-    is that weighted mean minus the plain mean of means. Where no weight is above 0 it is 0: the
-    published formula divides by their sum, whatever its sign, and is then arbitrary.
+    is that weighted mean minus the plain mean of means. If no weight is above 0 it is 0: the
+    published formula divides by the sum of weights whatever its sign, and is then arbitrary.
     """
     if len(curves) < 2:
         return 0.0
@@ -88,8 +88,8 @@ def centre(curves: np.ndarray) -> float:
 def are_folds(folders: list[Path]) -> bool:
     """Whether these run folders are folds of one cross-validation.
 
-    They are not where one has no fold, nor where all are of the same fold and emotion: those are to
-    be averaged.
+    They are not if one has no fold, nor if all have the same fold and emotion: such runs are
+    averaged.
     """
     given = [runs.parameters(Path(folder)) for folder in folders]
     different = {(values.get("fold", -1), values.get("emotion", "both")) for values in given}
@@ -111,8 +111,8 @@ def merge(
         them.
     target : the folder to write; by default beside them.
 
-    Raises InputError for runs that are no folds, of different experiments, or two of one fold and
-    emotion.
+    Raises InputError for runs that are no folds or of different experiments, and for two runs of
+    one fold and emotion.
     """
     folders = [Path(folder) for folder in folders]
     given = {folder: runs.parameters(folder) for folder in folders}
@@ -185,7 +185,7 @@ def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _held_out(folder: Path) -> set[str]:
-    """The val trials of a run's fold, as 06 noted them."""
+    """The val trials of a run's fold, as 06 recorded them."""
     found = runs.Run(folder).read_json("metrics.json").get("val_trials")
     if found is None:
         raise InputError(
@@ -211,7 +211,9 @@ def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -
 
 
 def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
-    """Each labelled trial as predicted by the fold that held it out; emotions are filled up."""
+    """Each labelled trial as predicted by the fold that held it out; emotions are completed from
+    runs of one emotion each.
+    """
     found: dict[str, pd.DataFrame] = {}
     for folder, trials in held_out.items():
         for trial in sorted(trials & set(tables[folder])):
@@ -316,7 +318,7 @@ def _text(scores: Mapping) -> str:
 
 
 def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
-    """Everything but params.yaml; returns what is wrong with the submission files."""
+    """Write everything but params.yaml; returns what is wrong with the submission files."""
     from .. import plots
 
     run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]})
@@ -341,7 +343,7 @@ def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
 
 
 def _submit(out: Path, values: Mapping[str, np.ndarray]) -> list[str]:
-    """Files of both formats of the test trials; what is wrong with them."""
+    """Write the test trials' files in both formats; returns what is wrong with them."""
     if not values:
         return ["no submission: there is no trial that all folds predicted and none held out"]
     if not all(np.isfinite(rows).all() for rows in values.values()):

@@ -1,4 +1,4 @@
-"""Join runs into one, whatever they are: folds of a cross-validation, or runs of the same trials.
+"""Merge runs into one: folds of a cross-validation, or runs that cover the same trials.
 
 `python -m lib merge` comes here.
 """
@@ -23,8 +23,8 @@ from .predictions import BOUND, Predictions
 
 @dataclass(frozen=True)
 class Joined:
-    """`table`: a row each run and one for all together; the same as `text` and as `picture`; files
-    in `folder`.
+    """`table`: one row per run and one for the merged run; the same as `text` and as `picture`;
+    files in `folder`.
 
     `problems` : what is wrong with the submission files, [] when they are ready to send.
     """
@@ -44,14 +44,14 @@ def join(
     with_intervals: bool = True,
     widths: list[int] | None = None,
 ) -> Joined:
-    """Write predictions/, metrics.json, submission/ and a comparison of the runs with all together
-    into `target`.
+    """Write predictions/, metrics.json, submission/ and a comparison of the runs with the merged
+    one into `target`.
 
     Arguments
     ---------
     folders : evaluated runs. Folds of one cross-validation are joined on the test trials, and
-        scored on each trial that a fold held out (`lib.evaluation.folds_merged`); other runs must
-        have predicted the same trials (`lib.evaluation.merging`).
+        scored on each trial that a fold held out (`lib.evaluation.folds_merged`). Runs that are not
+        folds of one cross-validation must cover the same trials; their predictions are averaged.
     target : the new run folder; None, for folds only: beside them, under their common name.
     rule, clip : of folds, see `lib.evaluation.folds_merged.join`.
     widths : smoothing widths to choose from, for runs that are no folds; by default those of the
@@ -60,6 +60,13 @@ def join(
     Raises InputError for runs that do not fit together, or a target that holds a training.
     """
     folders = [Path(folder) for folder in folders]
+    if absent := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise InputError(
+            "there is no such run folder",
+            where=", ".join(absent),
+            expected="folders of runs that have predicted, as runs/sample_jca",
+            todo="correct the name",
+        )
     if target is not None and (Path(target) / "checkpoints").is_dir():
         raise InputError(
             "this folder holds a training of its own",
@@ -100,7 +107,7 @@ def join(
 
 
 def _parameters(folder: Path) -> parameters.Params:
-    """The parameters of a run, complete, its places made absolute."""
+    """The complete parameters of a run, with absolute paths."""
     known = grammar.all_declared()
     return parameters.placed(
         {name: value for name, value in runs.parameters(folder).items() if name in known}
@@ -108,12 +115,14 @@ def _parameters(folder: Path) -> parameters.Params:
 
 
 class Recipe(base.Recipe):
-    """What scores and writes predictions that lie in files already, with their labels."""
+    """The recipe of a merged run: it scores and writes predictions, with labels, that exist as
+    files.
+    """
 
     def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
         super().__init__(params, store=None)
         self.folders, self._tasks = folders, tasks
-        # What is kept of all runs together is as much as of one.
+        # All runs together may keep as many tables in memory as one run.
         share = BOUND // max(1, len(folders))
         self.predictions = [Predictions(folder / "predictions", share) for folder in folders]
 
@@ -127,7 +136,7 @@ class Recipe(base.Recipe):
 
     @property
     def uses_video(self):
-        return True  # whether a frame is valid stands in the files, whatever the networks saw
+        return True  # the files say whether a frame is valid, whatever the networks saw
 
     @property
     def uses_audio(self):
@@ -154,7 +163,7 @@ class Recipe(base.Recipe):
 
 
 class Ensemble(prediction.Predictor):
-    """Runs in place of a network, see `lib.evaluation.prediction.Predictor`."""
+    """A Predictor (`lib.evaluation.prediction`) that averages the predictions of several runs."""
 
     @property
     def n_weights(self) -> int | None:
@@ -180,7 +189,9 @@ class Ensemble(prediction.Predictor):
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """(runs, T, k) -> (T, k): the mean of the runs that learnt a column, that is not all NaN."""
+    """(runs, T, k) -> (T, k): for each column the mean of the runs that learnt it, where it is not
+    all NaN.
+    """
     learnt = ~np.isnan(values).all(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
         return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
@@ -188,7 +199,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def load(folders: list[Path]) -> Ensemble:
     """The runs in these folders as one predictor. Raises InputError if they do not fit together."""
-    folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
+    folders = list({Path(folder).resolve(): Path(folder) for folder in folders}.values())  # once
     if len(folders) < 2:
         raise InputError(
             f"{len(folders)} run to merge", expected="two or more different run folders"
@@ -230,8 +241,8 @@ def load(folders: list[Path]) -> Ensemble:
 
 
 def trial_names(folders: list[Path]) -> list[str]:
-    """Trials that all runs predicted, as their files are called (`files.safe_name`). Raises
-    InputError where one lacks what another has.
+    """Trials that all runs predicted, by the names of their files (`files.safe_name`). Raises
+    InputError if one run lacks a trial that another has.
     """
     names = [set(_predictions(folder).names()) for folder in map(Path, folders)]
     told = []
@@ -258,10 +269,10 @@ def merge(
 
     Arguments
     ---------
-    folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the
+    folders : run folders with predictions of the same trials. Smoothing is chosen again, on the
         merged val trials.
     target : the new run folder. table : trial table (for the splits). widths, with_intervals : see
-        `evaluation.finish`.
+        `scores.finish`.
 
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
@@ -273,7 +284,7 @@ def merge(
             where=run.folder,
             todo="name another one",
         )
-    # First of all: by this file a merge that was killed is known as one, and done again.
+    # Written first: this file identifies a merge that was killed, which is then done again.
     _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     written = trial_names(ensemble.recipe.folders)
     called = {files.safe_name(trial): trial for trial in table["trial"]}
@@ -291,7 +302,7 @@ def merge(
 
 
 def _labels_of_test(recipe: Recipe, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Valence and arousal of those test trials whose labels stand in the files."""
+    """Valence and arousal of the test trials whose labels are in the prediction files."""
     if "va" not in recipe.tasks:
         return {}
     hidden = {}

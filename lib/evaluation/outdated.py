@@ -1,4 +1,6 @@
-"""Whether a network learnt from arrays that are made otherwise today (`arrays.how_read`)."""
+"""Whether a network was trained on arrays that the present version makes differently
+(`arrays.how_read`).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from ..store import Store
 
 
 def sentence(checkpoint: Path, recipe, store: Store) -> str:
-    """Which recordings a run was trained on by older rules, of those in `store`; "" for none.
+    """A sentence naming the recordings in `store` that a run was trained on by older rules; "" for
+    none.
 
     checkpoint : of a run folder, whose record of 05 says which arrays were read. Only recordings
-    that are read in another way than the ordinary one can differ.
+    that are not read in the ordinary way can differ.
     """
     folder = Path(checkpoint).absolute().parents[1]
     record = runs.Run(folder).read_json("steps/05_train.json") or {}
@@ -37,7 +40,7 @@ def sentence(checkpoint: Path, recipe, store: Store) -> str:
 
 
 def _differs(trial: dict, wanted: Iterable, store: Store, read: set[tuple]) -> bool:
-    """Whether another variant than today's of one of these arrays was read, and today's was not."""
+    """Whether an older variant of one of these arrays was read instead of the present one."""
     for item in wanted:
         try:
             today = arrays.locate(trial, item, store).path

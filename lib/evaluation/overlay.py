@@ -23,12 +23,12 @@ from . import overlay_panel
 from .overlay_panel import COLOURS
 from .predictions import Predictions
 
-# columns of a prediction table: a face in px of the picture, NaN where not seen
+# columns of a prediction table: the face's box in px, NaN where no face is seen
 BOX = ("x", "y", "width", "height")
 SOUND_RATE = 44_100
-# what is predicted of such a frame comes from its neighbours, the sound, or nothing
+# shown for frames without a face, whose values come from neighbours, the sound, or nothing
 NO_FACE = "no face found"
-TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
+TICK = 0.001  # s, least duration of a frame with a wrong time stamp
 
 
 def write(
@@ -43,20 +43,20 @@ def write(
 ) -> Path:
     """Write `out` (mp4): the video with valence and arousal of every frame drawn in, sound kept.
 
-    Below the picture stand the circumplex with a dot, the curves with a cursor, bars and numbers;
-    in it a box round the face whose values they are.
+    Below the picture are the circumplex with a dot, the curves with a cursor, bars and numbers; in
+    the picture is a box around the face that the values belong to.
 
     Arguments
     ---------
-    video : any file that `media.frames` reads.
+    video : any file that `lib.media.recordings.frames` reads.
     predictions : one row per frame, the columns of a prediction file: valence and arousal in −1…1
-        become bars, the expressions and action units that were decided for a line of words. Where
-        `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking`
-        (probability that this person is heard) the box is green and thick, and says so, while she
-        or he speaks. A table with a column `face` (`lib.speakers.video.table`) becomes boxes round
-        all faces instead: green for who speaks; one of people (`csv_columns.is_of_people`, as of
+        become bars, the predicted expressions and action units a line of words. Where `valid` is 0
+        it says that no face was found. `BOX` is the face; with `speaking` (probability that this
+        person is heard) the box is green and thick, and says so, while she or he speaks. A table
+        with a column `face` (`lib.speakers.video.table`) becomes boxes round all faces instead:
+        green for who speaks; one of people (`csv_columns.is_of_people`, as of
         `lib.evaluation.people.look`) boxes with the expression in words, too.
-    note : lines at the lower edge: what the values are worth, for example that they have no
+    note : lines at the lower edge on how far to trust the values, for example that they have no
         meaning.
     sound, track : the file whose sound is heard, and which of its tracks (see `recordings.sound`);
         by default the video's own. moved : where it belongs (`separate.placing`).
@@ -80,7 +80,7 @@ def write(
     heard = sound or video, SOUND_RATE, track, out.parent, moved
     with media_sound.on_disk(*heard) as (samples, start):
         separate = sound is not None and Path(sound) != Path(video)
-        if separate and samples is not None:  # a recorder runs before and after the film
+        if separate and samples is not None:  # a recorder may run before and after the film
             samples, start = media_sound.during(samples, start, SOUND_RATE, times)
         early = min(0.0, times.min(), start)  # an mp4 begins at 0
         return writing.write_video(
@@ -95,7 +95,7 @@ def write(
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `lib.evaluation.people.look` in which a face is seen, with the words at its box."""
+    """Rows of `lib.evaluation.people.look` in which a face is seen, with the text at its box."""
     seen = table[table["valid"] == 1]
     share = [row[f"expression_{row['expression']}"] for _, row in seen.iterrows()]
     names = seen["person"].astype(object).fillna("").astype(str)  # "" of the only person of a trial
@@ -112,8 +112,8 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 def write_trial(
     trial: dict, store: Store, predictions: Predictions, out: Path, note: str = ""
 ) -> Path:
-    """`write` for a trial of a data set from its predictions: ``<out>/<trial>.mp4``. One that is
-    newer than they are is kept.
+    """`write` for a trial of a data set from its predictions: ``<out>/<trial>.mp4``. A video that
+    is newer than the predictions is kept.
     """
     written, target = predictions.path(trial["trial"]), named(out, trial["trial"], ".mp4")
     if not target.is_file() or target.stat().st_mtime < written.stat().st_mtime:
@@ -144,7 +144,7 @@ def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.Da
             return predictions
         tracks = np.asarray(arrays.read(trial, request("tracks"), store))
         width = arrays.facts(trial, request("tracks"), store)["width"]
-    except InputError:  # not computed: the network only listens
+    except InputError:  # not computed: the network uses sound only
         return predictions
     person = persons.choose(persons.find(tracks), trial["person"], width)
     return predictions.assign(
@@ -153,7 +153,7 @@ def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.Da
 
 
 def increasing(times: np.ndarray) -> np.ndarray:
-    """(T,) s, for writing: stamps that do not rise follow the one before by `TICK`."""
+    """(T,) s, for writing: a stamp that does not increase becomes the previous one plus `TICK`."""
     times = np.asarray(times, np.float64)
     if np.all(np.diff(times) > 0):
         return times
@@ -231,5 +231,5 @@ def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int, quiet: 
 
 
 def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
-    """Text as high as a row, smaller where the room (px) asks for it."""
+    """Text as high as a row, smaller if the room (px) requires it."""
     overlay.put(panel, text, place, overlay.fitting(text, room, row / 30), overlay_panel.INK)

@@ -22,9 +22,9 @@ class Panel:
     """Circumplex and curves of a whole video; drawn once, then for each frame a dot and a cursor.
 
     times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the
-        ground is grey; where
-    `speaking` (probability) passes 0.5 a green line runs below the curves; with `valence_sd` and
-    `arousal_sd` a pale band round each should hold 90 % of the labels.
+        ground is grey; where `speaking` (probability) passes 0.5 a green line runs below the
+        curves; with `valence_sd` and `arousal_sd` a pale band round each should hold 90 % of the
+        labels.
     """
 
     def __init__(self, times: np.ndarray, predictions: pd.DataFrame, width: int, height: int):
@@ -89,7 +89,7 @@ class Panel:
             cv2.line(self.ground, (int(x[start]), low), (int(x[stop - 1]), low), overlay.GREEN, 3)
 
     def _band(self, x: np.ndarray, column: int) -> None:
-        """The 90 % interval round a curve, pale, where the network tells how sure it is."""
+        """The 90 % interval around a curve, pale, if the network predicts its uncertainty."""
         half, middle = half_width(BAND) * self.sd[:, column], self.va[:, column]
         ends = [self._y(np.clip(middle + side * half, -1, 1), column) for side in (1, -1)]
         for start, stop in runs(np.isfinite(half) & np.isfinite(middle)):
@@ -111,7 +111,7 @@ class Panel:
 
 
 def speaking(predictions: pd.DataFrame) -> np.ndarray | None:
-    """(T,) bool: where the person speaks; None where nobody can tell."""
+    """(T,) bool: where the person speaks; None if unknown."""
     if "speaking" not in predictions:
         return None
     return predictions["speaking"].to_numpy(float) > overlay.SPEAKS

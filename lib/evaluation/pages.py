@@ -40,8 +40,8 @@ def _columns(rows: pd.DataFrame, name: str) -> np.ndarray:
 def whole_trial(
     table: pd.DataFrame, store: Store, size: int, predictions: Predictions, note: str, name: str
 ) -> plots.Trial:
-    """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is
-    absent is left out.
+    """Picture, sound, labels and predictions of the trial `name`, for `viewer.explore`; absent
+    parts are left out.
 
     size : of the faces in px.
     """
@@ -49,9 +49,9 @@ def whole_trial(
     values = _columns(rows, "{}")
     known = _columns(rows, "label_{}")
     found: dict = {"sd": _columns(rows, "{}_sd")}
-    with contextlib.suppress(InputError):  # a network that only listens needs no faces
+    with contextlib.suppress(InputError):  # a network that uses sound only needs no faces
         found["faces"] = arrays.opened(trial, request("face", size=size), store)
-    with contextlib.suppress(InputError):  # and one that only looks no sound
+    with contextlib.suppress(InputError):  # and one that uses pictures only needs no sound
         wanted = request("audio_44k", rate=sound.SOUND_RATE)
         found |= {
             "sound": sound.as_float(arrays.read(trial, wanted, store)),

@@ -1,7 +1,7 @@
 """Runs that predicted the same trials, compared trial by trial, and seeds of one experiment as one.
 
-Two runs' intervals may overlap although one is better on nearly every trial: what counts is the
-interval of their difference, each subject left out of both (`lib.intervals.of_difference`).
+Two runs' intervals may overlap although one run is better on nearly every trial: the interval of
+their difference decides, with each subject left out of both (`lib.intervals.of_difference`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .predictions import Predictions
 
 LABELS = [f"label_{name}" for name in EMOTIONS]
 COLUMNS = (*(f"{name}_raw" for name in EMOTIONS), *LABELS)
-NEAR = 2e-3  # a score from the files (six digits) may differ so much from that in metrics.json
+NEAR = 2e-3  # tolerance between a score from the files (six digits) and that in metrics.json
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Outcome:
 
 
 def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str, Outcome]:
-    """Emotion -> outcome of a run, from its predictions; only of those emotions whose score they
-    give as metrics.json has it.
+    """Emotion -> outcome of a run, from its predictions; only for emotions whose score agrees with
+    metrics.json.
 
     metrics : the run's metrics.json. split : "val" (the trials under ``val_trials``) or "test" (the
-        other ones that have labels). Empty for runs that cannot be paired: of before
-        ``val_trials``, joined folds, networks that score recordings and not frames.
+        other ones that have labels). Empty for runs that cannot be paired: runs from before
+        ``val_trials``, joined folds, networks that score recordings instead of frames.
     """
     tables = _tables(predictions, metrics, split)
     found = {}
@@ -68,6 +68,24 @@ def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str
         if abs(ccc_of_sums(outcome.sums.sum(axis=0)) - known) < NEAR:
             found[emotion] = outcome
     return found
+
+
+def unpaired(
+    predictions: Predictions, metrics: Mapping, split: str, found: Mapping[str, Outcome]
+) -> str:
+    """Why `outcomes` found less than metrics.json scores, where the prediction files were lost or
+    changed since; "" for a run that is as it was written, and for those that cannot be paired.
+    """
+    trials = sorted(map(str, metrics.get("val_trials") or []))
+    absent = [trial for trial in trials if not predictions.path(trial).is_file()]
+    if absent and split == "val":
+        return f"{len(absent)} of {len(trials)} prediction files are gone, first: {absent[0]}.csv"
+    scores = metrics.get(split) or {}
+    known = [name for name in EMOTIONS if scores.get(name, {}).get("ccc") is not None]
+    other = [name for name in known if name not in found]
+    if not trials or not other or not _tables(predictions, metrics, split):
+        return ""
+    return f"its prediction files give another {' and '.join(other)} than its metrics.json"
 
 
 def _tables(
@@ -88,8 +106,8 @@ def _tables(
 
 
 def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Emotion, and "mean" of both where both are known -> scores (S,) and scores (S, n) without
-    each unit, of the S runs of one experiment.
+    """Emotion, and "mean" if both are known -> scores (S,), and scores (S, n) without each unit, of
+    the S runs of one experiment.
     """
     found = {}
     for emotion in EMOTIONS:
@@ -135,19 +153,19 @@ def difference(
 
 
 def experiments(folders: Sequence[Path]) -> list[list[Path]]:
-    """The runs, those together that differ in nothing but the seed, in the order given."""
+    """The runs in the given order, grouped if they differ only in the seed."""
     groups: dict[str, dict[object, Path]] = {}
     for folder in folders:
         p = runs.parameters(folder)
         key, seed = _but_the_seed(p), p.get("seed")
         if seed is None or p.get("merge_runs") or seed in groups.get(key, {}):
-            key = str(folder)  # the same seed twice is no other draw of it
+            key = str(folder)  # the same seed twice is no second sample
         groups.setdefault(key, {})[seed] = folder
     return [list(members.values()) for members in groups.values()]
 
 
 def _but_the_seed(p: Mapping) -> str:
-    """All that counts of a training except its seed, as one text."""
+    """All relevant parameters of a training except its seed, as one text."""
     names = all_declared()
     values = {**defaults(names), **p}
     free = of_groups(names, NOT_OF_A_TRAINING) | {"seed"}

@@ -1,7 +1,8 @@
-"""Everybody in a video, in one pass: face, expression, who speaks, affect where a network is named.
+"""Everybody in a video, in one pass: face, expression, who speaks, and valence and arousal if a
+network is named.
 
-Nothing is trained. The expression network is a published one, and so is the one that tells who
-speaks; valence and arousal of a trained run come beside what is derived from the expressions.
+Nothing is trained. The expression network and the network that tells who speaks are published ones;
+valence and arousal of a trained run are added beside those derived from the expressions.
 """
 
 from __future__ import annotations
@@ -35,19 +36,20 @@ from .checkpoint import worth
 from .predictions import write_csv
 from .video import predict_video
 
-ONLY = "1"  # how the only person of a video is called
+ONLY = "1"  # name of the only person of a video
 NOTE = (
-    "expression: face-api; happy and neutral can be trusted, disgusted and angry not\n"
+    "expression: face-api; happy and neutral can be trusted, disgusted and angry not; "
+    f"{weights.card_line('face_api')}\n"
     "valence_derived, arousal_derived: from the expressions, by a table made by hand; not validated"
 )
 
 
 @dataclass(frozen=True)
 class People:
-    """What was found in a video.
+    """The results for a video.
 
-    table : one row per person and frame, see `look`. notes : sentences that must be said with it.
-    files : what was written.
+    table : one row per person and frame, see `look`. notes : sentences that must accompany the
+    table. files : written files.
     """
 
     video: Path
@@ -61,13 +63,13 @@ class People:
 
 
 def look(video: Path | str, params: Params, folder: Path) -> People:
-    """Everybody in a video; all that is computed and written lies in `folder`.
+    """Analyse everybody in a video; everything is computed and written in `folder`.
 
     Arguments
     ---------
     params : weights_root, device, faces, `expression_crop` (`expression_arrays.CROPS`),
         `speaker_run` and `speaker_smoothing` (`lib.speakers.video`), `predict_run` and `run`: a
-        network whose valence and arousal are wanted, too; `voice_run`: one that reads the voice
+        network whose valence and arousal are added; `voice_run`: one that reads the voice
         (`lib.evaluation.voices`); runs_root.
 
     The table has for each person all frames, persons from the left, sorted by time: frame (from 1),
@@ -77,7 +79,7 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     from a face are empty where valid is 0. It is also ``<video>_people.csv``; who speaks is
     ``<video>_speakers.csv``, ``.json`` and ``.rttm``; for annotators there are ``<video>.eaf`` and
     ``<video>.TextGrid`` (`lib.evaluation.annotations`).
-    Raises InputError for a file without pictures, and where the face detector cannot be had.
+    Raises InputError for a file without pictures, and if the face detector cannot be obtained.
     """
     video, info = Path(video), recordings.probe(Path(video))
     fetch(params)
@@ -105,22 +107,22 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
 def _written(
     table: pd.DataFrame, video: Path, row: Mapping, folder: Path, note: str
 ) -> tuple[Path, ...]:
-    """The table as a file, and for annotators where there is anybody."""
+    """Write the table and, if anybody is seen, the files for annotation programs."""
     file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
     return (file, *(() if table.empty else annotations.write(table, video, folder, note)))
 
 
 def fetch(params: Mapping) -> list[str]:
-    """See that the published networks that this needs are there; the sentences about what was
-    fetched. Raises InputError with the command where one cannot be had.
+    """Download the published networks that are needed and absent; returns sentences on the
+    downloads. Raises InputError with the command to type if that is not possible.
     """
     names = (face_arrays.DETECTOR, expression_arrays.NETWORK)
     return [told for name in names if (told := _provide(name, params))]
 
 
 def _provide(name: str, params: Mapping) -> str:
-    """See that published weights are there, by `weights.provide`; where `fetch_weights` is false
-    nothing is fetched, and absent ones raise.
+    """Download absent published weights by `weights.provide`; if `fetch_weights` is false, absent
+    ones raise InputError.
     """
     root = Path(params["weights_root"])
     if params.get("fetch_weights", True):
@@ -130,7 +132,9 @@ def _provide(name: str, params: Mapping) -> str:
 
 
 def _faces(row: Mapping, params: Mapping, store: Store):
-    """The request for the expression network's numbers of all faces, made if need be."""
+    """The request for the expression network's numbers of all faces, which are computed if
+    missing.
+    """
     root = store.weights_root or Path("weights")
     crop = params.get("expression_crop", expression_arrays.CROPS[0])
     faces = request("track_face_api", expression_arrays.files(crop, root), crop=crop)
@@ -148,7 +152,7 @@ def _left_out(tracks: np.ndarray, found: list[persons.Person]) -> str:
 def _across_cuts(
     row: Mapping, tracks: np.ndarray, times: np.ndarray, found: list[persons.Person], store: Store
 ) -> list[str]:
-    """Where each person goes on after a cut, a sentence per person; nothing without cuts."""
+    """A sentence per person on the cuts over which he or she was followed; none without cuts."""
     inputs = {"tracks": tracks, "time": times}
     inputs["tracks_facts"] = arrays.facts(row, request("tracks"), store)
     said = []
@@ -200,8 +204,8 @@ def _empty(times: np.ndarray) -> pd.DataFrame:
 
 # ---- who speaks
 def _speaking(video: Path, row, params, folder, store, has_sound: bool):
-    """Probability of speaking of each row of `tracks` (None where it cannot be told), the files
-    that were written, and what must be said.
+    """Probability of speaking of each row of `tracks` (None if it cannot be told), the written
+    files, and remarks.
     """
     if not has_sound:
         return None, (), "the video has no sound: nobody can be heard"
@@ -219,11 +223,11 @@ def _speaking(video: Path, row, params, folder, store, has_sound: bool):
     of_rows = zip(values["frame"], values["track"], values["smoothed"], strict=True)
     for frame, track, probability in of_rows:
         spoken[place[frame - 1, track]] = probability
-    return spoken, tuple(speakers_video.write(values, found, folder)), ""
+    return spoken, tuple(speakers_video.write(values, found, folder)), found.note
 
 
 def _named_listener(params: Mapping) -> str:
-    """`predict_run`, where that is a network that tells who speaks (params/speakers.yaml)."""
+    """`predict_run`, if that is a network that tells who speaks (params/speakers.yaml)."""
     named = params.get("predict_run", "")
     file = weights_file(named, params["runs_root"]) if named else None
     if file is not None and params.get("fetch_weights", True) and weights.can_be_fetched(file):
@@ -232,7 +236,7 @@ def _named_listener(params: Mapping) -> str:
 
 
 def _listener(named: str, params: Mapping) -> Path:
-    """The file of the network that tells who speaks; Light-ASD's is fetched if need be."""
+    """The file of the network that tells who speaks; Light-ASD's is downloaded if needed."""
     if named:
         return checkpoint_of(named, params["runs_root"])
     _provide(speaker_arrays.WEIGHTS, params)
@@ -241,14 +245,16 @@ def _listener(named: str, params: Mapping) -> Path:
 
 # ---- valence and arousal of a trained network
 def _with_affect(tables, found, video: Path, params: Params, folder: Path):
-    """The tables with what the network of `predict_run` (or of the run) says, and its worth."""
+    """The tables with the predictions of the network of `predict_run` (or of the run), and a
+    sentence on how far to trust them.
+    """
     named = params.get("predict_run", "") or params.get("run", "")
     file = weights_file(named, params["runs_root"]) if named else None
     if file is None or not (file.is_file() or params.get("predict_run", "")):
         return tables, ""
     checkpoint = checkpoint_of(named, params["runs_root"])
     if checkpoint.suffix == published.MANIFEST or speakers_video.learnt(checkpoint):
-        return tables, ""  # the networks that are asked anyway
+        return tables, ""  # the networks that are used anyway
     if note_of(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
         return tables, f"run {named} has learnt from sample data: its values are left out"
     done = []
@@ -261,14 +267,14 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
 
 
 def _own(name: str) -> str:
-    """Column of a trained network beside those of the expression network."""
+    """Name for a trained network's column beside those of the expression network."""
     return "expression_decided" if name == "expression" else name
 
 
-# ---- what the voice says
+# ---- expression of the voice
 def _with_voice(tables, row, params: Params, folder: Path, store: Store, has_sound: bool):
-    """The tables with what the network of `voice_run` says of each person's voice, what must be
-    said, and the file of the stretches of speech.
+    """The tables with the predictions of the network of `voice_run` for each person's voice,
+    remarks, and the file of the stretches of speech.
     """
     if not params.get("voice_run", ""):
         return tables, (), ()

@@ -26,7 +26,7 @@ from ..speakers import arrays
 from ..store import facts, request
 from .predictions import Predictions
 
-# The network's own outputs, kept for every frame: scores and merged runs are made of them.
+# Raw outputs of the network, stored for every frame: scores and merged runs are computed from them.
 OWN_OUTPUT = re.compile(r".+_raw|expression_\d+")
 
 
@@ -34,10 +34,10 @@ OWN_OUTPUT = re.compile(r".+_raw|expression_\d+")
 class Predictor:
     """A trained network with its recipe, ready to predict trials of `store`.
 
-    `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says
-    whether it learnt from the sample set; `licence` what may be done with weights that others
-    published, "" for our own; `terms` what the licence of its data asks to be said; `precision` and
-    `compiled` how it is run. `opened_by` loads it again: another process gets that.
+    `made_from` identifies the checkpoint; `epoch` is the one it was saved after; `synthetic` says
+    whether it was trained on the sample set; `licence` is that of published weights, "" for our
+    own; `terms` is the sentence that the licence of its data requires; `precision` and `compiled`
+    say how it runs. `opened_by` loads it again in another process.
     """
 
     recipe: object
@@ -56,7 +56,8 @@ class Predictor:
     def __reduce_ex__(self, protocol):
         if self.opened_by is None:
             return super().__reduce_ex__(protocol)
-        # On the device of the process that takes it, which may have a GPU that this one lacks.
+        # Loaded on the device of the process that unpickles it, which may have a GPU that this one
+        # lacks.
         return (_reopened, (pickle.dumps(self.opened_by), self.made_from["sha256"]))
 
     @cached_property
@@ -85,14 +86,14 @@ class Predictor:
 
 @lru_cache(maxsize=1)
 def _reopened(opened_by: bytes, sha256: str) -> Predictor:
-    """The predictor of another process, loaded once for all trials that come from there."""
+    """The predictor sent by another process, loaded once for all its trials."""
     return pickle.loads(opened_by)()
 
 
 def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) -> Path:
-    """Predict one trial and write its table with raw values, so that a notebook that is stopped
-    goes on there; one of the same arrays is kept. Returns its file. Raises InputError where its
-    labels were lost, too: scores need them.
+    """Predict one trial and write its table with raw values, from which an interrupted notebook can
+    continue; an existing table from the same arrays is kept. Returns its file. Raises InputError
+    also if its labels were lost, because scores need them.
     """
     path = predictions.path(trial)
     for task in predictor.recipe.tasks:
@@ -114,7 +115,7 @@ def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) ->
 
 
 def begin(folder: Path, predictor: Predictor) -> Predictions:
-    """The predictions of a folder; emptied unless the checkpoint and the device are the same."""
+    """The predictions of a folder, which is emptied unless checkpoint and device are the same."""
     note = Path(folder) / "made_from.txt"
     made_from = predictor.made_from
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
@@ -133,8 +134,8 @@ def prediction_table(
     """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's
     box (x, y, width, height in px) where the recipe knows it; note, if the values have no meaning.
 
-    Where `valid` is 0, what a face alone decides is empty; the network's own outputs stand in every
-    row. Labels, where known, are added by `lib.evaluation.scores`.
+    Where `valid` is 0, values that depend on a face alone are empty; the network's raw outputs are
+    in every row. Labels, where known, are added by `lib.evaluation.scores`.
     """
     recipe = predictor.recipe
     times = np.asarray(recipe.read(trial, request("time")))
@@ -165,7 +166,9 @@ def columns(recipe, values: Mapping[str, np.ndarray], times: np.ndarray) -> dict
 
 
 def decided(names: Iterable[str]) -> list[str]:
-    """The columns of a prediction file that are values, without the network's own outputs."""
+    """The columns of a prediction file that hold final values, without the network's raw
+    outputs.
+    """
     return [name for name in names if not OWN_OUTPUT.fullmatch(name)]
 
 
@@ -178,8 +181,8 @@ def without_a_face_empty(table: pd.DataFrame, values: Iterable[str]) -> pd.DataF
 
 
 def about_faces(recipe, trial: str) -> str:
-    """What must be said of a trial's faces: that nobody could look for any, or that the person was
-    followed over cuts; "" for nothing, and for recipes that have no face for each frame.
+    """A remark on a trial's faces: that they could not be detected, or that the person was followed
+    over cuts; "" for none, and for recipes without a face per frame.
     """
     if getattr(recipe, "store", None) is None:  # merged runs have none
         return ""

@@ -1,4 +1,4 @@
-"""The predictions of a run as one object: made, written, carried to all that needs them."""
+"""The predictions of a run as one object, which is written once and passed to all that needs it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..labels import csv_columns
 from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 
-COMPLETE = "every_frame"  # folder of the values that are empty in a table for people
-BOUND = 2**29  # bytes of tables that are kept: 37 h at 30 frames per second with all columns
+COMPLETE = "every_frame"  # folder of tables without the empty values of those for people
+BOUND = 2**29  # bytes of cached tables: 37 h at 30 frames per second with all columns
 
 
 class Predictions:
-    """One table per trial, in the digits of its file, whoever made it.
+    """One table per trial, rounded to the digits of its file.
 
-    A table that this process wrote or opened is kept, so that what is computed from predictions
-    does not open the files again and gets the numbers that stand in them, to the digit. Kept are at
-    most `bound` bytes, the tables used last; others are opened from their files when they are asked
-    for, as is one that another process wrote meanwhile. Another process gets the object without
-    its tables and keeps none: it works on each trial once.
+    Tables that this process wrote or opened are cached, so that files are not read again, and
+    results equal those from the files to the digit. The cache holds the tables used last, at most
+    `bound` bytes; others are read from their files on demand, as is one that another process has
+    written meanwhile. Pickled for another process the object has no tables and caches none, because
+    a worker sees each trial once.
 
     folder : of the files ``<trial>.csv``; of a finished run its ``predictions``.
     """
@@ -39,13 +39,13 @@ class Predictions:
     def __reduce__(self):
         return Predictions, (self.folder, 0)
 
-    # ---- as they stand in the files
+    # ---- reading
     def path(self, trial: str) -> Path:
-        """The file of a trial, which need not be there yet."""
+        """The file of a trial, which need not exist yet."""
         return files.named(self.folder, trial, ".csv")
 
     def names(self) -> list[str]:
-        """The trials that have a file, as the files are called (`files.safe_name`), sorted."""
+        """The trials that have a file, by the names of the files (`files.safe_name`), sorted."""
         return sorted(path.stem for path in self.folder.glob("*.csv"))
 
     def table(self, trial: str, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -55,22 +55,22 @@ class Predictions:
         return self._opened(self.path(trial), columns)
 
     def complete(self, trial: str) -> pd.DataFrame:
-        """The table with a value in every frame, as the challenges score it: what is empty there
-        because no face was found stands as ``every_frame/<trial>.csv`` beside it.
+        """The table with a value in every frame, as the challenges score it; if values were left
+        empty because no face was found, the complete table is ``every_frame/<trial>.csv``.
         """
         table, path = self.table(trial), self._path_of_complete(trial)
         return table.assign(**self._opened(path)) if path.is_file() else table
 
     def numbers(self, trial: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
-        """Column -> (T,) float64 of those of `columns` that a trial has; see `runs.read_numbers`,
-        which opens what is not kept, and nothing more of it than these columns.
+        """Column -> (T,) float64 of those of `columns` that a trial has; tables outside the cache
+        are read by `runs.read_numbers`, only these columns.
         """
         table = self._still_kept(self.path(trial))
         if table is None:
             return runs.read_numbers(self.path(trial), columns)
         return {name: table[name].to_numpy(float) for name in columns if name in table}
 
-    # ---- what is computed from
+    # ---- inputs of computations
     def raw(self, trial: str, tasks: Iterable[str]) -> dict[str, np.ndarray]:
         """The network's outputs: task -> (T, k) float32. Raises InputError if one is missing."""
         table = self.table(trial)
@@ -95,7 +95,7 @@ class Predictions:
         return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), known.to_numpy(float)
 
     def of_sample(self, trials: Iterable[str]) -> bool:
-        """Whether the first trial that was predicted says that the network knew sample data."""
+        """Whether the first predicted trial says that the network was trained on sample data."""
         for trial in trials:
             if self.path(trial).is_file():
                 table = self.table(trial)
@@ -105,11 +105,11 @@ class Predictions:
 
     # ---- writing
     def write(self, trial: str, table: pd.DataFrame) -> Path:
-        """Write a trial's table, see `write_csv`, and keep what the file now says."""
+        """Write a trial's table by `write_csv`, and cache it as the file now has it."""
         return self._write(self.path(trial), table)
 
     def write_complete(self, trial: str, values: pd.DataFrame | None) -> None:
-        """Write what `complete` fills in; None where no frame lacks a face."""
+        """Write the table for `complete`; None if no frame lacks a face."""
         path = self._path_of_complete(trial)
         if values is None:
             path.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class Predictions:
             self._keep(path, files.version(path), runs.read_table(io.StringIO(text)))
         return path
 
-    # ---- what is kept
+    # ---- cache
     def _opened(self, path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         table = self._still_kept(path)
         if table is None:
@@ -136,10 +136,10 @@ class Predictions:
             table = runs.read_table(path)
             self._keep(path, version, table)
         runs.require_columns(path, table, columns)
-        return table.copy(deep=False)  # a column that somebody adds is not ours
+        return table.copy(deep=False)  # columns that a caller adds stay out of the cache
 
     def _still_kept(self, path: Path) -> pd.DataFrame | None:
-        """The table that is kept of a file, if the file is still that one."""
+        """The cached table of a file, if the file has not changed."""
         if path not in self._kept:
             return None
         version, table = self._kept[path]
@@ -168,7 +168,7 @@ def _bytes(table: pd.DataFrame) -> int:
 
 
 def _as_text(table: pd.DataFrame) -> str:
-    """A table in the digits that we write: six significant ones."""
+    """A table as text with the written digits: six significant ones."""
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 

@@ -1,4 +1,4 @@
-"""What a program of one's own calls: everybody in a recording, as a table.
+"""Python interface for other programs: everybody in a recording, as a table.
 
 from affect_notebooks import predict  # in a checkout: from lib import predict
 table = predict("video.mp4")
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,13 @@ from .. import files, grammar, parameters
 from ..errors import InputError
 from . import people
 
+# Parameters of the notebook that mean nothing here, and what to do.
+UNUSED = {
+    "video_path": "give the recording as the first argument",
+    "videos_path": "leave it out",
+    "drive": "leave it out",
+    "segments_path": "use lib.evaluation.segments.of_video with the table, or the notebook",
+}
 CACHE = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
 
 
@@ -32,23 +39,24 @@ def predict(
 
     Arguments
     ---------
-    video : a recording with pictures. folder : for what is computed and for the files (CSV, RTTM,
-        ELAN, Praat), kept and used again; None: a temporary one. say : called with each sentence
-        about weights that are fetched; None: they go to the standard error stream.
+    video : a recording with pictures. folder : for arrays and files (CSV, RTTM, ELAN, Praat), which
+        are kept and used again; None: a temporary one. say : called with each sentence about
+        weights that are fetched; None: they go to the standard error stream.
     values : parameters of the notebook ``your_video`` by name, as device="cuda",
         weights_root="weights" or predict_run="run.pt"; paths count from the working directory.
 
     Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
-    far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, what
-    is no path, an unknown parameter, or weights that cannot be had.
+    far to trust it. Empty if nobody is seen. Raises InputError for a file without pictures, an
+    invalid path, an unknown parameter, or weights that cannot be obtained.
     """
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
+    _refuse_unused(values)
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
     given = {
-        name: str(Path(str(value)).expanduser().absolute()) if name in places and value else value
+        name: _from_here(name, value, places)
         for name, value in {"weights_root": _weights(), **values}.items()
     }
     params = parameters.placed({**given, "video_path": str(video)}, declared)
@@ -60,17 +68,42 @@ def predict(
         return people.look(video, params, Path(place)).table
 
 
+def _refuse_unused(names: Iterable[str]) -> None:
+    for name in (name for name in names if name in UNUSED):
+        raise InputError(f"{name} is for the notebook only", where="predict(…)", todo=UNUSED[name])
+
+
 def _path(name: str, value: object) -> Path:
-    """What a program gives as a path, counted from the working directory."""
-    if not isinstance(value, (str, os.PathLike)) or not str(value):
+    """A path that a program passes, relative to the working directory."""
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text:
+        why = " is no path"
+    elif "://" in text:
+        why = " is an address: download it first"
+    else:
+        why = parameters.no_name(text)
+    if why:
         raise InputError(
-            f"{value!r} is no path", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
+            f"{value!r}{why}", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
         )
-    return Path(value).expanduser().absolute()
+    return Path(text).expanduser().absolute()
+
+
+def _from_here(name: str, value: object, places: Collection[str]) -> object:
+    """A value as parameters take it: paths are texts, and count from the working directory; what
+    names a network may also be the name of a run.
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text or parameters.no_name(text):
+        return text
+    path = Path(text).expanduser()
+    is_file = isinstance(value, os.PathLike) or path.is_file()
+    is_path = name in places or (name in parameters.NETWORKS and is_file)
+    return str(path.absolute()) if is_path else text
 
 
 def _weights() -> Path:
-    """Where published weights lie: ``weights`` in a checkout, else the user's cache."""
+    """Folder of published weights: ``weights`` in a checkout, else the user's cache."""
     if (files.ROOT / "notebooks").is_dir() and (files.ROOT / "pyproject.toml").is_file():
         return files.ROOT / "weights"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE / "weights"

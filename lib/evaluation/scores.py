@@ -1,6 +1,4 @@
-"""What predictions are worth: smoothing chosen on val, scores with intervals, trivial predictors,
-submission files.
-"""
+"""Score predictions: smoothing chosen on val, scores with intervals, trivial predictors."""
 
 from __future__ import annotations
 
@@ -105,7 +103,7 @@ def _widths(
 
 
 def _about(predictor: Predictor, val: list[str], owners: Mapping[str, str]) -> dict:
-    """What metrics.json says before the scores."""
+    """The entries of metrics.json before the scores."""
     recipe = predictor.recipe
     found = {
         "rules": recipe.params.rules,
@@ -138,8 +136,8 @@ def _scores(
     names: list[str],
     explained: bool = False,
 ) -> dict:
-    """The recipe's scores of some trials, and the mean CCC of both emotions where they are learnt;
-    `explained`: with why a CCC is 0 that is not the network's fault.
+    """The recipe's scores of some trials, and the mean CCC of both emotions if they are learnt.
+    explained : add why a CCC is 0 because of the labels.
     """
     known, predicted = (by_task({name: rows[name] for name in names}) for rows in (labels, values))
     scores = recipe.metrics(known, predicted, with_intervals, owners)
@@ -151,15 +149,15 @@ def _scores(
 
 
 def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, str]:
-    """Val trial -> the subject or recording of it that the network learnt from, too; {} where the
-    splits keep them apart, and for a network that learnt from other data.
+    """Val trial -> its subject or recording, if the network was also trained on it; {} if the
+    splits are disjoint, and for a network trained on other data.
     """
     learnt, store = set(predictor.trained_on), predictor.recipe.store
     if not learnt or store is None or not store.trials_path.is_file():
         return {}
     everyone = trials.read(store.trials_path)
     if not learnt <= set(everyone["trial"]):
-        return {}  # it learnt from other data
+        return {}  # it was trained on other data
     shared = folds.shared(everyone[everyone["trial"].isin(learnt)], val)
     found = {}
     for column, names in shared.items():
@@ -176,7 +174,7 @@ def _owners(table: pd.DataFrame) -> dict[str, str]:
 
 
 def _explain_constants(scores: dict, labels: Mapping[str, np.ndarray]) -> None:
-    """Say beside a CCC that it is 0 because of the labels, not of the network."""
+    """Add to a CCC of 0 that it is due to the labels, not to the network."""
     joined = np.concatenate(list(labels.values()))
     for emotion, values in zip(EMOTIONS, joined.T, strict=True):
         known = values[np.isfinite(values)]
@@ -198,11 +196,12 @@ def _smoothed(
 def zero_filled(
     labels: Mapping[str, np.ndarray], raw: Mapping[str, np.ndarray], widths: Mapping[str, int]
 ) -> dict:
-    """CCC as the authors' validation counts it, to compare with their numbers and for nothing else.
+    """CCC as the authors' validation computes it, only for comparison with their numbers.
 
-    labels, raw : {trial: (T, 2)}. Unlabelled frames are pairs (0, 0), then clip and box filter with
-        zero edges
-    (tsav_jca.md §2.9). Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
+    labels, raw : {trial: (T, 2)}.
+
+    Unlabelled frames are pairs (0, 0), then clip and box filter with zero edges (TSAV/JCA
+    specification §2.9). Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
     """
     pairs = [
         metrics.zero_filled(labels[trial], raw[trial])
@@ -253,8 +252,8 @@ def _without_a_face_empty(
     recipe,
     smooth: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
-    """The table of a network that only sees with no value where no face was found; the values of
-    all frames are kept beside it, as the challenges ask for every frame.
+    """The table of a network that uses pictures only, with no value where no face was found; the
+    complete table is stored beside it, because the challenges ask for every frame.
     """
     if not (recipe.from_face_alone and smooth and (table["valid"] == 0).any()):
         predictions.write_complete(trial, None)
@@ -276,8 +275,8 @@ def score_table(found: Mapping) -> pd.DataFrame:
 
 
 def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
-    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; nothing unless
-    `folder` is named.
+    """Hidden labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; none unless `folder`
+    is named.
     """
     if not folder:
         return {}
@@ -292,9 +291,9 @@ def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, n
 
 
 def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
-    """Scores of predictors that see nearly nothing, on the same val frames: name -> emotion -> CCC.
+    """Scores of trivial predictors on the same val frames: name -> emotion -> CCC.
 
-    What a trial lacks (no sound, no faces) leaves it out of the predictors that need it.
+    A trial without sound or faces is left out of the predictors that need them.
     """
     wanted = {
         "pixels": request("pixels"),
@@ -317,7 +316,7 @@ CLASSES = ("expression", "action_units")
 
 
 def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
-    """trial -> its labels; without those whose labels were lost in 04, which names them."""
+    """trial -> its labels, without trials whose labels were lost in 04, which reports them."""
     found = {}
     for trial in names:
         with contextlib.suppress(InputError):
@@ -328,9 +327,10 @@ def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]
 def majority(table: pd.DataFrame, recipe) -> dict:
     """Scores of the most frequent class of the train trials' labels, on all labelled val frames.
 
-    table : the whole trial table. Returns {"majority class": {"expression": {"f1_macro", …}, …}}
-        for those of the
-    recipe's tasks that have classes; empty without such a task, or without labels on either side.
+    table : the whole trial table.
+
+    Returns {"majority class": {"expression": {"f1_macro", …}, …}} for those of the recipe's tasks
+    that have classes; empty without such a task, or without labels on either side.
     """
     rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
     found = {}
@@ -351,7 +351,7 @@ def _of_majority(table: pd.DataFrame, recipe, task: str, score: Callable) -> dic
     most = [count.argmax() for count in counts]
     always = most if task == "action_units" else most[0]
     chosen = {trial: np.full_like(part, always) for trial, part in val.items()}
-    scores = score(val, chosen, with_intervals=False)  # no interval: it is a bound to be above
+    scores = score(val, chosen, with_intervals=False)  # no interval: it is a lower bound to beat
     return {name: value for name, value in scores.items() if name != "ci95"}
 
 
@@ -380,13 +380,13 @@ def f1_table(found: Mapping) -> pd.DataFrame:
 def by_speaker(
     table: pd.DataFrame, predictions: Predictions, found: dict, with_intervals: bool = True
 ) -> pd.DataFrame:
-    """Scores of valence and arousal in frames in which the labelled person speaks, somebody else,
-    or neither.
+    """Scores of valence and arousal in frames in which the labelled person speaks, somebody else
+    speaks, or nobody does.
 
     Needs the column `speaking` of the predictions (parameter `speaker_run`); somebody else is
-    another person of the same video, labelled or not. The same with the groups of another trial is
-    the control: what differs between groups must differ less there. The result is added to `found`
-    as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
+    another person of the same video, labelled or not. As a control the groups of another trial are
+    used: real differences between groups must be larger than those. The result is added to `found`
+    as ``val_by_speaker``; returned as rows of `roles.table`, none if nothing is known.
     """
     heard, labelled = {}, []
     for trial, split in zip(table["trial"], table["split"], strict=True):

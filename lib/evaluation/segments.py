@@ -1,5 +1,5 @@
-"""Numbers per stretch of a recording and person: what the values of a prediction file come to in
-each turn, sentence or task (`lib.labels.segments`).
+"""Statistics of a prediction file per person and stretch of a recording: turn, sentence or task
+(`lib.labels.segments`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ..media.frames import spacing
 from .predictions import Predictions
 
 NAME = "segments.csv"
-# Columns of a prediction file that are numbered up; others are frames, boxes, logits, remarks.
+# Columns of a prediction file for which statistics are computed; others are frames, boxes, logits,
+# remarks.
 VALUES = re.compile(
     r"(valence|arousal)(_derived)?|label_(valence|arousal)|speaking|expression_[a-z]+"
     r"|action_unit_\d+"
 )
 NOT_VALUES = ("expression_decided",)
-OF_FACE = re.compile(r"(?!label_).*")  # labels hold where the face is lost, too
+OF_FACE = re.compile(r"(?!label_).*")  # labels are valid even where the face is lost
 STATISTICS = ("mean", "median", "std", "slope", "peak", "peak_time")
 
 
@@ -42,9 +43,8 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
     stretch, person, frames (how many of the recording lie in it), valid_share (of them), and per
     value its mean, median, std (divisor n), slope (per s, least squares), peak (the highest value)
     and peak_time (s, of the first such frame), over frames that are valid and not empty; expression
-    is the one that most valid frames have, expression_share their share. note says what is not as
-    it seems: a stretch that is cut at an end of the recording, overlaps another one, holds no frame
-    or no valid one.
+    is the one that most valid frames have, expression_share their share. note marks a stretch that
+    is cut at an end of the recording, overlaps another one, or contains no frame or no valid frame.
     """
     people = [("", values)]
     if "person" in values:  # empty: the only one
@@ -62,7 +62,7 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
-    """Per stretch what must be known of it, "" for nothing; times : (T,) s of the frames."""
+    """A remark per stretch, "" for none; times : (T,) s of the frames."""
     distinct = np.unique(times)
     step = spacing(distinct)
     first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
@@ -125,11 +125,11 @@ def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
 
 # ---- of a recording, of a run
 def write(path: Path, table: pd.DataFrame) -> Path:
-    """Write statistics as CSV, six significant digits; ``columns.json`` beside it says what they
-    are. A text that a spreadsheet would take for a formula is quoted.
+    """Write statistics as CSV, six significant digits; ``columns.json`` beside it describes them. A
+    text that a spreadsheet would take for a formula is quoted.
     """
-    names = list(table.columns)
-    given = names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+    # As the file has them.
+    names, given = ([*map(runs.quoted, some)] for some in (table.columns, _own(table)))
     csv_columns.record(path.parent, names, given)
     run = runs.Run(path.parent)
     rounded = table.copy()
@@ -138,25 +138,42 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     return run.write_table(path.name, rounded)
 
 
+def _own(table: pd.DataFrame) -> list[str]:
+    """The columns of a person's file: between ours of the stretch and those that are computed."""
+    names = list(table.columns)
+    return names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+
+
+def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several recordings, whose files may have other columns each."""
+    whole = pd.concat(tables, ignore_index=True)
+    own = list(dict.fromkeys(name for table in tables for name in _own(table)))
+    first = list(tables[0].columns)
+    head = first[: first.index(segments.FIELDS[-1]) + 1]
+    return whole[[*head, *own, *(name for name in whole if name not in {*head, *own})]]
+
+
 def of_video(
     path: Path, video: str, values: pd.DataFrame, folder: Path, alone: bool = True
 ) -> tuple[Path | None, list[str]]:
-    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it), and
-    what must be said.
+    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it, or
+    nobody was found in it), and what must be said.
 
-    values : the table of people. alone : whether no other recording is looked at. Raises InputError
+    values : the table of people. alone : whether it is the only recording. Raises InputError
     as `segments.of_recording` does.
     """
     found = segments.of_recording(path, [video], alone)
     if found is None:
         return None, [f"no stretches of {video} in {path}"]
+    if values.empty:
+        return None, [f"{found.path.name}: nobody was found in {video}, so there are no numbers"]
     table = statistics(values, found.table).assign(recording=video)
     return write(named(folder, f"{video}_segments", ".csv"), table), _said(found, table)
 
 
 def check(path: Path | str) -> None:
-    """Raise InputError where `segments_path` names nothing, or a file that cannot be read: said
-    before anything is predicted. An empty path is no error.
+    """Raise InputError, before anything is predicted, if `segments_path` names no file or an
+    unreadable one. An empty path is no error.
     """
     if path and not Path(path).is_dir():
         segments.read(segments.existing(path))
@@ -173,8 +190,8 @@ def of_run(
     path: Path | str, trials: pd.DataFrame, predictions: Predictions, run: runs.Run
 ) -> tuple[pd.DataFrame, list[str], list[tuple[str, InputError]]]:
     """Write ``segments.csv`` of a run: the statistics of all trials that have stretches. Returns
-    them, what must be said, and the trials that are lost with their errors: a file that cannot be
-    read costs its own recording.
+    them, remarks, and the lost trials with their errors: an unreadable file affects only its own
+    recording.
 
     path : file or folder of stretches, "" for none. trials : rows of the trial table, predicted.
     """
@@ -200,7 +217,7 @@ def of_run(
     notes += [f"{trial}: {error}" for trial, error in lost]
     if not tables:
         return pd.DataFrame(), notes, lost
-    together = pd.concat(tables, ignore_index=True)
+    together = _together(tables)
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
 
 

@@ -30,9 +30,9 @@ def box(x: np.ndarray, width: int) -> np.ndarray:
 def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     """Predictions as they are submitted: clipped to −1…1, then `box` with each emotion's width.
 
-    va : (T, 2) valence and arousal. widths : {"valence": frames, "arousal": frames}; an emotion
-        that is not
-    named keeps its frames. Returns (T, 2) float64.
+    va : (T, 2) valence and arousal.
+    widths : {"valence": frames, "arousal": frames}; an emotion that is not named keeps its frames.
+        Returns (T, 2) float64.
     """
     clipped = np.clip(np.asarray(va, np.float64), -1, 1)
     return np.stack(
@@ -43,9 +43,9 @@ def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
 def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     """The published rule (``rules: published``): clip to −1…1, then a box, zeros outside the trial.
 
-    va : (T, 2); frames without a prediction are 0, as in the published arrays. The first and last
-        width/2
-    frames shrink towards 0. Returns (T, 2) float64.
+    va : (T, 2); frames without a prediction are 0, as in the published arrays.
+
+    The first and last width/2 frames shrink towards 0. Returns (T, 2) float64.
     """
     from scipy.ndimage import uniform_filter1d  # half a second to import, needed for this rule only
 
@@ -62,8 +62,9 @@ def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
 def choose(labels: Mapping, predictions: Mapping, widths: Sequence[int] = WIDTHS) -> dict[str, int]:
     """The width of each emotion with the highest CCC over these (validation) trials.
 
-    Of equal ones the smallest; 1 where nothing is labelled. What is chosen here is optimistic on
-    the same trials: report the raw score beside it. Arguments as in `ccc_by_width`.
+    Of equally good widths the smallest is taken; 1 if nothing is labelled. The score of the chosen
+    width on the same trials is optimistic: report the raw score beside it. Arguments as in
+    `ccc_by_width`.
     """
     table = ccc_by_width(labels, predictions, widths)
     known = [emotion for emotion in EMOTIONS if table[emotion].notna().any()]
@@ -82,7 +83,7 @@ def ccc_by_width(
     trials = [trial for trial, label in labels.items() if len(label)]
     if not trials:
         return table
-    # All trials in one row of frames; each frame knows where its trial starts and stops.
+    # All trials are concatenated; each frame knows where its trial starts and stops.
     lengths = np.array([len(labels[trial]) for trial in trials])
     stop = np.repeat(np.cumsum(lengths), lengths)
     start = stop - np.repeat(lengths, lengths)

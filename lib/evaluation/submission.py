@@ -1,8 +1,8 @@
 """Prediction files in the challenge's formats, and a check of a folder of them before it is sent.
 
 Up to ABAW4 a task has one text file per trial, named by the trial's stem, with the annotation's
-header and one line per frame (tsav_jca.md §1.7, §2.9); from ABAW5 on valence and arousal are one
-file ``image_location,valence,arousal``.
+header and one line per frame (TSAV/JCA specification §1.7, §2.9); from ABAW5 on valence and arousal
+are one file ``image_location,valence,arousal``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .predictions import Predictions
 def submit(
     predictor: Predictor, table: pd.DataFrame, predictions: Predictions, out: Path
 ) -> list[str]:
-    """Write the submission files of all predicted test trials, those of val into ``val/`` beside
-    them, and check them.
+    """Write and check the submission files of all predicted test trials; those of val are written
+    into ``val/`` beside them.
 
-    Where there is no test, the val trials' files take its place. Returns what is wrong with them,
-    an empty list when they are ready to send.
+    Without test trials, the val trials' files take their place. Returns what is wrong with them, an
+    empty list when they are ready to send.
     """
     if not predictor.recipe.submits:
         return ["no submission: the challenges ask for frames, and this is of whole recordings"]
@@ -54,7 +54,7 @@ def _submit(
                 "it and this one"
             ]
     for task in recipe.tasks:
-        if task == "speaking":  # no challenge takes it in this form
+        if task == "speaking":  # no challenge accepts it in this form
             continue
         for trial, rows in values.items():
             write(out, task, trial, _array(rows, task), decimals=recipe.decimals)
@@ -67,7 +67,7 @@ def _submit(
 
 
 def _array(rows: pd.DataFrame, task: str) -> np.ndarray:
-    """What is submitted of a task, as `write` takes it."""
+    """The values of a task to submit, in the form that `write` takes."""
     if task == "va":
         return rows[list(EMOTIONS)].to_numpy()
     if task == "expression":
@@ -78,7 +78,7 @@ def _array(rows: pd.DataFrame, task: str) -> np.ndarray:
 
 FOLDERS = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
 COLUMNS = ("image_location", "valence", "arousal")
-_ROUNDING = 1e-6  # what the mean of values in [-1, 1] may exceed the range by
+_ROUNDING = 1e-6  # rounding error by which a mean of values in [-1, 1] may exceed the range
 
 
 def write(
@@ -111,10 +111,9 @@ def write_single(
 ) -> Path:
     """Write valence and arousal of all trials as the one file that ABAW5 and later ask for.
 
-    predictions : {trial: (T, 2) in −1…1}. frames : {trial: frame numbers from 1} if the organisers'
-        list
-    leaves frames out (those without a cropped face); otherwise every frame gets its line
-    ``<trial>/00001.jpg,…``.
+    predictions : {trial: (T, 2) in −1…1}.
+    frames : {trial: frame numbers from 1} if the organisers' list leaves frames out (those without
+        a cropped face); otherwise every frame gets its line ``<trial>/00001.jpg,…``.
     """
     rows = [",".join(COLUMNS)]
     for trial, va in predictions.items():
@@ -136,12 +135,12 @@ def write_single(
 
 
 def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> list[str]:
-    """Check the files that `write` made (or anybody) -> what is wrong, one sentence each; [] =
-    ready to send.
+    """Check files as `write` makes them -> what is wrong, one sentence each; [] = ready to send.
 
-    expected : {trial: number of frames}. Looked at: files missing and too many, header, columns,
-        numbers,
-    ranges, one line per frame, no unlabelled marks (−5, −1).
+    expected : {trial: number of frames}.
+
+    Looked at: files missing and too many, header, columns, numbers, ranges, one line per frame, no
+    unlabelled marks (−5, −1).
     """
     folder = Path(folder) / FOLDERS[task]
     if not folder.is_dir():
@@ -159,7 +158,7 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
 
 
 def validate_single(path: Path, expected: Mapping) -> list[str]:
-    """Check an ``image_location,valence,arousal`` file -> what is wrong, a sentence each; [] =
+    """Check an ``image_location,valence,arousal`` file -> what is wrong, one sentence each; [] =
     ready to send.
 
     expected : {trial: number of frames, or the frame numbers that must have a line}.
@@ -229,8 +228,8 @@ def _file_problems(path: Path, task: str, n_frames: int) -> list[str]:
 def _why_extra(name: str, expected: Mapping) -> str:
     stem = name.removesuffix(".txt")
     for trial in expected:
-        # The published TSAV writer leaves the extension in: 1-30.mp4.txt, 1-30.mp4_left.txt (spec
-        # §1.7).
+        # The published TSAV writer keeps the extension in the name: 1-30.mp4.txt, 1-30.mp4_left.txt
+        # (specification §1.7).
         if stem.replace(".mp4", "").replace(".avi", "") == trial:
             return f"should be called {trial}.txt (the name without the video's extension)"
     return "no such trial is expected"

@@ -1,4 +1,4 @@
-"""Whether a network is as sure of its values as it should be: what its predicted deviations cover.
+"""Calibration of a network's uncertainty: how many labels its predicted deviations cover.
 
 Predictions with `valence_sd` and `arousal_sd` are read; the factors on these deviations were
 fitted on val trials (`lib.training.uncertainty`), so only test trials are a fair judge of them.
@@ -16,14 +16,14 @@ from ..training.uncertainty import BAND, half_width
 from .predictions import Predictions
 
 NOMINAL = tuple(round(0.05 * k, 2) for k in range(1, 20))  # 5 % to 95 %
-BINS = 8  # of equally many frames, by their predicted deviation
+BINS = 8  # bins of equally many frames, by their predicted deviation
 SPREAD = [f"{emotion}_sd" for emotion in EMOTIONS]
-KINDS = {"raw": "_raw", "smoothed": ""}  # ends of the columns that are compared with the labels
+KINDS = {"raw": "_raw", "smoothed": ""}  # suffixes of the columns that are compared with the labels
 
 
 def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarray]:
     """Label − prediction and predicted deviation of all frames of some trials, (N, 2) each, NaN
-    where unknown. kind : "raw", what the deviations are of, or "smoothed".
+    where unknown. kind : "raw", to which the deviations belong, or "smoothed".
     """
     errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
     for trial in trials:
@@ -36,13 +36,15 @@ def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarra
 
 
 def _tells(predictions: Predictions, trials: pd.Series) -> bool:
-    """Whether predictions have deviations: all of a network have the same columns."""
+    """Whether predictions have deviations; the first table decides, since all have the same
+    columns.
+    """
     return len(trials) > 0 and set(SPREAD) <= set(predictions.table(trials.iloc[0]))
 
 
 def _of_splits(table: pd.DataFrame, predictions: Predictions, kind: str = "raw"):
-    """(split, emotion, errors (n,), deviations (n,)) of what is known of both; nothing of a network
-    that does not tell how sure it is, of which no more than one table is asked for.
+    """(split, emotion, errors (n,), deviations (n,)) of frames where both are known; nothing for a
+    network without predicted deviations, which one table shows.
     """
     if not _tells(predictions, table["trial"]):
         return
@@ -56,7 +58,7 @@ def _of_splits(table: pd.DataFrame, predictions: Predictions, kind: str = "raw")
 
 
 def coverage(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """How many labels lie within the central interval that should hold a share of them.
+    """Coverage: the share of labels inside the central interval of each nominal share.
 
     table : trial table. Returns a row for each split, emotion and share: split, emotion, nominal,
         covered (0…1 both), n_frames; none without deviations.
@@ -71,8 +73,8 @@ def coverage(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
 
 
 def reliability(table: pd.DataFrame, predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
-    """The error that was made (RMSE) against the one that was foretold, in bins of equally many
-    frames from the surest to the least sure.
+    """Actual error (RMSE) against predicted deviation, in bins of equally many frames from the most
+    to the least certain.
 
     Returns split, emotion, predicted, made (label units), n_frames. Arguments as of `coverage`.
     """
@@ -87,9 +89,8 @@ def reliability(table: pd.DataFrame, predictions: Predictions, bins: int = BINS)
 
 
 def summary(recipe, table: pd.DataFrame, predictions: Predictions) -> dict:
-    """What metrics.json says: the fitted factors, and the share of labels that the 90 % intervals
-    hold, of the network's own values (raw) and of the smoothed ones; {} for a network that does not
-    tell how sure it is.
+    """The entry of metrics.json: the fitted factors, and the share of labels inside the 90 %
+    intervals, for raw and smoothed values; {} for a network without predicted deviations.
     """
     shares: dict = {}
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Predict any video file that belongs to no data set."""
+"""Predict a video file that belongs to no data set."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def predict_video(
     path : the video. crops_dir : a folder of its cropped faces, ``%05d.jpg`` from 1; "" finds faces
         as ``params.faces`` says.
     person : one of several people (`lib.faces.persons`); "" is the one seen longest.
-    checkpoint : the network (`checkpoint_path`); a run finds its backbone as in training.
+    checkpoint : the network (`checkpoint_path`); a run's backbone is found as in training.
 
     Returns (Predictor, prediction table, name); the table is also ``<folder>/<name>.csv``, where
-    the name is the video's stem, and ``_<person>`` if one was named. Values are not smoothed: the
-    widths belong to the data set that they were chosen on. Raises InputError for a person who is
-    not in the video.
+    the name is the video's stem, and ``_<person>`` if one was named. Values are not smoothed,
+    because the widths belong to the data set on which they were chosen. Raises InputError for a
+    person who is not in the video.
     """
     path, folder = Path(path), Path(folder)
     info, crops = recordings.probe(path), Path(crops_dir).absolute() if crops_dir else ""
@@ -54,7 +54,7 @@ def predict_video(
             where=path,
             todo="predict with a run that was trained with `modality: video`",
         )
-    # labels too: all unlabelled
+    # including labels, which are all unlabelled
     arrays.make_all(table.iloc[0].to_dict(), recipe.arrays(), store, params.device)
     predictor = load(checkpoint, params, store)
     if person and recipe.uses_video:
@@ -72,7 +72,7 @@ def predict_video(
 
 
 def hearing(path: Path, params) -> dict:
-    """Which sound of a video is heard, as `overlay.write` takes it."""
+    """The sound of a video, in the form that `overlay.write` takes."""
     codec = recordings.probe(path).audio_codec
     sound = separate.heard(path, codec, params.get(separate.PARAMETER, False))
     other = sound is not None and sound != Path(path)
@@ -91,7 +91,7 @@ def _require_person(predictor: Predictor, trial: str, person: str) -> None:
 
 
 def _who_is_there(predictor: Predictor, trial: str) -> str:
-    """The people of a video, with the frames in which each is seen."""
+    """The people of a video, with the number of frames in which each is seen."""
     recipe = predictor.recipe
     face = arrays.locate(recipe.trial(trial), request("face_valid"), recipe.store)
     if face.request.parameters.get("faces") != "detect":

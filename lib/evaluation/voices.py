@@ -1,7 +1,7 @@
-"""How something is said in a recording: what a trained network of the recipe `utterance` says of
-each stretch of speech, whose voice it is, and face and voice in one table.
+"""Expression of the voice in a recording: predictions of a trained network of the recipe
+`utterance` for each stretch of speech, whose voice it is, and face and voice in one table.
 
-Nothing here is validated: such a network learnt from actors, and is asked about anybody.
+Nothing here is validated: such a network was trained on actors and is applied to anybody.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..features import mfcc, statistics, voice
 from ..files import checkpoint as checkpoint_of
 from ..models import checkpoints
 from ..models.affect.face_api import CLASSES as OF_FACE
-from ..models.affect.face_api import SIZE as SIDE  # px: a smaller face counts for less
+from ..models.affect.face_api import SIZE as SIDE  # px: a smaller face has less weight
 from ..parameters import Params
 from ..speakers import speech
 from ..speakers.video import THRESHOLD
@@ -41,9 +41,9 @@ SAME |= {"calm": "neutral", "disgust": "disgusted"}
 class Heard:
     """The stretches of speech of a recording.
 
-    table : one row per stretch: start, end (s), person ("" where nobody who is seen speaks),
+    table : one row per stretch: start, end (s), person ("" if no visible person speaks),
         person_speaking (mean probability that this person does), voice (class), voice_<class>
-        (probabilities). notes : sentences that must be said with it.
+        (probabilities). notes : sentences that must accompany it.
     """
 
     table: pd.DataFrame
@@ -51,8 +51,8 @@ class Heard:
 
 
 def check(params: Mapping) -> None:
-    """Raise InputError, before anything is computed, where `voice_run` is set and no network that
-    reads voices, or where the package that finds speech is not installed.
+    """Raise InputError, before anything is computed, if `voice_run` is set to something other than
+    a network for voices, or if the package that detects speech is not installed.
     """
     if params.get("voice_run", ""):
         _reader(params)
@@ -60,14 +60,14 @@ def check(params: Mapping) -> None:
 
 
 def look(row: Mapping, store: Store, params: Params, people: Sequence[pd.DataFrame]) -> Heard:
-    """What the network of `voice_run` says of each stretch of speech in a video.
+    """Predictions of the network of `voice_run` for each stretch of speech in a video.
 
     Arguments
     ---------
     row : of the video's trial table. people : a table per person, with `time`, `person` and, where
         it is known who speaks, `speaking` (`lib.evaluation.people`).
 
-    Raises InputError where the run has not learnt from utterances, and without silero-vad.
+    Raises InputError if the run was not trained on utterances, and without silero-vad.
     """
     predictor = _load(params, store)
     asked = request("audio_16k", rate=mfcc.RATE)
@@ -93,7 +93,7 @@ def _file(params: Mapping) -> Path:
 
 
 def _reader(params: Mapping) -> Path:
-    """The checkpoint of `voice_run`, which reads voices."""
+    """The checkpoint of `voice_run`."""
     path = _file(params)
     saved = {} if checkpoint.is_published(path) else checkpoints.load(path)["params"]
     options = saved.get("options", {})
@@ -145,8 +145,8 @@ def _probabilities(predictor, sound: np.ndarray) -> np.ndarray:
 
 
 def _whose(start: float, end: float, people: Sequence[pd.DataFrame]) -> tuple[str, float]:
-    """The person who speaks most in a stretch, and the mean probability; "" and NaN where that is
-    less than `THRESHOLD`, or not known.
+    """The person who speaks most in a stretch, and the mean probability; "" and NaN if that is less
+    than `THRESHOLD` or unknown.
     """
     best = ("", np.nan)
     for table in people:
@@ -161,13 +161,13 @@ def _whose(start: float, end: float, people: Sequence[pd.DataFrame]) -> tuple[st
 
 # ---- face and voice together
 def beside_faces(table: pd.DataFrame, heard: pd.DataFrame) -> pd.DataFrame:
-    """The frames of one person with what her or his voice says, and both together.
+    """The frames of one person with the voice's expression, and face and voice combined.
 
     Added are ``voice_<class>`` (probability, empty where this person does not speak),
     ``joint_<class>`` in the classes of the face, and ``joint_from``: "face", "voice", "face and
-    voice" or "" for neither. Joint probabilities are the mean of both, weighed by how far each can
-    be relied on: a face by its side up to `SIDE` px, a voice by the probability that it is this
-    person's. Classes of the voice that a face does not have ("calm") count as the nearest one.
+    voice" or "" for neither. Joint probabilities are the mean of both, weighted by reliability: a
+    face by its side up to `SIDE` px, a voice by the probability that it is this person's. Classes
+    of the voice that a face does not have ("calm") count as the nearest one.
     """
     names = [name for name in heard if name.startswith("voice_")]
     own = heard[heard["person"] == table["person"].iloc[0]] if len(table) else heard[:0]
@@ -180,7 +180,7 @@ def beside_faces(table: pd.DataFrame, heard: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(**dict(zip(names, said.T, strict=True)))
     classes = [name.removeprefix("voice_") for name in names]
     if not set(classes) <= set(SAME):
-        return table  # classes without names: nobody knows which of a face's they are
+        return table  # classes without names cannot be matched to those of a face
     return table.assign(**_joint(table, _in_classes_of_faces(said, classes), share))
 
 

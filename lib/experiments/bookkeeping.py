@@ -16,7 +16,7 @@ from ..features import own
 from ..store import DamagedError, Request, Store
 from ..trials import LABELS, label_files, select
 
-MANY = 8  # trials with the same note: more are counted instead of listed
+MANY = 8  # trials with the same note; if there are more, they are counted instead of listed
 
 
 def summary(outcomes: list) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def summary(outcomes: list) -> pd.DataFrame:
 def notes(outcomes: list) -> pd.DataFrame:
     """Notes on making arrays, by trial: label files trimmed or filled up, inputs absent.
 
-    What is true of more than `MANY` trials is one row that counts them.
+    A note on more than `MANY` trials becomes one row that counts them.
     """
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
     often = Counter((row["array"], row["note"]) for row in rows)
@@ -84,11 +84,11 @@ def intact(table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
 def usable(
     table: pd.DataFrame, wanted: Iterable[Request], store: Store
 ) -> tuple[pd.DataFrame, list]:
-    """Trials all of whose arrays are there, and (trial, error) pairs of the others.
+    """Trials all of whose arrays exist, and (trial, error) pairs of the others.
 
-    Raises the first error when no train trial is left: then a notebook has been forgotten. Raises
-    DamagedError where an array is there and damaged: a training without it would be another one,
-    and it can be made anew.
+    Raises the first error when no train trial is left: then an earlier notebook was not run. Raises
+    DamagedError for an array that exists but is damaged: a training without it would be a different
+    one, and the array can be made again.
     """
     wanted = list(wanted)
     kept, missing, damaged = [], [], []

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError
+from ..errors import FAILED, LOST, InputError
 from . import options
-
-FAILED, LOST = 1, 3
 
 
 def _say(line: object) -> None:
@@ -25,7 +23,9 @@ def clips() -> None:
 
 
 def _files(command):
-    """What all commands are given; `seconds` has become a clip_length when a command begins."""
+    """Options that all commands share; `seconds` is turned into clip_length before a command
+    starts.
+    """
 
     @functools.wraps(command)
     def measured(files, overrides, seconds, **more):
@@ -82,7 +82,7 @@ def _table(rows, nothing: str = "") -> None:
 
 
 def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool = False) -> bool:
-    """Do some steps of all videos; returns whether every video was done."""
+    """Run some steps for all videos; returns whether every video succeeded."""
     from ..parallel.progress import Progress
     from ..speakers.clips import jobs
 
@@ -100,7 +100,9 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 @clips.command()
 @_files
 def check(files: tuple[Path, ...], overrides: tuple) -> None:
-    """What is there, what is wrong with it, what the clips would take. Writes nothing."""
+    """Check the data: what exists, what is wrong with it, what the clips would need. Writes
+    nothing.
+    """
     from .. import datasets
     from ..speakers.clips import plan
 
@@ -156,7 +158,7 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
 @_files
 @_force
 def make(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
-    """Link pictures and cut sound into clips; what is there is kept."""
+    """Link pictures and cut sound into clips; existing files are kept."""
     sys.exit(0 if _steps(files, overrides, ("make",), force) else LOST)
 
 
@@ -164,7 +166,7 @@ def make(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
 @_files
 @click.option("--undo", is_flag=True, help="Give the pictures their first numbers back.")
 def renumber(files: tuple[Path, ...], overrides: tuple, undo: bool) -> None:
-    """Number pictures from 0; done twice, it changes nothing. Then write the index again."""
+    """Number pictures from 0 (a second run changes nothing), then write the index again."""
     from ..speakers.clips import jobs
 
     if undo:
@@ -189,7 +191,7 @@ def write_index(files: tuple[Path, ...], overrides: tuple) -> None:
 @clips.command()
 @_files
 def verify(files: tuple[Path, ...], overrides: tuple) -> None:
-    """Check everything; exit status 1 when anything is wrong, and all of it is listed."""
+    """Check everything and list all that is wrong; the exit status is then 1."""
     from ..speakers.clips import jobs
 
     job, _ = _job(files, overrides)

@@ -1,7 +1,6 @@
-"""Google Colab: what its machines lack is installed, data come from Google Drive, runs are written
-back there.
+"""Google Colab: install missing packages, copy data from Google Drive, write runs back there.
 
-Anywhere else nothing here does anything, and nothing needs a package of Google's.
+On other machines these functions do nothing, and no package of Google's is needed.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ RUNS = ("run", "backbone_run", "predict_run", "speaker_run", "voice_run")
 PLACES = ("data_root", "weights_root", "videos_path", "video_path", "segments_path")
 MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's users look for it
 
-# Colab is itself what JupyterLab is elsewhere.
+# On Colab, Colab itself takes the place of JupyterLab.
 NOT_NEEDED = frozenset(["jupyterlab"])
 
-# What the kernel that runs this notebook is made of: where it is there it stays, in any version.
+# Packages of the running kernel: if installed, they are kept in whatever version they have.
 KERNEL = frozenset(
     [
         "ipykernel",
@@ -52,17 +51,18 @@ SAME = {
 
 
 def is_here() -> bool:
-    """Is this a kernel of Google Colab?"""
+    """Whether this is a kernel of Google Colab."""
     return "google.colab" in sys.modules
 
 
 # ---- packages
 def install(root: Path = ROOT) -> list[str]:
-    """Install what pyproject.toml asks for and this machine lacks, as pip takes it; returns that.
+    """Install the requirements of pyproject.toml that this machine lacks; returns them as pip takes
+    them.
 
-    With ``--no-deps``, so that nothing that is there and in range is replaced (exact pins would
-    fetch PyTorch, 5 GB, anew), and of `KERNEL` nothing that is there at all; what the new packages
-    need in turn is looked for in the same way. Only on Colab.
+    Uses ``--no-deps``, so that no installed package in range is replaced (exact pins would fetch
+    PyTorch, 5 GB, again), and no installed package of `KERNEL` at all; requirements of the new
+    packages are treated in the same way. Only on Colab.
     """
     done: list[str] = []
     if is_here():
@@ -79,7 +79,7 @@ def install(root: Path = ROOT) -> list[str]:
 
 
 def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
-    """Those requirements that no installed package meets, and those of the packages `added`."""
+    """The requirements that no installed package meets, including those of the packages `added`."""
     from packaging.requirements import Requirement  # Matplotlib brings it
 
     added_names, waiting, seen, found = (
@@ -117,9 +117,10 @@ def fetch(p: Mapping) -> None:
     """Mount Google Drive if the parameter `drive` names a folder in it; copy data, weights and runs
     to this machine.
 
-    Of the Drive folder's `data`, `weights`, recordings that are named, and ``runs/<run>`` of every
-    run that is named, what is not here yet is copied: small files are read slowly from Drive
-    itself. Without Drive it says so. Raises InputError when the disk has too little room.
+    Copied are the Drive folder's `data` and `weights`, the recordings that parameters name, and
+    ``runs/<run>`` of every run that they name, unless they are here already; reading many small
+    files from Drive itself is slow. Without Drive it says so. Raises InputError when the disk has
+    too little room.
     """
     folder = _folder(p)
     if folder is None:
@@ -146,7 +147,7 @@ def fetch(p: Mapping) -> None:
 
 
 def save(p: Mapping) -> None:
-    """Write the run folder's new and changed files back to Google Drive, where it is used."""
+    """Write the run folder's new and changed files back to Google Drive, if Drive is used."""
     folder = MOUNT / p["drive"] if is_here() and p["drive"] else None
     if folder is None or not folder.is_dir():
         return
@@ -193,7 +194,7 @@ def _in_drive(folder: Path, place: Path) -> Path:
 
 
 def _errors() -> list[type]:
-    """What Colab raises besides Python's own, for example when access is not allowed."""
+    """Exceptions that Colab raises besides Python's own, for example when access is denied."""
     places = (("google.colab.errors", "Error"), ("google.colab._message", "MessageError"))
     return [
         getattr(sys.modules[module], name)

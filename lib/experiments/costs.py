@@ -1,4 +1,4 @@
-"""What the next steps will cost on this machine: measured for a while, scaled to all frames."""
+"""Forecast of what the next steps cost on this machine: measured briefly, scaled to all frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ..faces import arrays
 from ..parallel.progress import span
 from ..store import Request, Store, request
 
-# Whatever the recipe: what notebooks 02 to 04 make of every trial. Faces of the published size.
+# Arrays that notebooks 02 to 04 make of every trial, whatever the recipe; faces in the published
+# size.
 USUAL = (
     request("time"),
     request("face_valid"),
@@ -27,8 +28,8 @@ USUAL = (
     request("va", mismatch="fit"),
     *BASELINES,
 )
-BATCH = 2  # samples at once, to begin with: a published network in batches of 64 would take minutes
-LEAST = 2.0  # s, what a network may take at least to be measured in a batch of more
+BATCH = 2  # samples per batch at first: a published network in batches of 64 would take minutes
+LEAST = 2.0  # s of measuring per network at least
 OF_A_NETWORK = (
     "recipe",
     "modality",
@@ -57,11 +58,11 @@ def measure(
 ) -> pd.DataFrame:
     """Make arrays of the shortest trials in a temporary folder until the time is up.
 
-    Returns one row per array: step, array, seconds and bytes for a frame, frames measured; what an
-    array is made from counts with the first that needs it. What a trial cannot give (no sound) is
-    left out. Nothing is downloaded: where the face detector is not there yet, the step says that
-    finding faces is not in its numbers. The last array is finished, so that one very long recording
-    can take more time.
+    Returns one row per array: step, array, seconds per frame, bytes per frame, frames measured; the
+    inputs of an array count with the first array that needs them. Arrays that a trial cannot have
+    (no sound) are left out. Nothing is downloaded: if the face detector is missing, the step says
+    that its numbers do not include finding faces. The array in hand is finished, so one very long
+    recording can take more time.
     """
     rows, end = [], time.monotonic() + seconds
     absent = [file for file in arrays.detector(table, place) if not file.is_file()]
@@ -77,7 +78,7 @@ def measure(
                 try:
                     row = arrays_module.make(trial, item, there, pack=pack)
                 except InputError:
-                    continue  # the check report names it
+                    continue  # the check report names the error
                 step = arrays_module.NOTEBOOKS[arrays_module.maker_of(item).step]
                 if absent and step == arrays_module.NOTEBOOKS["visual"]:
                     step += f" (without finding faces: {absent[0].name} is not there)"
@@ -95,18 +96,17 @@ def _bytes(folder: Path) -> int:
 
 
 def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd.DataFrame:
-    """What the networks of an experiment will cost: columns step, hours, GB needed; empty without
+    """Forecast for the networks of an experiment: columns step, hours, GB needed; empty without
     time or trials.
 
     Arguments
     ---------
-    values : parameters of the experiment, as far as they are known (``params.yaml`` of its run
-        folder); the others have their defaults. A method that is built on a backbone has the
-        backbone's features in it; with `predict_run` nothing is trained, and the sizes are that
-        run's.
-    seconds : time to measure; each network makes one step forward and one of training at least.
+    values : known parameters of the experiment (``params.yaml`` of its run folder); all others have
+        their defaults. For a method on a backbone the backbone's features are included; with
+        `predict_run` nothing is trained, and the sizes are those of that run.
+    seconds : time to measure; each network makes at least one forward step and one training step.
 
-    What a sample is, and for how many frames it stands, the recipe says (`sketch`).
+    The recipe's `sketch` says what a sample is and for how many frames it stands.
     """
     if not seconds or not table["n_frames"].sum():
         return pd.DataFrame(columns=["step", "hours", "GB needed"])
@@ -138,7 +138,7 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
                 learnt * cost["training"] + judged * cost["forward"],
                 2 * 3 * weights,
             )
-        )  # best and last checkpoint, with both moments of the optimiser
+        )  # best and last checkpoint, each with both moments of the optimiser
     predicted = frames.reindex(p.splits).sum() / found.frames
     rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted * cost["forward"], 0))
     return _in_hours(rows, place)
@@ -152,7 +152,7 @@ def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
 
 
 def _trained(values: Mapping) -> dict:
-    """What `predict_run` was trained with, where that is a run."""
+    """The parameters that `predict_run` was trained with, if it names a run."""
     folder = Path(values.get("runs_root", "runs")) / (values.get("predict_run") or " ")
     before = runs.parameters(files.ROOT / folder)
     return {name: before[name] for name in OF_A_NETWORK if name in before}
@@ -161,10 +161,10 @@ def _trained(values: Mapping) -> dict:
 def _seconds(
     sketch, place, seconds: float, kinds: Iterable[str], most: int = BATCH
 ) -> dict[str, float]:
-    """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward, training.
+    """Seconds per sample of a network (`lib.recipes.base.Sketch`): forward, and in training.
 
-    most : samples at once in the experiment. A narrow network in twos takes several times as long
-    for each as in such a batch, so twos are measured first, then as many as there is time for.
+    most : batch size of the experiment. A narrow network takes several times as long per sample in
+    a batch of two as in such a batch, so two are measured first, then as many as time allows.
     """
     import torch
 
@@ -184,18 +184,18 @@ def _seconds(
 
 
 def _a_sample(sketch, net, place, training: bool, count: int) -> float:
-    """Seconds a sample of a batch of so many."""
+    """Seconds per sample in a batch of that size."""
     import torch
 
     seen = {name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()}
-    _work(net, seen, training)  # the first one also plans
+    _work(net, seen, training)  # the first step also plans
     start = time.monotonic()
     _work(net, seen, training)
     return max(1e-9, time.monotonic() - start) / count
 
 
 def _work(net, seen: Mapping, training: bool) -> None:
-    """One batch through the network, and back where it is trained; to its end, also on a GPU."""
+    """One forward pass of a batch, and a backward pass in training; waits for a GPU to finish."""
     total = _total(net.train(training)(seen))
     if training:
         total.backward()
@@ -235,11 +235,11 @@ def forecast(
 
 
 def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """What the features of a trained network will take on disk: array, frames, GB needed, GB free,
-    enough, licence.
+    """Disk space for the features of a trained network: array, frames, GB needed, GB free, enough,
+    licence.
 
-    Empty for a recipe that has none. All trials count, also those whose features are there already.
-    The licence is that of weights that others published.
+    Empty for a recipe without such features. All trials count, also those whose features exist
+    already. licence : of published weights.
     """
     frames, free = int(table["n_frames"].sum()), shutil.disk_usage(files.existing(folder)).free
     rows, together = [], 0

@@ -25,8 +25,9 @@ from ..parallel.locks import LOCK
 from ..runs import Run
 
 TRAIN, PREDICT = NOTEBOOKS[4:]
-PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
+PREPARATION = NOTEBOOKS[:4]  # notebooks whose results another run on the same data can provide
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
+RECORDINGS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Experiment:
     files: tuple[Path, ...]
     values: dict
     notebooks: Path
-    renamed: str = ""  # the name that a run of other recordings has already
+    renamed: str = ""  # the name, if a run of other recordings has it already
 
     @property
     def run(self) -> Run:
@@ -47,7 +48,9 @@ class Experiment:
         return (self.notebooks / f"{step}.ipynb").is_file()
 
     def read_by(self, step: str) -> dict:
-        """All that one notebook reads, declared there or before, as YAML and papermill take it."""
+        """The parameters that one notebook reads, declared there or earlier, as YAML and papermill
+        take them.
+        """
         return {name: runs.as_text(self.values[name]) for name in read_by(step, self.notebooks)}
 
     @property
@@ -58,8 +61,8 @@ class Experiment:
     def steps(self, start: str = "", stop: str = "") -> list[str]:
         """Notebooks to execute, from `start` to `stop` ("03").
 
-        With `predict_run` training is left out. A video needs no data set: it has a notebook of its
-        own.
+        With `predict_run` the training is left out. A video needs no data set; it has a notebook of
+        its own.
         """
         if self.video:
             return [YOUR_VIDEO]
@@ -72,6 +75,14 @@ class Experiment:
             chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
+        if not chosen:
+            raise InputError(
+                f"no notebook is left to execute from {start or there[0]} to {stop or there[-1]}",
+                where=self.run.folder,
+                expected="--from before --to, and between them one of `notebooks` (with "
+                f"`predict_run` without {TRAIN})",
+                todo="correct --from and --to, or leave them out",
+            )
         return chosen
 
 
@@ -98,15 +109,13 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     values["run"] = usual if named else of_these_data(usual, values)
     renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
-        values["params_file"] = ""  # they are complete: no notebook reads a file
-    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
-        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
+        values["params_file"] = ""  # the values are complete: no notebook reads a parameter file
     return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
 
 
 def of_these_data(name: str, values: Mapping) -> str:
-    """The name of a run that nobody named: `name`, or ``<name>-2``, ``-3``, … where that run is of
-    other recordings than the parameters mean (`lib.datasets.study`).
+    """The default name of a run: `name`, or ``<name>-2``, ``-3``, … if that run is of other
+    recordings than the parameters mean (`lib.datasets.study`).
     """
     if values.get("dataset") != "folder" or values.get("video_path"):
         return name
@@ -134,9 +143,10 @@ def plan(
     """The experiment, after those of missing runs that it builds on; all are checked before
     anything starts.
 
-    library : folder of the parameter files of such runs. They get the same overlays, and those
-        overrides that
-    say where data are and on which machine: a run that bears a file's name is what the file says.
+    library : folder of the parameter files of such runs.
+
+    They get the same overlays, and those overrides that say where data are and on which machine: a
+    run that bears a file's name is what the file says.
     """
     wanted = read(files, overrides, notebooks)
     name = wanted.values["run"]
@@ -147,7 +157,8 @@ def plan(
     for parameter in BUILDS_ON:
         text = file = wanted.values.get(parameter, "")
         if text and (library / f"{text}.yaml").is_file():
-            # What a fold builds on has learnt from the same trials: it is a run of that fold.
+            # A run that a fold builds on must have learnt from the same trials: it is a run of that
+            # fold.
             text = wanted.values[parameter] = parameters.of_fold(text, wanted.values)
         if not text or _exists(text, wanted):
             continue
@@ -170,7 +181,9 @@ def plan(
 
 
 def needed(planned: list[Experiment], start: str = "", stop: str = "") -> list[Experiment]:
-    """Of what `plan` found the last one, and what its notebooks from `start` to `stop` build on."""
+    """The last experiment that `plan` returned, and those that its notebooks `start` to `stop`
+    build on.
+    """
     wanted, by_run = planned[-1], {each.values["run"]: each for each in planned[:-1]}
     names: set[str] = set()
     for step in wanted.steps(start, stop):
@@ -186,8 +199,8 @@ def needed(planned: list[Experiment], start: str = "", stop: str = "") -> list[E
 
 
 def absent_data(values: Mapping) -> str:
-    """Which data an experiment with these complete parameters lacks; "" where they are there, are
-    made (the sample sets), or where their arrays were computed elsewhere.
+    """The data that an experiment with these complete parameters lacks; "" if they exist, can be
+    made (the sample sets), or if their arrays were computed elsewhere.
     """
     from .. import datasets  # only here: it imports OpenCV
     from ..datasets import contents
@@ -195,16 +208,19 @@ def absent_data(values: Mapping) -> str:
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
     place = datasets.store(parameters.placed({**values, "run": ""}))
-    why = contents.unusable(place.data_root)
-    if not why or place.trials_path.is_file():
+    if place.trials_path.is_file():
         return ""
-    return f"data_root: {files.short(place.data_root)} {why}"
+    kind = RECORDINGS.get(values["dataset"], "")
+    why = contents.unusable(place.data_root)
+    if not why and kind and not contents.holds(place.data_root, kind):
+        why = f"holds no recording: no file in it begins as a {kind} file does"
+    return f"data_root: {files.short(place.data_root)} {why}" if why else ""
 
 
 def _shared(notebooks: Path, alike: bool) -> set[str]:
-    """Parameters whose `-p` overrides also hold for a run that is made first: places and machine,
-    and where it is of the same data set (`alike`) the choice of data. A run on other data keeps its
-    own: its recordings are never made in somebody's folder.
+    """Parameters whose `-p` overrides also hold for a run that is made first: places and machine
+    and, if it is of the same data set (`alike`), the choice of data. A run on other data keeps its
+    own: its recordings are never written into a person's folder.
     """
     groups = ["place", "machine", "data"] if alike else ["place", "machine"]
     own = set(parameters.MUST_EXIST) if alike else {*parameters.MUST_EXIST, "data_root"}
@@ -231,10 +247,10 @@ def is_trained(run: Run) -> bool:
 # ---- what is up to date
 @dataclass(frozen=True)
 class Reason:
-    """Why a notebook must be executed: `text` for the person who waits; false where it need not be.
+    """Why a notebook must be executed, as `text` for people; false if it is up to date.
 
-    anew : a training in the run folder cannot be continued: its inputs, or the code of its method,
-        are others.
+    anew : the training in the run folder cannot be continued, because its inputs or the code of its
+        method changed.
     """
 
     text: str = ""
@@ -248,7 +264,9 @@ class Reason:
 
 
 def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
-    """Why a notebook must be executed; false when its record in `run` fits what is there now."""
+    """Why a notebook must be executed; false if its record in `run` matches the present inputs and
+    code.
+    """
     record = record_of(run, step)
     if record is None:
         return Reason(f"its record is damaged: steps/{step}.json")
@@ -259,7 +277,7 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
         return Reason(f"inputs changed: {_first(changed)}", anew=True)
     code = code_digest.digests(step, _modules(record), experiment.notebooks)
     if changed := _differing(record["code"], code):
-        # A record of before modules were noted does not tell what its network was.
+        # Early records do not list modules, and so do not tell which network was used.
         method = (
             [file for file in changed if code_digest.is_method(file)] if "modules" in record else []
         )
@@ -275,9 +293,9 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
 
 
 def begun(run: Run, step: str) -> Path:
-    """The mark that the runner works on a step (a notebook, or "report"): it is taken away when the
-    step ended, so it is there beside a record where the runner was killed after the notebook had
-    recorded its end, before the executed copy was written.
+    """The marker file of a step (a notebook, or "report") that the runner works on. It is removed
+    when the step ends; a marker beside a record means that the runner was killed after the notebook
+    recorded its end and before the executed copy was written.
     """
     return run.folder / "steps" / f"{step}.begun"
 
@@ -286,7 +304,7 @@ RECORDED = {"inputs": dict, "code": dict, "parameters": dict, "outputs": list, "
 
 
 def record_of(run: Run, step: str) -> dict | None:
-    """What a notebook recorded; empty where it has not ended yet, None where that is damaged."""
+    """The record of a notebook; empty if it has not ended yet, None if the record is damaged."""
     try:
         record = run.read_json(f"steps/{step}.json", {})
     except InputError:
@@ -297,7 +315,9 @@ def record_of(run: Run, step: str) -> dict | None:
 
 
 def _modules(record: Mapping) -> list[str]:
-    """Modules that the notebook found by name; where they were not noted yet, its recipe."""
+    """Modules that the notebook loaded by name; for early records, which do not list them, its
+    recipe.
+    """
     recipe = record["parameters"].get("recipe", "")
     return record.get("modules", [f"lib.recipes.{recipe}"] if recipe else [])
 
@@ -312,7 +332,9 @@ def _first(names: list[str]) -> str:
 
 
 def take_over(experiment: Experiment, step: str) -> str:
-    """Copy record and notebook of another run whose step would be equal; returns its name."""
+    """Copy record and notebook of another run in which this step is the same; returns that run's
+    name.
+    """
     run = experiment.run
     for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
         other = Run(record.parents[1], p=experiment.values)
@@ -347,7 +369,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def training_parameters(experiment: Experiment) -> dict:
-    """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
+    """The parameters that a training depends on, of all that the notebooks up to 05 declare;
+    `epochs`, too.
+    """
     steps = [step for step in (*PREPARATION, TRAIN) if experiment.has(step)]
     names: dict = {}
     for step in steps:
@@ -357,7 +381,7 @@ def training_parameters(experiment: Experiment) -> dict:
 
 
 def other_training(experiment: Experiment) -> str:
-    """Why the training in the run folder cannot go on; "" when it can, or there is none."""
+    """Why the training in the run folder cannot be continued; "" if it can, or if there is none."""
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""
@@ -373,8 +397,8 @@ def begin_training(p: Mapping, notebooks: Path = runs.NOTEBOOKS) -> Run:
     """Open the run folder for notebook 05, as the runner does.
 
     A training that cannot be continued (other parameters, other code of the method, other inputs)
-    is kept as ``<run>-1``, which is written; what 01 to 04 recorded is taken over. Where the runner
-    has done so, nothing is left to do.
+    is renamed to ``<run>-1``, which a printed line says; the records of 01 to 04 are taken over. If
+    the runner has done this already, nothing happens.
     """
     run = Run(Path(p["runs_root"]) / p["run"], p=p)
     own = {name: runs.as_text(value) for name, value in p.items()}
@@ -401,7 +425,7 @@ def set_aside(folder: Path) -> Path:
     while (other := folder.with_name(f"{folder.name}-{number}")).exists():
         number += 1
     folder.rename(other)
-    if (lock := other / LOCK).is_file():  # who works here goes on working under this name
+    if (lock := other / LOCK).is_file():  # the process at work keeps its lock under this name
         folder.mkdir(exist_ok=True)
         lock.rename(folder / LOCK)
     return other

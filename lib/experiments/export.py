@@ -1,7 +1,8 @@
-"""Networks that leave this repository: `python -m lib export RUN --to onnx`.
+"""Export networks as files that run without this repository: `python -m lib export RUN --to onnx`.
 
-A folder with the network as a file, what its tensors are (`signature.json`), and a program that
-runs it (`example.py`). What a file gives is compared with the network before the folder is written.
+The folder holds the network as a file, a description of its tensors (`signature.json`), and a
+program that runs it (`example.py`). The outputs of the file are compared with the network's before
+the folder is written.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ AT_25 = "one row per video frame; the published weights learnt from 25 frames pe
 
 @dataclass(frozen=True)
 class Source:
-    """A network, and what is known of it beside its tensors.
+    """A network and its description.
 
-    params, normalisation : of the training, empty for published weights. about : what
-    `signature.json` says of where it comes from. row : what a row over time is.
+    params, normalisation : of the training, empty for published weights. about : its origin, for
+    `signature.json`. row : what one row over time is.
     """
 
     net: Model
@@ -75,8 +76,8 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
         ``<name>_<kind>`` in the current one.
     network : of a published file whose weights fit several.
 
-    Raises InputError for what is no network, for one that cannot be exported, and where the file
-    would give other numbers than the network; nothing is written then.
+    Raises InputError for something that is no network, for a network that cannot be exported, and
+    if the file's outputs differ from the network's; nothing is written then.
     """
     source = _source(run, network)
     folder = Path(out) if out else source.folder / kind
@@ -146,6 +147,7 @@ def _trained(path: Path) -> Source:
         "learnt_from": {"dataset": params["dataset"], "trials": len(saved.get("trained_on", []))},
         "epoch": saved.get("epoch"),
         "frame_rate": saved["statistics"].get("fps"),
+        "sd_factor": saved["statistics"].get("sd_factor"),
         "worth": checkpoint.worth(path),
         "licence": f"weights trained here; the licence of the data holds; {_of_features(recipe)}",
         "note": checkpoint.note(path),
@@ -155,10 +157,10 @@ def _trained(path: Path) -> Source:
 
 
 def _of_features(recipe) -> str:
-    """What may be done with published weights that a network's features come from."""
+    """The licence of the published weights that a network's features come from."""
     try:
         told = recipe.licence_of_features()
-    except InputError:  # a checkpoint that was carried away from its features
+    except InputError:  # a checkpoint that was copied without its features
         return "of the weights that gave its features: not known here, their file is not there"
     return f"of the weights that gave its features: {told or 'none that others published'}"
 
@@ -179,6 +181,7 @@ def _published(path: Path, network: str) -> Source:
         "learnt_from": {"dataset": "see `python -m lib weights card`", "trials": None},
         "epoch": None,
         "frame_rate": 25.0 if name.startswith(("light_asd", "lr_asd", "talknet")) else None,
+        "sd_factor": None,
         "worth": checkpoint.worth(path),
         "licence": net.licence,
         "note": "",

@@ -17,7 +17,11 @@ import {package}
 
 FOLDER = Path(__file__).resolve().parent
 SIGNATURE = json.loads((FOLDER / "signature.json").read_text(encoding="utf-8"))
-SIZES = {{letter: max(told["least"], 2) for letter, told in SIGNATURE["letters"].items()}}
+LETTERS = SIGNATURE["letters"]
+SIZES = {{letter: max(told["least"], 2) for letter, told in LETTERS.items()}}
+for letter, told in LETTERS.items():
+    if "rule" in told:  # ceil((of - 1) * step_hop / every) + 1
+        SIZES[letter] = -(-(SIZES[told["of"]] - 1) * told["step_hop"] // told["every"]) + 1
 
 
 def prepared(entry, raw):

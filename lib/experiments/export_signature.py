@@ -6,6 +6,7 @@ Sentences go by the names of tensors, which mean the same in all networks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from .. import datasets
 from ..datasets import ravdess
@@ -26,6 +27,7 @@ MEL = (
     "decibels of the mel power spectrogram of sound at 44.1 kHz round the frame: 64 HTK bands, "
     "windows of 20 ms every 10 ms, at most 80 dB below the loudest"
 )
+SEEN = "whether a row of stream_{} was observed; nowhere: the stream is off"
 # Name of an input -> what it is; behind a blank its last size, where a name has two meanings.
 INPUTS = {
     "frame": RGB,
@@ -43,6 +45,8 @@ INPUTS = {
     "visible": "whether the face is seen in a frame",
     "face_valid": "whether a frame shows a face",
     "reliability": "of each number that gates look at: the number, and 1 where it is known, else 0",
+    "gated_fusion: reliability": "of each array in the option `gate_by`: its numbers (0 where one "
+    "is not known), then of each 1 where it is known, else 0",
     "stream_spectrum": "64 bands in dB, less the recording's mean: lib.features.voice.prepared",
     "stream_melody": "pitch, voicing, harmonics to noise: lib.features.voice_streams.COLUMNS",
     "stream_loudness": "level and length of a recording: lib.features.voice_streams.COLUMNS",
@@ -53,6 +57,10 @@ OUTPUTS = {
     "emotion": "valence, arousal or both, raw: clip them to −1…1",
     "logits": "what the network learnt, raw",
     "expression": "logits of classes: softmax gives probabilities",
+    "log_variance": "logarithm of the variance of each: its standard deviation is "
+    "exp(log_variance / 2), times `sd_factor` where that was fitted",
+    "gated_fusion: gates": "weight of each stream, in the order of the inputs, for valence and for "
+    "arousal; 0: it is off",
     "gates": "mean weight of each stream in a recording, in the order of the inputs; 0: it is off",
     "action_units": "logits of action units: above 0 is active",
     "speaking": "logits of [not speaking, speaking]: softmax gives probabilities",
@@ -69,17 +77,36 @@ def describe(net: Model, params: Mapping, normalisation: Mapping, row: str) -> d
     """
     shapes = graphs.given(net)
     outputs = {name: graphs.sizes(net, text) for name, text in net.outputs.items()}
-    letters = {
-        name: {"least": least, "most": most or None}
-        for name, (least, most) in graphs.letters(net).items()
-    }
+    letters = graphs.letters(net)
     return {
         "row": row,
-        "letters": letters,
+        "letters": {letter: _letter(net, letter, *ends) for letter, ends in letters.items()},
         "inputs": [_input(net, name, shape, normalisation) for name, shape in shapes.items()],
         "outputs": [_output(net, name, shape, params) for name, shape in outputs.items()],
         "left_out": [name for name in net.inputs if name in graphs.LEFT_OUT],
     }
+
+
+def _letter(net: Model, letter: str, least: int, most: int) -> dict:
+    """Least and most of a size; where it follows from another one, how."""
+    told, rows = {"least": least, "most": most or None}, net.lengths().get(letter)
+    return told if rows is None else {**told, "rule": str(rows), **asdict(rows)}
+
+
+def _what_goes_in(net: Model, name: str, size: int | str) -> str:
+    kind, _, stream = name.partition("_")
+    if kind == "seen":
+        return SEEN.format(stream)
+    if kind == "stream" and net.name == "gated_fusion":
+        every, first = net.every[list(net.streams).index(stream)], "the first at the first step"
+        return f"rows of the feature {stream}, {every} video frames apart, {first}"
+    usual = f"the numbers of {stream} in the option `features`" if kind == "stream" else ""
+    return _told(net, INPUTS, name) or INPUTS.get(f"{name} {size}", INPUTS.get(name, usual))
+
+
+def _told(net: Model, texts: Mapping[str, str], name: str) -> str:
+    """What a tensor means in this network, where that is not what its name means in others."""
+    return texts.get(f"{net.name}: {name}", "")
 
 
 def _input(net: Model, name: str, shape: list, normalisation: Mapping) -> dict:
@@ -88,7 +115,7 @@ def _input(net: Model, name: str, shape: list, normalisation: Mapping) -> dict:
         "name": name,
         "shape": shape,
         "dtype": "bool" if "bool" in told else "float32",
-        "what": _what(name, shape),
+        "what": _what_goes_in(net, name, shape[-1]),
         "unit": told[told.index(")") + 1 :].replace(", optional", "").strip(),
         "range": _range(name, told),
         "normalisation": _normalised(name, shape, normalisation),
@@ -100,14 +127,6 @@ def _range(name: str, told: str) -> list[float]:
     if name in ("frame", "clip") or "0–255" in told:
         return [0.0, 255.0]
     return {"mel": [-100.0, 0.0], "position": [0.0, 16.0]}.get(name, [-1.0, 1.0])
-
-
-def _what(name: str, shape: list) -> str:
-    kind, _, stream = name.partition("_")
-    if kind == "seen":
-        return f"whether a row of stream_{stream} was observed; nowhere: the stream is off"
-    usual = f"the numbers of {stream} in the option `features`" if kind == "stream" else ""
-    return INPUTS.get(f"{name} {shape[-1]}", INPUTS.get(name, usual))
 
 
 def _normalised(name: str, shape: list, normalisation: Mapping) -> dict | None:
@@ -130,7 +149,7 @@ def _output(net: Model, name: str, shape: list, params: Mapping) -> dict:
         "name": f"{name}_out" if name in graphs.given(net) else name,
         "shape": shape,
         "dtype": "float32",
-        "what": OUTPUTS.get(name, ""),
+        "what": _told(net, OUTPUTS, name) or OUTPUTS.get(name, ""),
         "columns": _columns(net, name, shape[-1], params),
     }
 
@@ -141,7 +160,7 @@ def _columns(net: Model, name: str, size: int, params: Mapping) -> list[str] | N
         return ["not speaking", "speaking"]
     if name == "emotion" and size == 1:
         return [params["emotion"]] if params.get("emotion") in EMOTIONS else None
-    if name in ("va", "emotion") or (name == "logits" and params and size == 2):
+    if name in ("va", "log_variance", "emotion") or (name == "logits" and params and size == 2):
         return list(EMOTIONS) if size == 2 else None
     if name in ("expression", "action_units"):
         return _classes(name, size, net, params)

@@ -1,8 +1,8 @@
-"""One wav per frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files;
-nothing here needs them.
+"""Export one wav per frame, ``<out>/<video>/<frame from 1>.wav``, for other programs that read such
+files.
 
-Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the
-corrected rule (§7.2).
+Names, lengths and order are those of JCA's published preprocessing (TSAV/JCA specification §2.2) or
+of the corrected rule (§7.2).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..media import sound, writing
 from ..media.sound import SOUND_RATE
 from ..store import Store, request
 
-HEADER = 44  # bytes before the samples of a wav file
+HEADER = 44  # bytes of a wav file's header
 BLOCK = 4096  # bytes that the smallest file takes on most file systems
 SOUND = request("audio_44k", rate=SOUND_RATE)
 WANTED = (request("time"), SOUND)
@@ -34,7 +34,7 @@ WANTED = (request("time"), SOUND)
 
 @dataclass(frozen=True)
 class Rule:
-    """What a frame hears: `anchor` and `seconds` as in `audio.segments`."""
+    """The sound of a frame: `anchor` and `seconds` as in `lib.media.sound.segments`."""
 
     anchor: str
     seconds: float = 0.0
@@ -48,9 +48,9 @@ class Rule:
 def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
     """The rule that parameters mean.
 
-    rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32
-        frames, whose one
-    length comes from the lowest of `rates` (frames per second of the videos).
+    rules : "published" or "corrected".
+    audio_seconds : sound round a frame, 0 for a look-back of 32 frames, whose one length comes from
+        the lowest of `rates` (frames per second of the videos).
     """
     if rules == "published":
         return Rule("published")
@@ -70,7 +70,9 @@ def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written of one video: `frames`, missing `files`, `size` in bytes on disk."""
+    """What remains to be written for one video: `frames`, missing `files`, `size` in bytes on
+    disk.
+    """
 
     frames: int
     files: int
@@ -133,7 +135,7 @@ def _label(trial: Mapping, place: Store, wanted: Rule) -> dict:
 
 
 def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
-    """Write what is missing of one video's files; says how many. A file that exists is whole."""
+    """Write the missing files of one video; returns how many. Files are written atomically."""
     samples, folder = arrays.read(trial, SOUND, place), files.named(out, trial["video"])
     found = segments(trial, place, wanted)
     left = _missing(trial, place, wanted, out, len(found))
@@ -149,7 +151,7 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     return f"{len(left)} files"
 
 
-LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
+LABEL_FOLDER = "preprocessed_VA_annotations"  # the name that programs derived from JCA's use
 LABEL_FOLDERS = {
     "va": LABEL_FOLDER,
     "expression": "preprocessed_EX_annotations",
@@ -165,12 +167,12 @@ def export_labels(
     folder: Path | None = None,
     kind: str = "va",
 ) -> list[Path]:
-    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test
-    form, every frame.
+    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; a trial without labels
+    gets the test form with every frame.
 
     folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
-        kind : "expression"
-    and "action_units" write their own columns to their own folder, of trials with such labels.
+    kind : "expression" and "action_units" write their own columns to their own folder, of trials
+        with such labels.
     """
     folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
     clear_leftovers(folder)  # of a process that was killed

@@ -1,11 +1,11 @@
-"""Long recordings among the trials of a notebook: their stretches are shared by all workers, while
-the other trials are made as ever.
+"""Long recordings among the trials of a notebook: all workers share their stretches, while other
+trials are one item each.
 
-A film is worked on in rounds. What can be made of its arrays by several workers is handed out
-(first the times of its frames, then the stretches that are followed, then those that faces are cut
-out of); when all of a round is there, the next one follows, and at last its trials, which then find
-most of their arrays there, and make whatever is missing. A stretch that fails is tried again there,
-so that the film is lost, with the reason, as any other trial is.
+A film is processed in rounds. In each round the workers make the parts of its arrays that can be
+made in parallel: first the times of its frames, then the stretches in which faces are tracked, then
+those from which faces are cut. When a round is complete the next one starts; last come its trials,
+which find most of their arrays made and make the rest. A stretch that failed is tried again there,
+so that the film is reported as lost, with the reason, like any other trial.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..store import Request, Store
 
 @dataclass(frozen=True)
 class Part:
-    """Something that one worker makes of a long recording: a stretch of an array, or all of it."""
+    """One worker's share of a long recording: a stretch of an array, or all of it."""
 
     trial: Mapping
     wanted: Request
@@ -36,14 +36,14 @@ class Part:
 
 
 def do(whole: Callable, place: Store, device: str, item: Part | Mapping) -> object:
-    """What a worker does: a part, or ``whole(trial)``."""
+    """Work of a worker: make a part, or call ``whole(trial)``."""
     if not isinstance(item, Part):
         return whole(item)
     return arrays.make_part(item.trial, item.wanted, item.number, place, device)
 
 
 def name(item: Part | Mapping) -> str:
-    """What an item is called in messages."""
+    """The name of an item in messages."""
     return str(item) if isinstance(item, Part) else trials.name(item)
 
 
@@ -51,7 +51,7 @@ class Films:
     """The long recordings of a table, and how far each is.
 
     rows : of the trial table. requests : arrays that are made of each. networks : whether these
-    workers make what a network computes, too; else it is left to who has a GPU.
+    workers also make arrays that a network computes; otherwise the processes with a GPU do.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Films:
         return items + [row for row in self.rows if id(row) not in of_films]
 
     def then(self, outcome: Outcome) -> list[Part | Mapping]:
-        """What can be made now that this was done."""
+        """Items that can start now that this one is done."""
         if not isinstance(outcome.item, Part):
             return []
         video = outcome.item.trial["video"]
@@ -97,7 +97,7 @@ class Films:
         return ordered
 
     def _round(self, video: str) -> list[Part | Mapping]:
-        """The next parts of a film; its trials where there are none, or the last ones failed."""
+        """The next parts of a film; its trials if no parts are left, or if the last ones failed."""
         parts: dict[tuple, Part] = {}
         for row in self._of[video]:
             for wanted in self.requests:
@@ -109,14 +109,14 @@ class Films:
         return list(parts.values())
 
     def _parts(self, trial: Mapping, wanted: Request) -> list[tuple[object, Part]]:
-        """What can be made of an array at this moment by itself: stretches of what it is made from,
-        or its own; each with the place where the array will lie.
+        """Parts of an array that can be made now: stretches of its inputs or its own, each with the
+        path of the whole array.
         """
         maker = arrays.maker_of(wanted)
         try:
             maker.prepare(trial, wanted, self.place)
             located = arrays.locate(trial, wanted, self.place)
-        except (InputError, OSError):  # told by who makes it
+        except (InputError, OSError):  # reported when the array is made
             return []
         if located.exists or located.made_from is None:
             return []

@@ -1,4 +1,6 @@
-"""Execute one notebook with papermill: lines appear as they come, an error in a few lines."""
+"""Execute one notebook with papermill: output lines appear while it runs, an error takes a few
+lines.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
-from ..files import PACKAGE, ROOT, short
+from ..files import NOTEBOOKS, PACKAGE, ROOT, short
 from ..parallel.threads import spin
 
 # What jsonschema, which papermill brings, imports to check addresses in other scripts: it builds a
@@ -21,14 +23,15 @@ ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
 # off a step's time (specification of the sample set, §5). Read when a process starts, so they are
-# set before the kernel is.
+# set before the kernel of 05 is. The others work through recordings of any length: what they kept
+# there would grow with the hours (benchmarks/film_walk.py).
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
 
-# Seconds that a kernel has, after Ctrl-C, to finish its batch and write a checkpoint; then it is
+# After Ctrl-C a kernel has so many seconds to finish its batch and write a checkpoint before it is
 # killed.
 SHUTDOWN_SECONDS = 30.0
 
@@ -36,7 +39,7 @@ SHUTDOWN_SECONDS = 30.0
 class NotebookFailed(Exception):
     """A notebook stopped at an error; `str` says where, what and which file shows more.
 
-    cause : "memory", "disk" or "died" where the machine was at fault, and another try (elsewhere)
+    cause : "memory", "disk" or "died" if the machine was at fault, so that another try (elsewhere)
         may succeed.
     """
 
@@ -46,11 +49,13 @@ class NotebookFailed(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, a batch system's wish: what ran ended as by Ctrl-C, and can go on."""
+    """A batch system sent SIGTERM: the notebook ended as by Ctrl-C and can be continued."""
 
 
 class _Lines:
-    """A text stream for papermill: hands whole lines on; of one that is overwritten the last."""
+    """A text stream for papermill that passes on whole lines; of a line that is overwritten, the
+    last state.
+    """
 
     def __init__(self, say: Callable[[str], None]):
         self.say, self.rest = say, ""
@@ -62,7 +67,7 @@ class _Lines:
                 self.say(line.rstrip("\r").rpartition("\r")[2])
 
     def flush(self) -> None:
-        """Nothing to do: lines are handed on at once."""
+        """Do nothing: lines are passed on at once."""
 
 
 def imported_papermill():
@@ -78,6 +83,19 @@ def imported_papermill():
     return papermill
 
 
+@contextlib.contextmanager
+def _environment_of(notebook: Path) -> Iterator[None]:
+    """What a training's kernel finds beside this process's environment; a person's own wins."""
+    own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
+    added = {name: value for name, value in own.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
     """Execute `notebook` with parameters `values` in the root; the executed copy is `target`.
 
@@ -89,13 +107,13 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    for name, value in {**MEMORY, **spin()}.items():
+    for name, value in spin().items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = _Lines(say)
     try:
-        with _terminate_as_interrupt(), explain_full_disk(target):
+        with _terminate_as_interrupt(), explain_full_disk(target), _environment_of(notebook):
             papermill.execute_notebook(
                 notebook,
                 target,
@@ -119,22 +137,24 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
         )
         raise NotebookFailed(text, "died") from error
     finally:
-        lines.write("\n")  # a last line that was printed without an end
+        lines.write("\n")  # a last line without a line end
 
 
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, and is told as Terminated."""
+    """Inside the block SIGTERM (sent by a batch system) ends the kernel as Ctrl-C does and raises
+    Terminated.
+    """
     came = []
 
     def interrupt(*_):
         came.append(True)
-        if len(came) == 1:  # a second one must not stop the kernel's own end
+        if len(came) == 1:  # a second one must not disturb the kernel while it ends
             raise Terminated
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: whoever runs us there handles signals
+    except ValueError:  # not in the main thread, where alone handlers can be set
         yield
         return
     try:
@@ -148,7 +168,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 
 def _interrupted_errors() -> tuple[type[BaseException], ...]:
-    """How a kernel that was interrupted can end."""
+    """Exceptions with which an interrupted kernel may end."""
     papermill = imported_papermill()
     from nbclient.exceptions import DeadKernelError
 
@@ -156,7 +176,9 @@ def _interrupted_errors() -> tuple[type[BaseException], ...]:
 
 
 def _cause(error) -> str:
-    """Whether the machine was at fault: no memory (this machine's or the GPU's), or a full disk."""
+    """The machine's fault if it was one: "memory" (of the machine or the GPU) or "disk"; else
+    "".
+    """
     if error.ename in ("MemoryError", "OutOfMemoryError"):
         return "memory"
     return "disk" if re.search("no space left on (the )?device", error.evalue.lower()) else ""
@@ -165,7 +187,7 @@ def _cause(error) -> str:
 def _told(error, notebook: Path, target: Path) -> str:
     """The notebook, the cell, the message, the last place in our code, the executed copy."""
     rows = [f"{notebook.stem} stopped in cell {error.exec_count}"]
-    # Also one of its kinds, such as that of a damaged array: it says itself what to do.
+    # Also subclasses, such as the error of a damaged array: they say themselves what to do.
     if error.ename == InputError.__name__ or "\n  what to do: " in error.evalue:
         rows += _clean(error.evalue).splitlines()
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .. import grammar
+from ..files import NAME_BYTES, ROOT
 
 PATH = click.Path(path_type=Path)
 
@@ -22,13 +23,23 @@ def folder(*names: str, help: str) -> Callable:
     return click.option(*names, type=PATH, metavar="FOLDER", help=help)
 
 
-def root(default: str) -> Callable:
-    """The option ``--root``: the folder that is looked into."""
-    return click.option("--root", default=default, show_default=True, type=PATH)
+def root(default: str, name: str = "--root") -> Callable:
+    """An option for the folder that is looked into. As all paths of a command it counts from where
+    the person stands; the default one lies in the repository.
+    """
+    return click.option(
+        name,
+        metavar="FOLDER",
+        type=PATH,
+        show_default=default,
+        callback=lambda context, option, path: (
+            ROOT / default if path is None else Path.cwd() / path.expanduser()
+        ),
+    )
 
 
 def overrides(help: str = "Set one parameter.") -> Callable:
-    """The option ``-p NAME VALUE``: pairs of texts, paths counted from where the person stands."""
+    """The option ``-p NAME VALUE``: pairs of texts; paths are relative to the working directory."""
     words = f"{help} Paths count from the folder you are in."
     return click.option(
         "-p",
@@ -37,8 +48,17 @@ def overrides(help: str = "Set one parameter.") -> Callable:
         multiple=True,
         metavar="NAME VALUE",
         help=words,
-        callback=lambda context, option, pairs: from_here(pairs),
+        callback=lambda context, option, pairs: from_here(_once(pairs)),
     )
+
+
+def _once(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs, each name once; raises BadParameter for one with two values."""
+    values: dict[str, str] = {}
+    for name, text in pairs:
+        if values.setdefault(name, text) != text:
+            raise click.BadParameter(f"{name} is set twice: {values[name]} and {text}")
+    return list(values.items())
 
 
 def cluster(command: Callable) -> Callable:
@@ -61,14 +81,23 @@ def cluster(command: Callable) -> Callable:
 
 
 def from_here(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The pairs with absolute paths where a parameter names a folder or file, and where a run may
-    also be a file that is there.
+    """The pairs, with absolute paths for parameters that name a folder or file, and for a run that
+    is an existing file.
     """
     places = grammar.of_groups(grammar.all_declared(), ["place"])
     return tuple(
-        (name, _absolute(text) if name in places or Path(text).is_file() else text)
+        (name, _absolute(text) if name in places or _is_network(name, text) else text)
         for name, text in pairs
     )
+
+
+def _is_network(name: str, text: str) -> bool:
+    """Whether the value of a parameter that names a run is a file here; text that is too long to
+    be one is refused with all else.
+    """
+    from ..parameters import NETWORKS  # imports NumPy
+
+    return name in NETWORKS and len(text) < NAME_BYTES and Path(text).is_file()
 
 
 def _absolute(text: str) -> str:

@@ -10,25 +10,21 @@ from pathlib import Path
 import yaml
 
 from .. import runs, weights
-from ..errors import InputError
+from ..errors import CONTINUE, DONE, FAILED, INTERRUPTED, LOST, WRONG, InputError
 from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
 from ..media import open_files
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
-from . import crews, report
 from . import experiment as experiments_experiment
+from . import report, torchrun
 from .experiment import PREPARATION, TRAIN, Experiment, begun
 from .notebook import NotebookFailed, Terminated, execute
-
-# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
-# interrupted.
-DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 REPORT = "report"  # the step after the notebooks: report.html
 
 
 class Unfinished(Exception):
-    """A notebook stopped before its end, as it was told to, and can be continued."""
+    """A notebook stopped before its end because it was asked to; it can be continued."""
 
 
 def run(
@@ -49,7 +45,7 @@ def run(
     say : called with every line for the person who waits.
     library : where the parameter files of runs that this one builds on are.
 
-    Returns the exit status of DESIGN.md §4.
+    Returns the exit status (docs/contracts.md, "Commands").
     """
     return _run(files, overrides, start, stop, say, notebooks, library)[0]
 
@@ -70,26 +66,26 @@ def _run(
     except InputError as error:
         say(f"nothing was started: {error}")
         return WRONG, ""
-    crew = crews.current()
-    crew.has_planned()
-    if crew.rank:
-        return _follow(crew, planned, say), ""
+    process = torchrun.current()
+    process.wait_for_plans()
+    if process.rank:
+        return _follow(process, planned, say), ""
     try:
         return carry_out(planned, start, stop, say)
     finally:
-        crew.says("")
+        process.announce("")
 
 
-def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
-    """What processes after the first one do under torchrun: their part of each training."""
+def _follow(process: torchrun.Process, planned: list[Experiment], say: Callable) -> int:
+    """The work of ranks other than 0 under torchrun: their part of each training."""
     known = {experiment.run.name: experiment for experiment in planned}
     try:
-        while name := crew.hears():
-            crews.help_to_train(known[name])
+        while name := process.announced():
+            torchrun.help_to_train(known[name])
     except KeyboardInterrupt:
         return INTERRUPTED
     except InputError as error:
-        say(f"process {crew.rank}: {error}")
+        say(f"process {process.rank}: {error}")
         return FAILED
     return DONE
 
@@ -100,11 +96,12 @@ def carry_out(
     stop: str = "",
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[int, str]:
-    """Run what `experiments.plan` found: those that the last one builds on, then the last.
+    """Run what `experiment.plan` returned: the experiments that the last one builds on, then the
+    last.
 
-    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault
-    ("memory", "disk", "died", or ""); where it is CONTINUE, "terminated" after SIGTERM. SIGTERM,
-    while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
+    Returns the exit status and its cause. For FAILED the cause says whether the machine was at
+    fault ("memory", "disk", "died", or ""); for CONTINUE it is "terminated" after SIGTERM. While a
+    notebook runs, SIGTERM ends it as Ctrl-C does (a training writes its checkpoint), with CONTINUE.
     """
     try:
         planned = experiments_experiment.needed(planned, start, stop)
@@ -139,12 +136,13 @@ def batch(
     say: Callable[[str], None] = lambda line: None,
     **places,
 ) -> int:
-    """Execute one experiment after the other, each with the same overlays; one that fails does not
+    """Execute several experiments in turn, each with the same overlays; one that fails does not
     stop the others.
 
-    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED
-        when one failed or
-    could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
+    places : `notebooks` and `library` of `run`. Ends with a line for each.
+
+    Returns DONE; FAILED when one failed or could not be started; else the highest status of all;
+    Ctrl-C and SIGTERM stop at once.
     """
     told = {}
     for file in files:
@@ -219,15 +217,15 @@ def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) ->
 
 
 def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
-    """Run the notebooks of one experiment; returns DONE, or LOST when something could not be
-    done. Who runs the same experiment at the same time waits, and is told for whom.
+    """Run the notebooks of one experiment; returns DONE, or LOST if something could not be done. A
+    second process with the same experiment waits, and is told for which process.
     """
 
     def wait(holder: str, path: Path) -> None:
         say(f"{experiment.run.name}: another process works on this run, {holder}: waiting for it")
 
     folder = experiment.run.folder
-    if experiment.video:  # a folder of its own in the run folder, nothing else is touched
+    if experiment.video:  # writes to its own folder in the run folder and touches nothing else
         folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
     with held(folder / LOCK, math.inf, wait, remove=True):
         clear_leftovers(folder)  # of a process that was killed
@@ -254,8 +252,8 @@ def _steps(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
 
 
 def _fetch(experiment: Experiment, say: Callable) -> None:
-    """Get the published networks that an experiment names as files and that are absent, a line
-    each; raises InputError with the command where that cannot be done.
+    """Download absent published networks that an experiment names as files, with a line for each.
+    Raises InputError with the command to type if that is not possible.
     """
     named = [experiment.values.get(name, "") for name in ("predict_run", "speaker_run")]
     for file in (resolve(text) for text in named if text):
@@ -266,8 +264,8 @@ def _fetch(experiment: Experiment, say: Callable) -> None:
 
 
 def _fetch_initial(experiment: Experiment, say: Callable) -> None:
-    """Get the networks that a training begins with, a line each; raises InputError with the command
-    where they are absent and `fetch_weights` is false.
+    """Download the networks that a training starts from, with a line for each. Raises InputError
+    with the command to type if they are absent and `fetch_weights` is false.
     """
     options = experiment.values.get("options") or {}
     if options.get("initial") != "pretrained" or options.get("start_from"):
@@ -281,7 +279,7 @@ def _fetch_initial(experiment: Experiment, say: Callable) -> None:
 
 
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
-    """Skip, take over or execute one notebook; did that change the run folder's results?"""
+    """Skip, take over or execute one notebook; returns whether the run folder's results changed."""
     run = experiment.run
     if step == YOUR_VIDEO:
         _predict_video(experiment, label, say)
@@ -302,7 +300,7 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     say(f"{label}: {reason}")
     if step == TRAIN:
         _fetch_initial(experiment, say)
-    elsewhere = crews.current().elsewhere
+    elsewhere = torchrun.current().elsewhere
     if step == TRAIN and elsewhere:
         elsewhere(experiment, lambda line: say(f"      {line}"))
     else:
@@ -311,7 +309,7 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
 
 
 def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
-    """The notebook for a recording of one's own, or a folder of them: it writes into
+    """Execute the notebook for a person's own recording, or a folder of them: it writes into
     ``videos/<name>/`` of the run folder and touches nothing else.
     """
     began = time.monotonic()
@@ -337,7 +335,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         run.write_json(
             "steps/training.json", experiments_experiment.training_parameters(experiment)
         )
-        crews.current().says(run.name)
+        torchrun.current().announce(run.name)
     run.write_text(f"steps/{begun(run, step).name}", "")
     execute(
         experiment.notebooks / f"{step}.ipynb",
@@ -360,8 +358,8 @@ def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
 
 
 def _write_start(experiment: Experiment) -> None:
-    """The complete parameters and the environment, before anything is executed, and the mark that
-    the report does not show it yet.
+    """Write the complete parameters and the environment before anything is executed, and mark the
+    report as outdated.
     """
     experiment.run.write_text(f"steps/{begun(experiment.run, REPORT).name}", "")
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}

@@ -1,4 +1,4 @@
-"""What notebooks 02, 03 and 06 compute for every trial: by all workers, or one process per GPU."""
+"""The work of notebooks 02, 03 and 06 on every trial, by all workers or by one process per GPU."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def make(
 ) -> list[mapping.Outcome]:
     """Make the arrays of all trials; see `arrays.make_all` and `mapping.map`.
 
-    On a GPU the workers first make what needs no network, and what the networks look at. Then one
-    process for each GPU makes the rest: copies of a network on one card would only take its memory.
-    On a cluster whose networks have jobs of their own, these jobs make the rest.
+    With a GPU, the workers first make the arrays that need no network, and the inputs of the
+    networks. Then one process per GPU makes the rest: several copies of a network on one card would
+    only use up its memory. On a cluster whose networks run in jobs of their own, these jobs make
+    the rest.
 
     rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
     """
@@ -52,14 +53,14 @@ def predict(
     work: Callable[[str], object], names: Iterable[str], device: str
 ) -> list[mapping.Outcome]:
     """``work(trial)`` for every trial, as notebook 06 predicts: in this process, by one process per
-    GPU where it may use several, or by the workers of a cluster. See `mapping.map`.
+    GPU if there are several, or by the workers of a cluster. See `mapping.map`.
     """
     count = 0 if remote.current() else _gpus(device)
     return _on_gpus(work, names, max(1, count), "trials")
 
 
 def _on_gpus(work, items, count: int, label: str, naming=str) -> list[mapping.Outcome]:
-    """By `count` processes that see a GPU each; one works here."""
+    """Map by `count` processes, each of which sees one GPU; with one, work in this process."""
     seen = gpus.environments(count) if count > 1 else []
     return mapping.map(
         work, items, count, Progress(label), name=naming, environments=seen, networks=True
@@ -67,7 +68,7 @@ def _on_gpus(work, items, count: int, label: str, naming=str) -> list[mapping.Ou
 
 
 def _gpus(device: str) -> int:
-    """GPUs that `device` means; 0 for a CPU."""
+    """Number of Number of GPUs that `device` means; 0 for a CPU."""
     if device == "cpu":
         return 0
     import torch  # large, and not needed for a CPU
@@ -78,8 +79,8 @@ def _gpus(device: str) -> int:
 
 
 def _shared(work, rows, given: dict, p, networks: bool) -> list[mapping.Outcome]:
-    """By all workers; long recordings are shared in stretches. networks : whether they make what a
-    network computes, too.
+    """Map by all workers; long recordings are shared in stretches. networks : whether the workers
+    also make arrays that a network computes.
     """
     requests = [*given["requests"], *given["optional"]]
     films = long_films.Films(rows, requests, given["place"], networks)

@@ -1,4 +1,4 @@
-"""Recordings that nobody labelled, for report.html: what was predicted, as numbers and curves."""
+"""Predictions of unlabelled recordings for report.html, as numbers and curves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pandas as pd
 
 from ..metrics import EMOTIONS
 
-MOST = 20  # recordings whose curves stand in the page
+MOST = 20  # recordings whose curves the page shows
 DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
 
 
 def is_scored(found: Mapping) -> bool:
-    """Whether metrics.json has a score of anything: a number beside the counts."""
+    """Whether metrics.json has any score, that is, a number beside the counts."""
     splits = [found.get(split) or {} for split in ("val", "test")]
     names = ("ccc", "f1_macro", "f1_mean", "ap")
     entries = [entry for split in splits for entry in split.values() if isinstance(entry, Mapping)]
@@ -61,7 +61,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
 
     for name, table in list(tables.items())[:MOST]:
         for person, own in _people(table):
-            if set(EMOTIONS) <= set(own) or "expression" in own:
+            if len(own) and (set(EMOTIONS) <= set(own) or "expression" in own):
                 title = f"{name}, {person}" if person else name
                 note = str(own["note"].iloc[0]) if "note" in own and len(own) else ""
                 yield title, plots.png(results.predicted(own, title, note.partition(";")[0]), 80)

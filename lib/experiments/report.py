@@ -1,6 +1,6 @@
 """report.html of a run: scores, figures, what notebooks showed, parameters, environment.
 
-It opens without a network: pictures are inside, nothing is fetched, nothing is executed.
+The page needs no network connection: pictures are embedded, and nothing is fetched or executed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..errors import InputError
 from ..evaluation.predictions import Predictions
 from ..files import NOTEBOOKS, clear_leftovers, read_mapping
 from ..plots.html import Html, page, table_of
-from ..trials import SYNTHETIC_NOTE
+from ..trials import SYNTHETIC_NOTE, counted
 from . import recordings
 from .report_pictures import Pictures, caption
 
 NAME = "report.html"
 LARGEST = 1 << 30  # bytes of an executed notebook
 REPEAT = "execute this notebook again, or remove its copy from the run folder"
-# Beside the notebooks: what a reader of a report may want to open.
+# Files besides the notebooks that a reader of a report may want to open.
 BESIDE = ("predictions", "errors/index.html", "submission", "videos", "figures", "data_report.html")
 BESIDE = (*BESIDE, "metrics.json", "history.csv", "failures.csv", "params.yaml")
 # figures that a reader wants to see first
@@ -33,9 +33,9 @@ FIRST = ("ccc", "training_curves", "error_by_trial", "circumplex")
 
 
 def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
-    """Write ``<run>/report.html`` from what lies in the run folder; what is absent is left out.
+    """Write ``<run>/report.html`` from the files of the run folder; absent files are left out.
 
-    predictions : those of the run, if they are at hand.
+    predictions : those of the run, if they are in memory already.
     Raises InputError for a folder that is no run.
     """
     values = runs.parameters(run.folder)
@@ -90,7 +90,7 @@ def _counted(path: Path) -> str:
 
 
 def _first(values: Mapping, found: Mapping) -> Html:
-    """What was done, and what must be known before a number is read."""
+    """The first lines: what was done, and what a reader must know before reading a number."""
     told = [
         f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
         f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
@@ -120,8 +120,9 @@ def _scores(found: Mapping) -> dict:
 
 
 def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
-    """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
-    tables = {name: predictions.table(name) for name in predictions.names()}
+    """The section on unlabelled recordings: numbers and curves of what was predicted, no score."""
+    names = sorted(predictions.names(), key=counted)
+    tables = {name: predictions.table(name) for name in names}
     if not tables:
         return {"Recordings": "nothing was predicted"}
     curves = [
@@ -144,7 +145,7 @@ def _figures(folder: Path, pictures: Pictures) -> Iterable[str]:
         yield pictures.figure(path.read_bytes(), caption(path.stem))
 
 
-# ---- executed notebooks: their words and what stood below their cells, without the code
+# ---- executed notebooks: their text and the outputs of their cells, without the code
 def _notebooks(folder: Path, pictures: Pictures) -> Iterable[str]:
     for step in NOTEBOOKS:
         if (path := folder / f"{step}.ipynb").is_file():
@@ -154,7 +155,7 @@ def _notebooks(folder: Path, pictures: Pictures) -> Iterable[str]:
 
 
 def _shown(cell: object, pictures: Pictures) -> str:
-    """A cell of a notebook that may be anybody's; a damaged one is named in its place."""
+    """A cell of a notebook from an unknown source; a damaged cell is replaced by a note."""
     try:
         return _cell(cell, pictures)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -170,7 +171,9 @@ def _cell(cell: Mapping, pictures: Pictures) -> str:
 
 
 def _words(text: str) -> str:
-    """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
+    """HTML of Markdown: headings, bold and code; everything else as plain text. Badges are left
+    out.
+    """
     text = re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text)
     return "".join(map(_line, html.escape(text, quote=False).splitlines()))
 
@@ -202,7 +205,7 @@ def _output(output: Mapping, pictures: Pictures) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without colours, and of a line that was written over itself the last state."""
+    """Text without colour codes; of a line that was overwritten, the last state."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 

@@ -1,4 +1,4 @@
-"""Pictures inside a report: small enough to be sent, each with words for what it shows."""
+"""Pictures embedded in a report: small enough to be sent, each with a caption."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import io
 import re
 
 BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
-# bytes that pictures may take as text; with everything else a report stays under 2 MB
+# bytes of all pictures as base64; with everything else a report stays under 2 MB
 ROOM = 1_600_000
 WIDEST, COLOURS = 1000, 128  # pixels and colours of a picture inside the page
-SMALLEST = 30_000  # bytes of a picture that is left as it is
+SMALLEST = 30_000  # bytes up to which a picture is left as it is
 
 CAPTIONS = {
     "ccc": "CCC with 95 % intervals over trials, beside trivial predictors",
@@ -27,14 +27,14 @@ TRACES = "Prediction against label over time, trial "
 
 
 def caption(name: str) -> str:
-    """What a file of the folder figures/ shows; the name of one that a recipe of your own wrote."""
+    """The caption of a file in figures/; its name for a figure of a person's own recipe."""
     if name.startswith("traces_"):
         return f"{TRACES}{name.removeprefix('traces_')}"
     return CAPTIONS.get(name, name.replace("_", " "))
 
 
 class Pictures:
-    """Pictures as text inside the page, as long as there is room.
+    """Pictures embedded in the page, as long as there is room.
 
     section : the heading that the next pictures of a notebook stand under.
     """
@@ -48,7 +48,7 @@ class Pictures:
         return f"<figure>{tag}<figcaption>{html.escape(words)}</figcaption></figure>"
 
     def tag(self, encoded: str, words: str) -> str:
-        """A picture in base64, made smaller; `words` stand for it where it cannot be seen."""
+        """A picture in base64, made smaller; `words` is its alternative text."""
         words = html.escape(words or "picture in a notebook", quote=True)
         if not BASE64.fullmatch(encoded):
             return f"<p>(no picture: {words})</p>"
@@ -61,8 +61,8 @@ class Pictures:
 
 
 def _smaller(encoded: str) -> str:
-    """The same picture, at most `WIDEST` wide and in `COLOURS` colours where that saves bytes; what
-    is no picture stays as it is.
+    """The same picture, at most `WIDEST` wide and, if that saves bytes, in `COLOURS` colours; data
+    that are no picture stay as they are.
     """
     from PIL import Image  # Matplotlib brings it
 

@@ -1,5 +1,5 @@
-"""``lib run --cluster``: the notebooks stay here, the work on trials is shared by the workers of a
-cluster's jobs, and a training runs in a job.
+"""``lib run --cluster``: the notebooks run here, the workers of a cluster's jobs share the work on
+trials, and a training runs in a job.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from functools import partial
 from unittest import mock
 
 from .. import runs
-from ..errors import InputError
+from ..errors import CONTINUE, FAILED, InputError
 from ..parallel import clusters, mapping, remote
 from ..parameters import Params
-from . import crews
+from . import torchrun
 from .experiment import TRAIN, Experiment
 from .notebook import NotebookFailed, Terminated
-from .pipeline import CONTINUE, FAILED, Unfinished
+from .pipeline import Unfinished
 from .sweeps import run as sweep_run
 from .sweeps import worker
 
-RESCALE = 3.0  # s between two looks whether jobs are needed
-REST = 60.0  # s that a job may stand idle before it is given back
+RESCALE = 3.0  # s between two checks whether jobs are needed
+REST = 60.0  # s that a job may be idle before it is ended
 FOLDER = "cluster"  # in the run folder: the training's log and state
 NN = TRAIN[:2]
 
@@ -42,7 +42,9 @@ class Roles:
 
     @property
     def trains(self) -> bool:
-        """Whether 05 runs in a job of `gpu`: that file has jobs with GPUs, or is a second one."""
+        """Whether 05 runs in a job of `gpu`: if that file has jobs with GPUs, or is a second
+        file.
+        """
         apart = self.cpu is not self.gpu
         return bool(self.gpu.gpus) and (apart or self.gpu.kind != "local")
 
@@ -52,7 +54,7 @@ class Roles:
 
 
 def roles(names: tuple[str, ...]) -> Roles:
-    """What one or two cluster files are for.
+    """The roles of one or two cluster files.
 
     Raises InputError for a wrong file, more than two, and two of which not exactly one has GPUs.
     """
@@ -87,7 +89,7 @@ def scripts(chosen: Roles) -> list[str]:
 def _size(spec: Params) -> str:
     most = spec.workers or "as many as there is work for"
     if spec.kind == "local":
-        return f"of this machine; workers: {spec.workers or 'one a processor'}"
+        return f"of this machine; workers: {spec.workers or 'one per processor'}"
     return f"of {spec.kind.upper()}; at a time: {most}; workers in each: {_each(spec)}"
 
 
@@ -99,7 +101,7 @@ def _each(spec: Params) -> int:
 def opened(chosen: Roles, say: Callable[[str], None]) -> Iterator[list[Keeper]]:
     """Open the clusters; notebooks that are executed inside the block use their workers.
 
-    Raises InputError before anything starts when a scheduler is not there.
+    Raises InputError before anything starts if a scheduler cannot be reached.
     """
     for spec in chosen.files:
         clusters.check_there(spec)
@@ -113,14 +115,14 @@ def opened(chosen: Roles, say: Callable[[str], None]) -> Iterator[list[Keeper]]:
             bool(chosen.gpu.gpus) and chosen.gpu.kind != "local",
         )
         stack.enter_context(mock.patch.dict(os.environ, there.environment()))
-        crew = crews.current()
-        crew.elsewhere = partial(train, gpu) if chosen.trains else None
-        stack.callback(setattr, crew, "elsewhere", None)
+        process = torchrun.current()
+        process.elsewhere = partial(train, gpu) if chosen.trains else None
+        stack.callback(setattr, process, "elsewhere", None)
         yield keepers
 
 
 def status(given: int, keepers: list[Keeper], say: Callable[[str], None]) -> int:
-    """The exit status of a run, FAILED and why where a scheduler did not take its jobs."""
+    """The exit status of a run; FAILED, with the reason, if a scheduler refused its jobs."""
     errors = [keeper.error for keeper in keepers if keeper.error]
     for error in errors:
         say(str(error))
@@ -147,7 +149,7 @@ def _dashboard(cluster) -> str:
 
 
 class Keeper(threading.Thread):
-    """Keeps as many jobs as the notebooks have items for, and gives idle ones back."""
+    """Keeps as many jobs as the notebooks have items for, and ends idle ones."""
 
     def __init__(self, cluster, jobs: clusters.Jobs | None, spec: Params):
         super().__init__(daemon=True)
@@ -162,26 +164,26 @@ class Keeper(threading.Thread):
                 self.look()
 
     def look(self) -> None:
-        """Start what is needed, end what stood idle for long."""
+        """Start jobs that are needed, end those that have been idle for long."""
         wanted, standing, busy = self.cluster.sync(self._state)
         self.stood = self.stood or bool(standing)
         try:
             self.jobs.keep(math.ceil(wanted / _each(self.spec)), standing)
         except InputError as error:
-            # At the very start it is a person's to mend; later a scheduler may be down for an hour.
+            # At the start a person must act; later the scheduler may merely be down for an hour.
             if not self.stood:
                 self.error = error
                 _thread.interrupt_main()
             return
         now, names = time.monotonic(), set(map(str, self.cluster.worker_spec))
         resting = names - busy if wanted < len(names) * _each(self.spec) else set()
-        if wanted:  # what is queued may be needed
+        if wanted:  # queued jobs may be needed
             resting &= standing
         self.idle = {name: self.idle.get(name, now) for name in resting}
         self.jobs.release([name for name, since in self.idle.items() if now - since > REST])
 
     async def _state(self) -> tuple[int, set[str], set[str]]:
-        """Items that notebooks still have, jobs whose workers stand, jobs at work."""
+        """Items that notebooks still have, jobs whose workers run, jobs at work."""
         scheduler = self.cluster.scheduler
         wanted = scheduler.task_metadata.get(remote.WANTED, 0)
         workers = list(scheduler.workers.values())
@@ -195,8 +197,8 @@ class Keeper(threading.Thread):
 
 # ---- training
 def train(keeper: Keeper, experiment: Experiment, say: Callable[[str], None]) -> None:
-    """Run 05 of an experiment in a job, as a sweep does: it goes on in further jobs from its last
-    checkpoint, and its lines appear here.
+    """Run 05 of an experiment in a job, as a sweep does: further jobs continue it from its last
+    checkpoint, and its output appears here.
 
     Raises what executing the notebook here would raise.
     """
@@ -208,7 +210,7 @@ def train(keeper: Keeper, experiment: Experiment, say: Callable[[str], None]) ->
     task = tasks.Task(experiment.run.name, _payload(keeper.spec, experiment, folder))
     keeper.paused = True
     try:
-        with sweep_run.Wish(stop) as wish:
+        with sweep_run.StopRequest(stop) as stop_request:
             events = tasks.run(
                 [task],
                 keeper.cluster,
@@ -217,17 +219,17 @@ def train(keeper: Keeper, experiment: Experiment, say: Callable[[str], None]) ->
                 lambda event: say(f"{event.state} {event.host} {event.why}".rstrip()),
                 log,
                 lambda task: sweep_run.progress(experiment),
-                lambda: wish.asked,
+                lambda: stop_request.asked,
                 keeper.jobs,
             )
     finally:
         keeper.paused = False
         log()
-    _judge(events[task.name], tasks, wish.status, folder)
+    _judge(events[task.name], tasks, stop_request.status, folder)
 
 
 def _tasks():
-    from ..parallel import tasks  # Dask need not be there
+    from ..parallel import tasks  # Dask need not be installed
 
     return tasks
 
@@ -254,7 +256,7 @@ def _judge(event, tasks, stopped: int, folder: runs.Run) -> None:
 
 
 class _Tail:
-    """Hands on the lines that a log got since the last look."""
+    """Passes on the lines that were added to a log since the last call."""
 
     def __init__(self, path, say: Callable[[str], None]):
         self.path, self.say = path, say

@@ -1,5 +1,5 @@
-"""Which arrays of a processed root no run would open any more: what an older version of the code
-made, of inputs that have changed, of trials that are gone, or for runs that were removed.
+"""Arrays of a processed root that no run would open any more: made by an older version of the code,
+from inputs that have changed, of trials that are gone, or for runs that were removed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from ..parameters import Params
 from ..speakers import arrays as speaker_arrays
 from ..store import Request, Store, request
 
-SHOWN = (request("mel"),)  # notebook 03 draws it whatever the network hears
+SHOWN = (request("mel"),)  # notebook 03 shows it for every recipe
 
 
 def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
-    """Rows of `store.listing` that no run under `runs_root` asks for by today's rules, and a
-    sentence for each owner of arrays of whom that cannot be told: all of theirs are kept.
+    """Rows of `store.listing` that no run under `runs_root` asks for by the present rules, and a
+    sentence for each owner of arrays (a trial or video) for which this cannot be told: all of its
+    arrays are kept.
 
     Raises InputError for a run whose parameters cannot be read.
     """
@@ -30,7 +31,7 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
         p = _parameters(file.parent)
         if Path(p.processed_root).resolve() == Path(processed_root).resolve():
             _of_run(p, used, doubtful)
-    # Of what is taken over many trials there is little, and a training that starts looks for it.
+    # Statistics over many trials are small, and a training looks for them when it starts.
     kept = {*doubtful, *(Path(path.parts[0], "statistics") for path in used)}
     rows = []
     for row in store.listing(processed_root):
@@ -72,7 +73,7 @@ def _parameters(folder: Path) -> Params:
 
 
 def _optional(p: Params) -> Iterator[Request]:
-    """What notebooks 02 to 04 make beside the arrays of the recipe, where a trial allows it."""
+    """Arrays that notebooks 02 to 04 make besides those of the recipe, if a trial allows it."""
     yield from baselines.REQUESTS
     yield from label_arrays.requests(p.label_mismatch)
     yield from speaker_arrays.requests(p)

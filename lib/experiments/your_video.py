@@ -1,12 +1,15 @@
-"""A recording of one's own, in JupyterLab, Colab or headless: choose it, see it, keep the table."""
+"""A person's own recording, in JupyterLab, Colab or headless: choose it, look at it, keep the
+table.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 
-from .. import files, plots, runs
+from .. import files, plots, runs, trials
 from ..errors import InputError
 from ..evaluation import overlay, people, segments
 from ..evaluation import video as evaluation_video
@@ -15,22 +18,23 @@ from ..parallel.progress import Progress, has_front_end
 from ..plots import viewer
 from . import colab
 
-# Of the table, what a person sees in the notebook: the rest is in the file.
+# Columns of the table that the notebook shows; the file has all.
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
 SHOWN = (*SHOWN, "speaking", "valence", "arousal")
 VOICE = (
     "voice: no network is named that reads it; to have one:\n"
     "python -m lib run params/ravdess.yaml, then set voice_run to ravdess"
 )
+ENDING = re.compile(r"\.[A-Za-z0-9]{1,10}")  # of a file's name; of an address it may be anything
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
 
 def start(p: Mapping, say: Callable[[str], object]) -> None:
-    """Show what is in `video_path` (a recording, or a folder of them); where that is empty, a list
-    of the recordings at hand and an upload.
+    """Show the recording in `video_path`, or all of a folder; if it is empty, a list of recordings
+    to choose from and an upload.
 
-    p : checked parameters of notebook ``your_video``. say : called with the words. Raises
-        InputError for a path that holds no recording.
+    p : checked parameters of notebook ``your_video``. say : called with each sentence. Raises
+        InputError for a path without a recording.
     """
     segments.check(p.get("segments_path", ""))
     if p.get("voice_run", ""):
@@ -44,7 +48,10 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     if p["video_path"]:
         _show_all(recordings_in(p["video_path"]), p, say)
     elif colab.is_here():
-        _show_all(uploaded(_of_colab(), p["videos_path"]), p, say)
+        videos = uploaded(_of_colab(), p["videos_path"])
+        if not videos:
+            say("nothing was uploaded: run this cell again, or set video_path")
+        _show_all(videos, p, say)
     elif has_front_end():
         _display(chooser(p, lambda video: show(video, p, say), say))
     else:
@@ -52,7 +59,9 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
 
 
 def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> None:
-    """`show` for each; one that cannot be looked at stops no other, and is named at the end."""
+    """`show` for each recording; one that fails does not stop the others and is named at the
+    end.
+    """
     lost: list[tuple[Path, InputError]] = []
     for video in videos:
         try:
@@ -71,8 +80,8 @@ def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> N
 
 
 def recordings_in(place: Path) -> list[Path]:
-    """The recording, or those in a folder, also what cannot be opened: `show` says why. Raises
-    InputError where there is none.
+    """The recording, or all in a folder, including those that cannot be opened: `show` says why.
+    Raises InputError if there is none.
     """
     place = Path(place)
     if place.is_file():
@@ -89,21 +98,24 @@ def recordings_in(place: Path) -> list[Path]:
 
 
 def listing(folders: list[Path]) -> list[Path]:
-    """Recordings with pictures that lie in these folders and open, sorted by name."""
+    """Recordings with pictures in these folders that can be opened, sorted by name."""
     return [path for path in _videos(folders) if _opens(path)]
 
 
 def _videos(folders: list[Path]) -> list[Path]:
-    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too."""
+    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too, in the order in
+    which people count.
+    """
     entries = chain.from_iterable(folder.iterdir() for folder in folders if folder.is_dir())
     paths = {path.resolve(): path for path in entries}
-    return sorted(path for path in paths.values() if path.is_file() and _is_video(path))
+    found = (path for path in paths.values() if path.is_file() and _is_video(path))
+    return sorted(found, key=lambda path: (trials.counted(path.name), path))
 
 
 def _is_video(path: Path) -> bool:
     try:
         return kinds.kind(path) == "video"
-    except OSError:  # it cannot be read
+    except OSError:  # unreadable
         return False
 
 
@@ -121,7 +133,9 @@ def folder_of(video: Path, p: Mapping) -> Path:
 
 
 def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People:
-    """Look at a recording and show it: in words, as curves, as a video, and where the table is."""
+    """Analyse a recording and show the result: in words, as curves, as a video, with a link to the
+    table.
+    """
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
@@ -136,7 +150,7 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
 
 
 def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
-    """The file of statistics per stretch, where `segments_path` names stretches of this video."""
+    """The file of statistics per stretch, if `segments_path` names stretches of this video."""
     if not p.get("segments_path", ""):
         return []
     alone = not Path(p["video_path"]).is_dir()
@@ -148,7 +162,9 @@ def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) ->
 
 
 def _curves(found: people.People, target: Path) -> tuple:
-    """The curves, kept as a picture, and the first rows of the table; nothing of nobody."""
+    """Show the curves, which are also saved as a picture, and the first rows of the table; nothing
+    if nobody is seen.
+    """
     if found.table.empty:
         return ()
     with plots.unseen():
@@ -180,16 +196,17 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
 
     def refresh(_=None, first: Path | None = None):
         found, wanted = listing(folders), first or names.value
-        # In one message: between two of them the page would undo what a person chooses.
+        # In one message: between two messages the page would undo a person's choice.
         with names.hold_sync():
             names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
             if wanted in found:
                 names.value = wanted
 
     def take(change):
-        written = uploaded(contents_of(change["new"]), folders[0])
-        if written:
-            refresh(first=written[0])
+        with below:
+            usable = _usable(uploaded(contents_of(change["new"]), folders[0]), say)
+        if usable:
+            refresh(first=usable[0])
 
     def run(_):
         below.clear_output()
@@ -206,11 +223,33 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     return ipywidgets.VBox([ipywidgets.HBox([names, look, again, upload]), below])
 
 
+def _usable(paths: list[Path], say: Callable[[str], object]) -> list[Path]:
+    """Those of these files that are recordings; of the others each is said."""
+    usable = [path for path in paths if _is_video(path) and _opens(path)]
+    for path in (path for path in paths if path not in usable):
+        say(f"{path.name} is no recording that can be opened: it is not in the list")
+    return usable
+
+
 def contents_of(value: object) -> dict[str, bytes]:
-    """Name -> content of what a FileUpload holds, in the form of ipywidgets 8 or of 7."""
+    """Name -> content of the files in a FileUpload, whose form differs between ipywidgets 7 and
+    8.
+    """
     if isinstance(value, Mapping):
         return {name: bytes(each["content"]) for name, each in value.items()}
-    return {each["name"]: bytes(each["content"]) for each in value}
+    found: dict[str, bytes] = {}
+    for each in value:
+        name, number = each["name"], 1
+        while found.get(name, each["content"]) != each["content"]:  # two files of one name
+            number += 1
+            name = _numbered(each["name"], number)
+        found[name] = bytes(each["content"])
+    return found
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{number}{dot}{ending}" if stem else f"{name}-{number}"
 
 
 def _of_colab() -> dict[str, bytes]:
@@ -226,9 +265,11 @@ def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     written = []
     for name, content in contents.items():
         last = Path(name.replace("\\", "/")).name or "upload"
-        place, number = files.named(folder, Path(last).stem, Path(last).suffix), 1
+        ending = Path(last).suffix if ENDING.fullmatch(Path(last).suffix) else ""
+        stem, number = last.removesuffix(ending) if ending else last, 1
+        place = files.named(folder, stem, ending)
         while place.is_file() and place.read_bytes() != content:
             number += 1
-            place = files.named(folder, f"{Path(last).stem}-{number}", Path(last).suffix)
+            place = files.named(folder, f"{stem}-{number}", ending)
         written.append(files.write_bytes(place, content))
     return written

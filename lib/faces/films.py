@@ -1,8 +1,8 @@
-"""An array of a long recording: its stretches made one by one, by whoever comes, and put together.
+"""Make an array of a long recording in stretches, by any worker, and join them.
 
-A stretch is decoded from a key frame before it on (`seeking`). Where a file does not allow that
-exactly, or where two neighbours did not see the same pictures at their border, what is missing is
-made while the recording is decoded once from its beginning; the array says why (`ONE_PASS`).
+A stretch is decoded from a key frame before it (`seeking`). If a file does not allow that exactly,
+or if two neighbours did not see the same pictures at their border, the missing stretches are made
+while the recording is decoded once from its beginning; the array's facts say why (`ONE_PASS`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ..media import recordings, seeking, stretches
 from ..media.stretches import Piece
 from ..parallel.locks import held
 
-LOOKED_AT = 12  # frames on both sides of a border whose times two neighbours must agree about
-QUIET = 10.0  # s of waiting for another process before it is told
+LOOKED_AT = 12  # frames on both sides of a border for which two neighbours must have the same times
+QUIET = 10.0  # s of waiting for another process before that is reported
 ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
 
 
 def words(told: Mapping) -> str:
-    """For people: why a recording was decoded from its beginning; "" where it was not."""
+    """Why a recording was decoded from its beginning, in words; "" if it was not."""
     return f"decoded in one pass: {told[ONE_PASS]}" if told.get(ONE_PASS) else ""
 
 
 class Cut:
-    """An array of a long recording and its stretches; how one is made, a subclass says.
+    """An array of a long recording and its stretches; subclasses say how a stretch is made.
 
     Arguments
     ---------
@@ -58,11 +58,11 @@ class Cut:
         self.inputs, self.parameters, self.device = inputs, parameters, device
 
     def path(self, number: int) -> Path:
-        """Where a stretch lies or will lie."""
+        """Path of a stretch."""
         return stretches.path_of(self.shelf, self.made_from, number)
 
     def make(self, number: int) -> str:
-        """See that a stretch is there: "made" or "there".
+        """Make a stretch unless it exists; returns "made" or "there".
 
         Raises `seeking.InexactError` where the recording must be decoded from its beginning.
         """
@@ -87,7 +87,9 @@ class Cut:
         return [(store.read(path), store.facts(path)) for path in paths]
 
     def _rest(self) -> dict[int, str]:
-        """Make what is not there; why, of those that cannot be made alone, by number."""
+        """Make missing stretches; returns number -> reason for those that cannot be made on their
+        own.
+        """
         reasons = {}
         for number in range(len(self.firsts)):
             try:
@@ -98,8 +100,8 @@ class Cut:
 
 
 class Clock(Cut):
-    """The times of all frames. A stretch has the times between two of the seconds that it is cut
-    at, and, to be checked, `LOOKED_AT` more on both sides, which its neighbours have, too.
+    """The times of all frames. A stretch has the times between two cut points and, as a check,
+    `LOOKED_AT` more on both sides, which its neighbours have, too.
     """
 
     def _make(self, number: int) -> None:
@@ -112,13 +114,13 @@ class Clock(Cut):
             out[...] = own
 
     def _edges(self) -> list[float]:
-        """s at which the recording is cut: about where the stretches begin."""
+        """Cut points in s: about where the stretches begin."""
         seconds, frames = recordings.length(recordings.probe(self.inputs["video"]))
         inside = [first / frames * seconds for first in self.firsts[1:]]
         return [-math.inf, *inside, math.inf]
 
     def put_together(self, create: Callable) -> None:
-        """Make the stretches that are not there, and the array of them all."""
+        """Make the missing stretches, and join all to the array."""
         found = None if self._rest() else _checked(self._parts())
         if found is None:
             found = recordings.frame_times(self.inputs["video"])
@@ -126,7 +128,7 @@ class Clock(Cut):
 
 
 def _checked(parts: Sequence[tuple[np.ndarray, dict]]) -> np.ndarray | None:
-    """The times of all stretches, (T,); None where two neighbours did not see the same ones."""
+    """The times of all stretches, (T,); None if two neighbours disagree."""
     whole = np.concatenate([times for times, _ in parts])
     ends = np.cumsum([len(times) for times, _ in parts])[:-1]
     for end, (_, left), (_, right) in zip(ends, parts, parts[1:], strict=False):
@@ -137,8 +139,8 @@ def _checked(parts: Sequence[tuple[np.ndarray, dict]]) -> np.ndarray | None:
 
 
 class Film(Cut):
-    """What is computed from pictures. inputs have `video` and `time`; what was made from the same
-    recording may tell in its facts (`<name>_facts`) that this recording is not jumped into.
+    """What is computed from pictures. inputs have `video` and `time`; facts of arrays made from the
+    same recording (`<name>_facts`) may say that seeking does not work in it.
     """
 
     def __init__(self, *given):
@@ -160,11 +162,11 @@ class Film(Cut):
                     feed(frame, picture)
 
     def put_together(self, create: Callable) -> None:
-        """Make the stretches that are not there, and the array of them all."""
+        """Make the missing stretches, and join all to the array."""
         self._in_one_pass(self._rest())
         try:
             self._join(create)
-        except stretches.UnlikeError as error:  # told by the check-sums of their pictures
+        except stretches.UnlikeError as error:  # found by the check-sums of their pictures
             every = dict.fromkeys(range(len(self.pieces)), error.what)
             store.remove([self.path(number) for number in every])
             self._in_one_pass(every)
@@ -178,7 +180,7 @@ class Film(Cut):
 
     @contextmanager
     def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
-        """What takes the pictures of a stretch, which is written at the end."""
+        """Open the writer of a stretch, which takes its pictures."""
         create = self._create(piece.number, why)
         with self.by.part(self.inputs, self.parameters, piece, create, self.device) as feed:
             yield feed
@@ -205,7 +207,7 @@ class Film(Cut):
                     break
             if taking or any(piece.first < piece.stop for piece in waiting):
                 raise self._fewer()
-            for piece in waiting:  # a header promised more frames than there are
+            for piece in waiting:  # the header claimed more frames than there are
                 begun(piece)
 
     def _fewer(self) -> InputError:
@@ -219,14 +221,14 @@ class Film(Cut):
 
 @dataclass
 class _Taking:
-    """A stretch that is being made in one pass with others."""
+    """A stretch that is made in one pass with others."""
 
     piece: Piece
     feed: Callable
     context: ExitStack
 
     def takes(self, frame: int, picture: np.ndarray) -> bool:
-        """Hand it a picture; False when that was its last one, and it is written."""
+        """Take a picture; returns False after the last one, when the stretch is written."""
         self.feed(frame, picture)
         if frame + 1 < self.piece.end:
             return True
@@ -235,7 +237,7 @@ class _Taking:
 
 
 def lock(path: Path) -> Path:
-    """The lock file of who makes a stretch."""
+    """The lock file for making a stretch."""
     return path.with_name(f".{path.stem}.lock")
 
 
@@ -245,7 +247,7 @@ def is_there(path: Path) -> bool:
 
 
 def remove(shelf: store.Shelf, made_from: Mapping, count: int) -> None:
-    """Take away what is left of the stretches of an array that is there."""
+    """Remove the stretches of an array that is complete."""
     for number in range(count):
         path = stretches.path_of(shelf, made_from, number)
         if is_there(path):

@@ -1,10 +1,10 @@
-"""Faces followed through a long recording stretch by stretch, and the stretches joined.
+"""Track faces through a long recording stretch by stretch, and join the stretches.
 
-Each stretch is followed for itself, from `stretches.LEAD` frames before it to the first frame of
-the next one. That frame both have looked at, so a face that they found at the same place to the
-last digit is the same track. The result is that of one pass, but for a face that one pass follows
-over the border with a low score: where it was last seen clearly before the lead, its track ends at
-the border, and a new one begins where it is seen clearly again.
+Each stretch is tracked on its own, from `stretches.LEAD` frames before it to the first frame of the
+next one. Both stretches see that frame, so faces with exactly the same position in it are the same
+track. The result equals that of one pass, except for a face with a low score at the border: if it
+was last detected with a high score before the lead, its track ends at the border, and a new one
+begins when its score is high again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from . import detection
 from .tracking import COLUMNS, Tracker
 
 FRAME, TRACK, CHANGE = 0, 1, 2  # columns
-NOBODY = -1  # track of the rows that say how much each frame differs from the one before
+NOBODY = -1  # track number of the rows that hold how much each frame differs from the one before
 HEAD, TAIL = "head", "tail"  # facts: check-sums of the pictures that two stretches both see
 
 
 def detector(inputs: Mapping, parameters: Mapping):
-    """The detector that a request for tracks names, with its file among the inputs."""
+    """The detector that a request for tracks names, from its file among the inputs."""
     file = inputs.get("detector")
     if file is not None:
         weights.verify(file)
@@ -47,7 +47,7 @@ def part(inputs, parameters, piece, create, device) -> Iterator[Callable]:
 
 
 class Follower:
-    """Takes the pictures of one stretch; `rows` gives what was seen."""
+    """Takes the pictures of one stretch; `rows` returns its tracks."""
 
     def __init__(self, detector, every: int, side: int, piece: stretches.Piece):
         self._tracker, self._piece, self._side = Tracker(detector, every), piece, side
@@ -68,8 +68,8 @@ class Follower:
         self.facts[name] = zlib.crc32(np.ascontiguousarray(small), self.facts.get(name, 0))
 
     def rows(self) -> np.ndarray:
-        """(N, 18) float32 as of `tracking.track`, with tracks numbered for themselves, and a row of
-        `NOBODY` for every frame after the first with how much it changed.
+        """(N, 18) float32 as from `tracking.track`, with tracks numbered within the stretch, and a
+        row of `NOBODY` per frame after the first with how much it changed.
         """
         begin, first = self._piece.begin, self._piece.first
         rows = self._tracker.finish()

@@ -1,11 +1,12 @@
-"""Who is who across cuts: stretches of a film in which a face looks alike are one person's.
+"""Re-identification across cuts: stretches of a film in which a face looks similar belong to one
+person.
 
-Where a face is says nothing beyond a cut. So the faces of every shot are first joined by their
-place (`persons.of_one_shot`), and then the people of different shots by their colours: three
-histograms, of the face, of the head with its hair, and of the clothes below it, over hue and over
-how light something is beside the face, which a change of exposure leaves alone. The least alike of
-the three counts. Never joined are two who are seen together; nor, without their clothes, two who
-are not at the same place in the same size, as faces alone have one colour.
+After a cut a face's position says nothing. So the faces of every shot are first joined by position
+(`persons.of_one_shot`), and then the people of different shots by colour: histograms of the face,
+of the head with its hair, and of the clothes below it, over hue and over lightness relative to the
+face, which does not change with exposure. The least similar of the three counts. Two people who are
+seen together are never joined; nor, if their clothes are not visible, two who are not at the same
+place in the same size, because faces alone have similar colours.
 """
 
 from __future__ import annotations
@@ -25,24 +26,25 @@ PARTS = {"face": (0.45, 0.1, 0.95), "head": (0.75, -0.4, 1.0), "clothes": (1.0, 
 CLOTHES = list(PARTS).index("clothes")
 SEEN = {"face": 0.25, "head": 0.25, "clothes": 0.15}  # share of a part that must be in the picture
 SIDE = 32  # px that a part is reduced to
-# Bins: lightness beside the face's middle one, and the two axes of colour of 8-bit CIELAB.
+# Bins: lightness relative to the face's median, and the two colour axes of 8-bit CIELAB.
 LIGHT, COLOUR = np.linspace(-200, 200, 11), np.linspace(78, 178, 21)
 BINS = (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
 BLUR = (5, 5), 1.0  # bins of colour, so that a neighbouring one is not a stranger
-FRAMES = 5  # of each stretch that are looked at
-# How alike (Bhattacharyya's coefficient, 0…1) the least alike part must be. In the recordings that
-# benchmarks/cuts.py names the same person has 0.81 to 1 in two shots (one in ten below 0.87),
-# different ones at most 0.79; without clothes 0.99 and 0.97.
+FRAMES = 5  # frames of each stretch that are looked at
+# Similarity (Bhattacharyya's coefficient, 0…1) that the least similar part must have. In the
+# recordings that benchmarks/cuts.py names the same person has 0.81 to 1 in two shots (one in ten
+# below 0.87), different ones at most 0.79; without clothes 0.99 and 0.97.
 ALIKE, ALIKE_WITHOUT_CLOTHES = 0.82, 0.98
 NEAR, GROWTH = 0.5, 1.25  # face widths, and times as large: the same place in the same size
-PLACE = 0.05  # by which a person at the same place is preferred where several look alike
-JOINED = "joined"  # the parameter `cuts` of tracks whose people were told apart by their looks
+PLACE = 0.05  # bonus for a person at the same place if several look similar
+JOINED = "joined"  # `cuts` of tracks whose people were told apart by their looks
 
 
 @dataclass
 class Stretch:
-    """A person in one shot. `rows` of the tracks; `looks` (3, bins), NaN for what is not seen;
-    `box` the middle one; `alike` how alike it is to the person it was given to, NaN of the first.
+    """A person in one shot: `rows` of the tracks; `looks` (3, bins), NaN for parts that are not
+    seen; `box`, the median one; `alike`, the similarity to the assigned person, NaN for its first
+    stretch.
     """
 
     rows: np.ndarray
@@ -87,7 +89,7 @@ def _seen(
 
 
 def looked_at(tracks: np.ndarray, every: Sequence[Stretch]) -> dict[int, list[tuple[int, int]]]:
-    """Frames that are looked at, in their order -> (number of the stretch, row of `tracks`)."""
+    """The frames to look at, in order -> (number of the stretch, row of `tracks`)."""
     asked: dict[int, list[tuple[int, int]]] = {}
     for number, stretch in enumerate(every):
         middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
@@ -130,13 +132,17 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _beside(counts: np.ndarray) -> np.ndarray:
-    """A quarter of each level of lightness to the one above and to the one below."""
+    """Smooth over lightness: a quarter of each bin moves to the one above, a quarter to the one
+    below.
+    """
     padded = np.pad(counts, ((1, 1), (0, 0), (0, 0)))
     return 0.5 * counts + 0.25 * (padded[:-2] + padded[2:])
 
 
 def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
-    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it; None hardly in the picture."""
+    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it; None if hardly any are in the
+    picture.
+    """
     half, top, bottom = PARTS[name]
     x, y, width, height = (float(value) for value in box)
     left, right = x + width / 2 - half * width, x + width / 2 + half * width
@@ -151,7 +157,7 @@ def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
 
 
 def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of (n, 3, bins) over what is seen; NaN of a part that never is."""
+    """Mean of (n, 3, bins) over the frames that show a part; NaN for a part that is never seen."""
     seen = np.isfinite(looks[:, :, 0]) * weights[:, None]
     total = np.einsum("np,npb->pb", seen, np.nan_to_num(looks))
     count = seen.sum(axis=0)
@@ -160,30 +166,30 @@ def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How alike a look (3, bins) is to others (n, 3, bins): (n, 3), 0…1, NaN where unseen."""
+    """Similarity of a look (3, bins) to others (n, 3, bins): (n, 3), 0…1, NaN where unseen."""
     return _alike(np.sqrt(one), np.sqrt(others))
 
 
 def _alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """`alike` of roots."""
+    """`alike` for square roots of histograms."""
     return np.einsum("pb,npb->np", one, others)
 
 
 class _People:
-    """The people that are known so far: the stretches of each, how each looks, and for how long."""
+    """The people known so far: their stretches, their looks, and how long they are seen."""
 
     def __init__(self, tracks: np.ndarray):
         self.tracks = tracks
         self.stretches: list[list[Stretch]] = []
         self.looks: list[np.ndarray] = []
         self.lengths: list[int] = []
-        # Roots of all looks in one array, which grows: a long film has thousands of stretches.
+        # Square roots of all looks in one growing array: a long film has thousands of stretches.
         self.roots = np.zeros((16, len(PARTS), BINS), np.float32)
         # of stretches
         self.boxes, self.owners, self.count = (np.zeros((16, 4)), np.zeros(16, int), 0)
 
     def add(self, stretch: Stretch, who: int, alike: float) -> None:
-        """Give a stretch to a person; to a new one where there is none of that number."""
+        """Assign a stretch to a person; to a new one if the number is unknown."""
         stretch.who, stretch.alike, length = who, alike, len(stretch.rows)
         self.boxes, self.owners = (
             _with_room(self.boxes, self.count),
@@ -205,7 +211,7 @@ class _People:
         self.lengths[who] += length
 
     def scores(self, stretch: Stretch) -> np.ndarray:
-        """How alike a stretch is to each person, −1 where it cannot be the same one."""
+        """Similarity of a stretch to each person, −1 if it cannot be the same one."""
         parts = _alike(np.sqrt(stretch.looks), self.roots[: len(self.looks)])
         least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
         clothed = np.isfinite(parts[:, CLOTHES])
@@ -218,7 +224,7 @@ class _People:
         return scores
 
     def here(self, stretch: Stretch) -> np.ndarray:
-        """What each person is preferred by who is at the same place."""
+        """The bonus of each person who is at the same place."""
         return PLACE * self._at_place_of(stretch).astype(float)
 
     def _at_place_of(self, stretch: Stretch) -> np.ndarray:
@@ -241,11 +247,12 @@ def _with_room(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
-    """Give each stretch a person (`who`, from 0): one to whom it is alike enough, and with whom it
-    is never seen together.
+    """Assign each stretch to a person (`who`, from 0) to whom it is similar enough, and with whom
+    it is never seen together.
 
-    All faces of a shot are given together, so that they are most alike in sum; of people who look
-    much the same, who is at the same place is preferred. The longest shots come first.
+    All faces of a shot are assigned together, so that the sum of similarities is largest; among
+    people who look much the same, the one at the same place is preferred. The longest shots come
+    first.
     """
     people = _People(tracks)
     shots: dict[int, list[Stretch]] = {}
@@ -264,7 +271,7 @@ def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
 
 
 def _given_together(own: Sequence[Stretch], people: _People) -> list[Stretch]:
-    """Give the stretches of one shot to people, each another one; returns those that are left."""
+    """Assign the stretches of one shot to different people; returns those that are left."""
     # a machine that only trains need not have SciPy
     from scipy.optimize import linear_sum_assignment
 
@@ -284,9 +291,9 @@ def _meet(one: Stretch, other: Stretch, tracks: np.ndarray) -> bool:
 
 
 def with_people(tracks: np.ndarray, every: Sequence[Stretch]) -> np.ndarray:
-    """(N, 20) float32: the tracks in their order with who it is (NaN of what is nobody's) and how
-    alike to that person (NaN in the first stretch). Tracks end where shots do, and are numbered in
-    the order in which they begin.
+    """(N, 20) float32: the tracks in their order with the person (NaN for none) and the similarity
+    to that person (NaN in the first stretch). Tracks end with their shots, and are numbered in the
+    order in which they begin.
     """
     out = np.column_stack([tracks, np.full((len(tracks), 2), np.nan)]).astype(np.float32)
     pieces = np.zeros((len(tracks), 2))

@@ -1,4 +1,4 @@
-"""OpenFace's table beside its pictures: which face is where, in which frame, and if it was found.
+"""OpenFace's table beside its pictures: which faces each frame has, and whether they were found.
 
 Its program for several faces writes a row per face and frame (column `face_id`); pictures of face 0
 are ``frame_det_00_000001.bmp``. A picture of a frame in which that face was lost is black, or shows
@@ -23,7 +23,7 @@ from ..media.frames import nearest, spacing
 from ..store import Store
 
 FACE = 0  # whose pictures are read
-EVEN = 0.5  # of a frame, that time stamps may lie off the line of an even rate
+EVEN = 0.5  # share of a frame by which time stamps may deviate from an even rate
 RATE = 0.05  # share by which the table's rate may differ from the video's
 FEW = 2  # frames that two decoders may differ by
 MARK = {"openface": "by its table"}  # parameters of arrays whose numbers its table changes
@@ -64,7 +64,7 @@ def _read(path: str, _version: tuple) -> pd.DataFrame:
 
 
 def _refuse_cells(table: pd.DataFrame) -> None:
-    """Raise ValueError for cells that mean nothing."""
+    """Raise ValueError for invalid cells."""
     needed = table[["frame", "success", "face_id"]].to_numpy()
     if not len(table):
         raise ValueError("no row")
@@ -130,7 +130,7 @@ def _nearest(stamps: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
-    """What a person should know of a table: other faces, other times, frames that were lost."""
+    """Remarks on a table for a person: several faces, deviating times, lost frames."""
     table = read(path)
     told = []
     for face, rows in table[table["face_id"] != FACE].groupby("face_id"):

@@ -1,9 +1,8 @@
 """Who is who in a video: tracks joined to people by position over time, and the people's names.
 
-A face has no name in a picture: identity is where it is, and beyond a cut how it looks (`looks`).
-People are called as the data sets call
-them: "" the one seen longest, ``left`` and ``right`` of two, or ``1``, ``2``, … from the left where
-there are more.
+Faces are identified by position, and after a cut by appearance (`looks`). Persons are named as in
+the data sets: "" is the one seen longest; two are ``left`` and ``right``; more are ``1``, ``2``, …
+from the left.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from .tracking import BOX, LANDMARKS
 
 # face widths between the end of a track and the beginning of the next one of the same person
 NEAR = 1.5
-SHARE = 0.2  # of the frames of the person seen longest, that somebody must be seen in to count
-# share of the frames with a face that must show two, before there are two people to tell apart
+SHARE = 0.2  # share of the longest-seen person's frames that a person must be seen in to count
+# share of the frames with a face that must show two faces before two people are told apart
 TOGETHER = 0.2
 MAIN = ("", "main")
 WHO, ALIKE = 18, 19  # columns of tracks whose people were told apart by their looks (`looks`)
@@ -39,11 +38,12 @@ def find(tracks: np.ndarray) -> list[Person]:
     """The people of a video, the one seen longest first.
 
     tracks : (N, 18), rows of `lib.faces.tracking.track`. A track belongs to the person who was
-        nearest when it began, and never to two at a time. Where two faces are hardly ever seen
-        together, all are one person's: a picture that swings about says nothing about who is where.
-        Or (N, 20) of a film with cuts, which say themselves who it is (`looks.with_people`).
+        nearest when it began, and never to two at a time. If two faces are hardly ever seen
+        together, all belong to one person: positions in a swinging picture say nothing about who is
+        who. Or (N, 20) of a film with cuts, which have the person in a column
+        (`looks.with_people`).
 
-    Who is seen in less than a fifth of the frames of the one seen longest (a passer-by) is left
+    A person seen in less than a fifth of the frames of the one seen longest (a passer-by) is left
     out.
     """
     tracks = np.asarray(tracks)
@@ -69,7 +69,7 @@ def find(tracks: np.ndarray) -> list[Person]:
 
 
 def of_one_shot(tracks: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of each person of tracks without a cut, whoever is seen for long or not."""
+    """Row numbers of every person in tracks without a cut, however briefly seen."""
     numbered = np.column_stack([tracks.astype(np.float64), np.arange(len(tracks))])
     return [group[:, -1].astype(int) for group in _join(numbered)]
 
@@ -110,7 +110,7 @@ def _join(tracks: np.ndarray) -> list[np.ndarray]:
     groups: list[_Group] = []
     for rows in single:
         frames = tracks[rows, 0]
-        if alone and groups:  # of two faces in one frame that of the longer track counts
+        if alone and groups:  # of two faces in one frame, the one of the longer track counts
             groups[0].add(rows[~groups[0].has(frames)])
             continue
         free = [group for group in groups if not group.has(frames).any()]
@@ -130,8 +130,8 @@ def _together(tracks: np.ndarray) -> float:
 
 
 def _apart(group: _Group, ends: np.ndarray) -> float:
-    """Face widths between a track, of which `ends` are the first and the last row, and a person,
-    where they come nearest to each other in time.
+    """Distance in face widths between a track (`ends`: its first and last row) and a person, at the
+    moment when they are nearest in time.
     """
     pairs = []
     for row in ends:
@@ -157,11 +157,11 @@ def _is_left(one: np.ndarray, other: np.ndarray, places: list[float]) -> bool:
 
 
 def choose(people: list[Person], name: str, width: float) -> Person | None:
-    """The person of that name; None where the video shows nobody of that name, or nobody at all.
+    """The person of that name; None if the video does not show such a person.
 
-    "" and "main" mean the one seen longest. ``left`` and ``right`` mean, of more than two, the two
-    seen longest, and of a single one whether that is the half of the picture (`width` px) where he
-    or she is.
+    "" and "main" mean the one seen longest. With more than two people, ``left`` and ``right`` mean
+    the two seen longest; a single person has the name of the half of the picture (`width` px) where
+    he or she is.
     """
     if name in MAIN or not people:
         return people[0] if people else None
@@ -185,8 +185,8 @@ def choose(people: list[Person], name: str, width: float) -> Person | None:
 def joined(
     tracks: np.ndarray, person: Person | None, cuts: Sequence[int]
 ) -> list[tuple[int, float]]:
-    """Where a person goes on after a cut, because the faces before and after it look alike: (frame
-    from 0, how alike, 0…1).
+    """Cuts over which a person was followed because the faces before and after look similar: (frame
+    from 0, similarity 0…1).
 
     tracks : (N, 20). cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
     """

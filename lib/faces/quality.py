@@ -1,6 +1,6 @@
 """How well a face can be seen: how large it is in the picture, and how sharp.
 
-Both are what a fusion network is told of the reliability of a face (`lib.recipes.gated_fusion`).
+Both tell a fusion network how reliable a face is (`lib.recipes.gated_fusion`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 SIDE = 64  # px that faces are brought to before they are looked at, so that sizes compare
-BLOCK = 256  # faces that are in memory together, 3 MB at 64 px
+BLOCK = 256  # faces that are in memory at a time, 3 MB at 64 px
 COLUMNS = ("size", "sharpness")
 
 

@@ -1,7 +1,7 @@
-"""What a speaker network sees of a face: the whole box, or the region of the mouth; grey, square.
+"""Crops for a speaker network: the whole face box, or the region of the mouth; grey, square.
 
-Geometry: asd.md §3.1. Each set of published weights was trained on one of the two and does badly on
-the other.
+Geometry: speaker specification §3.1. Each set of published weights was trained on one of the two
+and does badly on the other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def region(box: np.ndarray, crop: str) -> np.ndarray:
     if crop == "box":
         return np.stack([x, y, x + width, y + height], axis=-1)
     if crop != "mouth":
-        raise InputError(f"crop {crop!r}", where="asd_crops.region", expected=" or ".join(CROPS))
+        raise InputError(
+            f"crop {crop!r}", where="faces.speaker_crops.region", expected=" or ".join(CROPS)
+        )
     half, cx, cy = np.maximum(width, height) / 2, x + width / 2, y + height / 2
     return np.stack(
         [cx - HALF_WIDTH * half, cy - ABOVE * half, cx + HALF_WIDTH * half, cy + BELOW * half],

@@ -1,9 +1,10 @@
-"""Faces of a video over time: detected on every n-th frame, followed by their landmarks in between.
+"""Track the faces of a video: detection on every n-th frame, optical flow of the landmarks in
+between.
 
-Where the two disagree (a face comes or goes, a cut, a fast movement) the stretch is halved and
-looked at again, down to single frames: the result is that of detecting on every frame, at a
-fraction of the work. Memory does not grow with the video's length, apart from one row for each face
-of each frame.
+If the two disagree (a face comes or goes, a cut, a fast movement) the stretch is halved and both
+are repeated, down to single frames: the result is that of detection on every frame, at a fraction
+of the work. Memory does not grow with the video's length, apart from one row for each face of each
+frame.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 
 from . import detection
 
-# One row per face and frame: what it is, where it was found (lib.faces.detection), and 1 where it
-# was followed.
+# One row per face and frame: frame and track, the columns of lib.faces.detection, and 1 if it was
+# followed by optical flow.
 COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
 BOX, LANDMARKS = slice(2, 6), slice(6, 16)
 EVERY = 6  # frames from one detection to the next: 0.2–0.25 s
@@ -26,13 +27,13 @@ NEW = 0.7
 # face widths between where a face was expected and found, up to which it is the same one
 SAME = 0.4
 GROWTH = 1.7  # factor between the widths of the same face in two detections
-DRIFT = 0.15  # face widths that a followed landmark may be off where it is detected again
-RETURN = 0.05  # face widths that a landmark may miss its start when it is followed there and back
+DRIFT = 0.15  # face widths by which a followed landmark may differ from the next detection
+RETURN = 0.05  # face widths by which a landmark that is followed forth and back may miss its start
 # grey levels: mean change from frame to frame of a thumbnail, without the change in brightness
 CUT = 30.0
-# A change that is smaller is a cut, too, where it stands alone: the same wall behind two people. In
-# a shot and counter-shot of such recordings it is 19 grey levels, 34 times what surrounds it; in 18
-# recordings of talking people without a cut none above 4 is over 3.1 times its surroundings.
+# A smaller change is a cut, too, if it is isolated: two people before the same wall. In a shot and
+# counter-shot of such recordings it is 19 grey levels, 34 times what surrounds it; in 18 recordings
+# of talking people without a cut none above 4 is over 3.1 times its surroundings.
 SMALL_CUT, ALONE, AROUND = 4.0, 5.0, 3  # grey levels; times the largest change in so many frames
 LEAST = 0.5  # grey levels of noise, below which surroundings count as this much
 THUMBNAIL = (32, 18)
@@ -81,7 +82,7 @@ def track(
 
 
 class Tracker:
-    """Takes one picture after the other (`feed`), gives all rows at the end (`finish`)."""
+    """Takes pictures in order (`feed`) and returns all rows at the end (`finish`)."""
 
     def __init__(self, detector, every: int = EVERY):
         self._detector, self._every = detector, max(1, every)
@@ -223,7 +224,7 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
     for index, reliable in enumerate(held):
         chosen = reliable if reliable.any() else slice(None)
         paths[:, index, :2] += np.median((placed[:, index] - placed[0, index])[:, chosen], axis=1)
-        # A landmark that was lost (behind a hand, a closing eye) goes with the others.
+        # A lost landmark (behind a hand, a closing eye) moves with the others.
         lost = placed[0, index] + (paths[:, index, :2] - faces[index, :2])[:, None]
         kept = np.where(reliable[:, None], placed[:, index], lost)
         paths[:, index, 4:14] = kept.reshape(len(grey), 10)
@@ -257,9 +258,10 @@ def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
 def bridge(before: np.ndarray, after: np.ndarray, path: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Faces between two detections of the same one.
 
-    before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,)
-        bool landmarks
-    whose flow can be believed. The error at the end is taken back evenly; others go straight.
+    before, after : (15,), frames 0 and F−1.
+    path : (F, 15), where it was followed to.
+    held : (5,) bool, landmarks whose flow can be believed: their error at the end is taken back
+        evenly; the others go straight.
 
     Returns (F−2, 15); the score is the lower of the two.
     """

@@ -1,5 +1,5 @@
-"""Faces and masks out of the published TSAV database: no detector, only its alignment files
-(tsav_jca.md §1.2, §1.3).
+"""Faces and masks from the published TSAV database: without a detector, only from its alignment
+files (TSAV/JCA specification §1.2, §1.3).
 
 ``<name>_alignment_mask.pkl`` is a dict with 'frame', a list over video frames of 2×3 affine
 matrices (None where no face was found), and 'mask', a list of 68×2 landmarks in the 112×112 face.
@@ -18,7 +18,7 @@ from . import alignment
 
 SUFFIX = ".pkl"
 SIZE = 112  # px, of the face that the matrices lead to
-TOLERANCE = 2  # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
+TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (LFAN, §1.11)
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:

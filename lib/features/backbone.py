@@ -1,4 +1,4 @@
-"""Features of a trained two-stream network, per frame: what joint cross-attention learns from."""
+"""Features of a trained two-stream network, per frame: the input of joint cross-attention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIP_BYTES, SOUND_BYTES = 60_000_000, 20_000_000
 # frames from one picture of a clip to the next, where no face is missing
 DILATION = {"dilated": 6, "look_back": 4}
 CHANNELS = 512  # of each stream at width 1
-BYTES = 2  # of a number in the cache: float16
+BYTES = 2  # bytes of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
 
 
@@ -31,7 +31,7 @@ def channels(path: Path) -> int:
 
 
 def licence(path: Path) -> str:
-    """What may be done with the weights in a checkpoint: "" for one of ours."""
+    """The licence of the weights in a checkpoint: "" for one of ours."""
     return "" if "model" in published.read(path) else published.licence("tsav", path)
 
 
@@ -54,7 +54,7 @@ def draws(number: int, n_frames: int) -> torch.Tensor:
 
 
 def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, (2, N), one draw a clip;
+    """(N, 8, S, S, 3) uint8 clips with changed brightness and contrast, (2, N), one draw per clip;
     black stays black.
     """
     bright, contrast = drawn.to(pictures.device).view(2, -1, 1, 1, 1, 1)
@@ -69,7 +69,9 @@ def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
-    """The frozen network in a checkpoint of ours or the authors', without its last layer; kept."""
+    """The frozen network in a checkpoint of ours or the authors', without its last layer;
+    cached.
+    """
     return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
@@ -104,7 +106,7 @@ def visual(inputs, parameters, create, name) -> None:
 
         def features(start: int, stop: int) -> np.ndarray:
             batch = _clips(faces, clips[order[start:stop]], place)
-            if drawn is not None:  # each clip has a draw of its own: nothing can be shared
+            if drawn is not None:  # each clip has its own draw: nothing can be shared
                 pictures = batch["pictures"][batch["shown"]]
                 batch = {"clip": jittered(pictures, drawn[:, order[start:stop]])}
             return network(batch)["visual"].half().cpu().numpy()
@@ -114,7 +116,7 @@ def visual(inputs, parameters, create, name) -> None:
 
 
 def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
-    """(2, T) draws by frame, in the order in which a CPU takes the frames; None: no jitter."""
+    """(2, T) draws per frame, in the order in which a CPU processes the frames; None: no jitter."""
     if not parameters.get("jitter"):
         return None
     order = windows.together(n_frames, DILATION[parameters["clip"]], FRAMES_ON_CPU)

@@ -19,7 +19,7 @@ from .mfcc39 import RATE
 DESCRIPTORS, FUNCTIONALS = 23, 88
 SECONDS = 1.0  # of sound behind each frame that the functionals describe
 BLOCK = 60 * RATE  # samples given to openSMILE at once
-CONTEXT = RATE  # samples before and after a block, so that its ends are those of no recording
+CONTEXT = RATE  # samples before and after a block, so that its ends are not ends of a recording
 
 
 @cache
@@ -61,8 +61,8 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     outside the file.
 
     A minute at a time with a second before and after: memory does not grow with the recording.
-    Jitter and shimmer go from one pitch period to the next, so that behind the first minute they
-    differ from those of one pass.
+    Jitter and shimmer depend on the previous pitch periods, so after the first minute they differ
+    from those of one pass.
     """
     times = np.asarray(times, np.float64)
     out = np.zeros((len(times), DESCRIPTORS), np.float32)
@@ -78,7 +78,9 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
 
 
 def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
-    """(T, 88): functionals of the second that begins with each frame. Slow, as published."""
+    """(T, 88): functionals of the second that begins with each frame. Slow, as in the published
+    code.
+    """
     wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
     rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in wanted]
     if not rows:

@@ -24,15 +24,14 @@ from .encoder_files import CONFIG, PREPROCESSOR, WEIGHTS, fetch, files, folder, 
 FACES, CLIPS, SOUND = NAMES = "encoder_faces", "encoder_clips", "encoder_sound"
 OF_A_FACE = (FACES, CLIPS)
 OWNER, VERSION = {FACES: "trial", CLIPS: "trial", SOUND: "video"}, dict.fromkeys(NAMES, 1)
-# What only a network for waveforms, only one for clips, and only one for pictures, has in its
-# config.json.
+# Keys in config.json that only networks for waveforms, for clips, and for pictures have.
 OF_SOUND = ("conv_stride",)
 OF_CLIPS = ("num_frames",)
 OF_FACES = ("image_size", "vision_config", "num_channels", "pretrained_cfg")
-# Rows per second of a network of clips where none are set: one per frame would show each picture to
-# it a hundred times over.
+# Default rows per second for a network of clips; with one row per frame each picture would be shown
+# to it a hundred times.
 CLIP_RATE = 4.0
-USUAL_FPS = 30.0  # of a video, as long as none was looked at
+USUAL_FPS = 30.0  # frame rate assumed while no video is known
 SLACK = 1e-6  # spans: a frame on the edge of one belongs to the later, however it was rounded
 
 
@@ -41,7 +40,7 @@ def wanted(settings: Mapping, face_size: int, may_fetch: bool = True) -> Request
     """The request for an encoder's rows, by its settings (``Encoder`` of the recipe `features`).
 
     face_size : px of the faces that it looks at. may_fetch : whether its config.json may be
-    fetched, which tells where `of` does not whether it hears or sees.
+    downloaded, which tells whether it hears or sees if `of` does not.
     """
     model, name = settings["model"], kind(settings, may_fetch)
     usual = {"layers": [], "pooling": "auto", "architecture": "", "kept": "float16"}
@@ -60,7 +59,7 @@ def wanted(settings: Mapping, face_size: int, may_fetch: bool = True) -> Request
 
 
 def kind(settings: Mapping, may_fetch: bool = True) -> str:
-    """`FACES`, `CLIPS` or `SOUND`. Raises InputError where neither `of` nor config.json tells."""
+    """`FACES`, `CLIPS` or `SOUND`. Raises InputError if neither `of` nor config.json tells."""
     if settings["of"] == "sound":
         return SOUND
     if settings["of"] == "clips":
@@ -88,7 +87,9 @@ def kind(settings: Mapping, may_fetch: bool = True) -> str:
 
 
 def refuse_layers(layers, last: int) -> None:
-    """Raise InputError for a layer that a network does not have; 0 is what goes into the first."""
+    """Raise InputError for a layer that a network does not have; 0 is the input of the first
+    layer.
+    """
     wrong = [layer for layer in layers if layer > last]
     if wrong:
         raise InputError(
@@ -100,14 +101,14 @@ def refuse_layers(layers, last: int) -> None:
 
 
 def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
-    """The same request with the network's files, which may have been fetched in the meantime."""
+    """The request with the network's files, which may have been downloaded in the meantime."""
     if asked.files:
         return asked
     return request(asked.name, files(asked.parameters["model"]), **asked.parameters)
 
 
 def prepare(trial: Mapping, asked: Request, place: Store) -> None:
-    """Fetch the network where it is needed for the first time: not for an array that is there."""
+    """Download the network when it is first needed, not for an existing array."""
     resolved, name = resolve(trial, asked, place), asked.name
     shelf = place.shelf(OWNER[name], trial[OWNER[name]])
     made = shelf.find(name, resolved.parameters, VERSION[name])
@@ -128,8 +129,8 @@ def prepare(trial: Mapping, asked: Request, place: Store) -> None:
 
 
 def bytes_a_frame(asked: Request) -> int:
-    """Bytes on disk per video frame, 0 where the network's files do not tell yet; of rows at a rate
-    their share of a frame at 30 per second.
+    """Bytes on disk per video frame, 0 if the network's files are not known yet; for rows at a
+    rate, their share per frame at 30 frames per second.
     """
     file = asked.files.get("config")
     config = read(file) if file is not None and file.is_file() else {}

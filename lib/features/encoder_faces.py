@@ -1,5 +1,5 @@
-"""Faces through an encoder of pictures or of short clips of them: a row for each face or clip,
-zeros where there is no face.
+"""Pass faces, or short clips of them, through an encoder: a row per face or clip, zeros where there
+is no face.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..media.frames import nearest
 from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
 from . import encoders
 from .encoder_arrays import moments, refuse_layers, rows_at
 
-AT_MOST, ON_CPU = 256, 16  # faces at once on a GPU and on a CPU; of clips as many pictures
+AT_MOST, ON_CPU = 256, 16  # faces per batch on a GPU and on a CPU; as many pictures with clips
 
 
 def pixels(faces: np.ndarray, encoder: encoders.Encoder, place: torch.device) -> torch.Tensor:
@@ -35,8 +36,8 @@ def of_pictures(encoder: encoders.Encoder, shown: torch.Tensor, layers=(), pooli
     """(N, 3, S, S), or clips (N, n, 3, S, S) → (N, k): the last layer pooled, or several hidden
     layers side by side.
 
-    pooling : of a layer's tokens: "first", "mean", or "auto": what the network was trained to give,
-    else its class token, else the mean.
+    pooling : of a layer's tokens: "first", "mean", or "auto": the network's trained pooling, else
+    its class token, else the mean.
     """
     if encoder.config is None:  # of timm
         refuse_layers(layers, 0)
@@ -88,28 +89,21 @@ def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: s
     """Fill (M, k): a row for each clip of `span` s, around the middle of each span of the rate;
     zeros where no face is seen in it. See `lib.store.Maker`.
 
-    The clip's pictures are spread evenly over it; one without a face is the nearest one with one.
+    The clip's pictures are spread evenly over it; a picture without a face is replaced by the
+    nearest one with a face.
     """
     times, rate, span = np.asarray(inputs["time"]), parameters["rate"], parameters["span"]
     seen, middles = np.flatnonzero(inputs["face_valid"]), moments(times, rate)
     pictures = encoders.pictures_of_a_clip(inputs["config"])
     apart = span / pictures
     places = middles[:, None] + (np.arange(pictures) - (pictures - 1) / 2) * apart
-    frames = seen[_nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
+    frames = seen[nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
     inside = np.abs(times[frames] - middles[:, None]) <= span / 2
     chosen = np.flatnonzero(inside.any(axis=1) & (len(seen) > 0))
     told = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
     facts = {"rate": rate, "span": span, "t0": float(times[0])}
     args = (inputs, parameters, create, device, len(middles), chosen, frames[chosen], told)
     _fill(*args, clips=True, **facts)
-
-
-def _nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Index of the value (rising) that lies nearest to each of `wanted`."""
-    after = np.searchsorted(values, wanted).clip(1, max(1, len(values) - 1))
-    after = np.minimum(after, len(values) - 1)
-    before = np.maximum(after - 1, 0)
-    return np.where(wanted - values[before] <= values[after] - wanted, before, after)
 
 
 @torch.inference_mode()

@@ -1,5 +1,5 @@
 """The files of a pretrained network: in a folder, in the Hugging Face hub's cache, or fetched from
-the hub where the user and the experiment allow it.
+the hub if the user and the experiment allow it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import InputError
+from ..errors import InputError, foreign
 from ..files import resolve as path_of
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -54,7 +54,7 @@ def is_local(model: str) -> bool:
 
 
 def folder(model: str) -> Path:
-    """The folder of a network, or the file of one of timm, whether it is there or not."""
+    """The folder of a network, or the file of a timm network; it need not exist."""
     if is_local(model):
         return path_of(model)
     repository = cache() / f"models--{model.replace('/', '--')}"
@@ -64,8 +64,8 @@ def folder(model: str) -> Path:
 
 
 def files(model: str) -> dict[str, Path]:
-    """The files that a network is made of, by the names of an array's inputs; those that must be
-    there are named where they are absent, too.
+    """The files of a network, by the names of an array's inputs; required files are included even
+    if absent.
     """
     place = folder(model)
     if is_local(model) and place.suffix and not place.is_dir():
@@ -80,8 +80,9 @@ def _parts(place: Path) -> list[str]:
     for name in WEIGHTS:
         index = place / f"{name}.index.json"
         if index.is_file():
-            parts = read(index).get("weight_map", {}).values()
-            return sorted({Path(part).name for part in parts})
+            with foreign(index, "an index of weights", "fetch it again"):
+                parts = read(index).get("weight_map", {}).values()
+                return sorted({Path(part).name for part in parts})
         if (place / name).is_file():
             return [name]
     return [WEIGHTS[0]]
@@ -90,8 +91,8 @@ def _parts(place: Path) -> list[str]:
 def fetch(model: str, allowed: bool, patterns: tuple[str, ...]) -> None:
     """Download some files of a network into the hub's cache.
 
-    allowed : whether anything may be downloaded. Raises InputError with the command that fetches
-    the network where it may not be, or cannot be.
+    allowed : whether anything may be downloaded. Raises InputError with the command that downloads
+    the network if that is not allowed or fails.
     """
     todo = f"`hf download {model}` where there is a network, or name a folder that has it"
     if not allowed or offline():
@@ -118,7 +119,10 @@ def _absent(model: str, why: str, todo: str) -> InputError:
 def read(file: Path) -> dict:
     """A JSON file of a network. Raises InputError where it is absent or damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no mapping")
+        return content
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"an encoder's {file.name} cannot be read ({type(error).__name__})",

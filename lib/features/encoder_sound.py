@@ -1,5 +1,5 @@
-"""A recording's sound through an encoder of waveforms: windows that overlap, joined in the middle
-of what they share, then brought onto video frames by the clock of the recording.
+"""Pass a recording's sound through an encoder of waveforms, in overlapping windows that are joined
+in the middle of their overlap; then bring the rows onto video frames by the recording's clock.
 
 A row of such a network stands for some 25 ms of sound, and rows begin 20 ms apart: `Grid`. Windows
 begin on that grid, so that the convolutions of neighbouring windows see the same samples.
@@ -26,11 +26,11 @@ from .encoder_arrays import moments, refuse_layers
 from .encoder_files import PREPROCESSOR, read
 
 AT_MOST, ON_CPU = 16, 1  # windows at once on a GPU and on a CPU
-# s that a window knows of its surroundings on either side of what is kept of it. The convolution
-# that tells positions apart reaches 64 rows, 1.28 s, to either side (wav2vec 2.0, appendix B).
+# s of context on either side of the part of a window that is kept. The positional convolution
+# reaches 64 rows, 1.28 s, to either side (wav2vec 2.0, appendix B).
 MARGIN = 2.0
 BLOCK = 1 << 20  # samples that are summed up together
-SLACK = 1e-6  # rows: a frame's edge that falls on a row, however its time was rounded
+SLACK = 1e-6  # rows: tolerance for a frame's edge that falls on a row, however its time was rounded
 EPSILON = 1e-7  # added to the variance of a recording (transformers, Wav2Vec2FeatureExtractor)
 
 
@@ -58,19 +58,19 @@ class Grid:
         return cls(prod(steps), reach)
 
     def rows(self, samples: int) -> int:
-        """Rows that so many samples give."""
+        """Number of rows that so many samples give."""
         return max(0, (samples - self.reach) // self.stride + 1)
 
     def samples(self, rows: int) -> int:
-        """Samples that so many rows need."""
+        """Number of samples that so many rows need."""
         return (rows - 1) * self.stride + self.reach
 
     def spans(self, times: np.ndarray, t0: float, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """First row of each video frame, and the one behind its last: rows whose middle lies within
         half a frame's spacing around its time, or the nearest one where there is none.
 
-        times : (T,) s. t0 : s, of the first sample. A stamp that goes back counts as one that
-        stands still.
+        times : (T,) s. t0 : s, of the first sample. A decreasing time stamp counts as equal to the
+        previous one.
         """
         times = np.maximum.accumulate(np.asarray(times, np.float64))
         place = ((times - t0) * SPEECH_RATE - self.reach / 2) / self.stride  # in rows
@@ -163,8 +163,8 @@ def of_waves(encoder, waves: torch.Tensor, layers=()) -> torch.Tensor:
 
 
 def _level(folder: Path, sound: np.ndarray) -> tuple[float, float, list[str]]:
-    """What is subtracted from a recording and what it is divided by, as the network was trained:
-    its mean and standard deviation, or nothing; and what must be said.
+    """The mean and standard deviation by which a recording is normalised, if the network was
+    trained so (else 0 and 1); and a remark.
     """
     file = folder / PREPROCESSOR
     known = read(file) if file.is_file() else {}

@@ -21,9 +21,11 @@ from ..files import version
 from .encoder_files import CONFIG, PREPROCESSOR, library, read
 from .own import MEAN, SD
 
+LARGEST = 4096  # px of a side
+SAME = 1e-6  # by which a factor of 1/255 may be rounded
 LONGEST_CLIP = 512  # pictures
-SIDE = 224  # px: what a network sees whose files name no size
-# Parameters that may be absent: the pooler is not used then, masks are for pretraining.
+SIDE = 224  # px: size of the pictures if the network's files name none
+# Parameters that may be absent: the pooler is then not used, and masks are for pretraining.
 NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
@@ -34,7 +36,7 @@ class Encoder:
 
     see(pixels) : (N, 3, S, S) or (N, samples) float32 → the network's own outputs. size, mean, sd :
     of the pictures that it sees. config : its config.json. pools : whether its pooled output was
-    trained. assumed : what the files leave open, in words.
+    trained. assumed : what was assumed where the files say nothing, in words.
     """
 
     see: Callable
@@ -67,7 +69,7 @@ def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Enco
         net, report = transformers.AutoModel.from_pretrained(
             folder, config=config, output_loading_info=True, dtype=torch.float32, **given
         )
-    net = getattr(net, "vision_model", net)  # of CLIP and its like the half that sees
+    net = getattr(net, "vision_model", net)  # of CLIP and similar networks only the vision part
     absent = {name for name in report["missing_keys"] if not name.startswith("text_model")}
     _refuse_untrained(folder, absent)
     names = {name.rpartition(".")[2] for name, _ in net.named_parameters()}
@@ -86,7 +88,9 @@ def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Enco
 
 @contextlib.contextmanager
 def _quiet(transformers) -> Iterator[None]:
-    """Without its progress bars and reports: what matters of them is checked and told here."""
+    """Silence transformers' progress bars and reports; what matters in them is checked and reported
+    here.
+    """
     logging = transformers.utils.logging
     before = logging.get_verbosity()
     logging.disable_progress_bar()
@@ -110,22 +114,57 @@ def _refuse_untrained(folder: Path, absent: set[str]) -> None:
 
 
 def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
-    """Side in px, mean and sd of red, green and blue that a network was trained with, and in words
-    what its files leave open.
+    """Side in px, mean and sd of red, green and blue (of pictures from 0 to 1) that a network was
+    trained with, and in words what its files leave open. Raises InputError where they say what
+    cannot be.
     """
     config, file = read(folder / CONFIG), folder / PREPROCESSOR
-    seen, of_timm = read(file) if file.is_file() else {}, config.get("pretrained_cfg", {})
+    seen = read(file) if file.is_file() else {}
+    with foreign(file, "what a network was trained to see", "fetch it again"):
+        of_timm = config.get("pretrained_cfg", {})
+        size = _side(config, seen, of_timm)
+        mean, sd = _colours(seen, of_timm)
+    parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
+    assumed = [words for words, value in parts.items() if not value]
+    told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
+    return size or SIDE, mean or MEAN, sd or SD, told
+
+
+def _side(config: Mapping, seen: Mapping, of_timm: Mapping) -> int:
+    """px, 0 where nothing is said."""
     size = seen.get("crop_size") or seen.get("size") or of_timm.get("input_size")
     size = size or config.get("image_size") or config.get("vision_config", {}).get("image_size")
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
-    size = size[-1] if isinstance(size, list) else size
-    mean = tuple(seen.get("image_mean") or of_timm.get("mean", ()))
-    sd = tuple(seen.get("image_std") or of_timm.get("std", ()))
-    parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
-    assumed = [words for words, value in parts.items() if not value]
-    told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
-    return int(size or SIDE), mean or MEAN, sd or SD, told
+    size = int((size[-1] if isinstance(size, list) else size) or 0)
+    if not 0 <= size <= LARGEST:
+        raise ValueError(f"a side of {size} px")
+    return size
+
+
+def _colours(seen: Mapping, of_timm: Mapping) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and sd of pictures from 0 to 1, () where nothing is said.
+
+    A processor of transformers multiplies values from 0 to 255 by `rescale_factor`, may take 1 away
+    (`offset`, as ViViT's), and standardises what comes out.
+    """
+    mean = _of_three(seen.get("image_mean") or of_timm.get("mean"))
+    sd = _of_three(seen.get("image_std") or of_timm.get("std"))
+    if seen.get("do_normalize", True) is False:
+        mean, sd = (0.0,) * 3, (1.0,) * 3
+    factor = seen.get("rescale_factor", 1 / 255) if seen.get("do_rescale", True) else 1.0
+    whole, less = 255 * float(factor), float(seen.get("offset") or seen.get("rescale_offset") or 0)
+    if mean and sd and (less or abs(whole - 1) > SAME):
+        mean = tuple((one + less) / whole for one in mean)
+        sd = tuple(one / whole for one in sd)
+    if not np.isfinite([*mean, *sd]).all() or not all(one > 0 for one in sd):
+        raise ValueError(f"mean {mean}, sd {sd}")
+    return mean, sd
+
+
+def _of_three(value: float | list | None) -> tuple[float, ...]:
+    """One number for all colours or one for each, as three; () for none."""
+    return tuple(np.broadcast_to(np.array(value, float), 3).tolist()) if value else ()
 
 
 @lru_cache(maxsize=4)
@@ -180,12 +219,12 @@ def pictures_of_a_clip(config: Path) -> int:
 
 # ---- rows
 def kept(parameters: Mapping) -> np.dtype:
-    """The type that the rows are kept in."""
+    """The type in which rows are stored."""
     return np.dtype(parameters.get("kept", "float16"))
 
 
 def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Rows in the type that they are kept in. Raises InputError for numbers too large for it."""
+    """Rows in the type in which they are stored. Raises InputError for numbers too large for it."""
     largest, most = float(np.abs(values).max(initial=0)), float(np.finfo(dtype).max)
     if not largest <= most:
         raise InputError(
@@ -198,7 +237,7 @@ def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def told(inputs: Mapping, parameters: Mapping, encoder: Encoder) -> str:
-    """In one line which network it was, whence it came, and what was chosen for it."""
+    """One line on which network was used, where it came from, and what was chosen for it."""
     place = Path(inputs.get("config", inputs.get("weights"))).parent
     cached = place.parent.name == "snapshots"
     where = f"the hub's cache, commit {place.name[:8]}" if cached else "a folder of this machine"

@@ -1,9 +1,9 @@
 """Valence and arousal derived from the seven expression logits of face-api, smoothed over time.
 
-They are derived by hand: a table says where each expression lies in the plane of valence and
-arousal, after the usual drawings of the circumplex. Nothing was fitted, no accuracy is known, and
-they are not predictions of a network that was trained on valence. They cannot leave −.65 … .70
-(valence) and −.30 … .75 (arousal): no CCC of them should stand beside that of a trained network.
+They are derived by a hand-made table of where each expression lies in the valence–arousal plane,
+after the usual drawings of the circumplex. Nothing was fitted, no accuracy is known, and they are
+not predictions of a network that was trained on valence. They cannot leave −.65 … .70 (valence) and
+−.30 … .75 (arousal): no CCC of them should stand beside that of a trained network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.affect.face_api import CLASSES
 
-# Valence and arousal of each expression: by hand (open_nets.md §1.7).
+# Valence and arousal of each expression: by hand (face-api specification §1.7).
 PLANE = {
     "neutral": (0.0, 0.0),
     "happy": (0.70, 0.20),
@@ -30,7 +30,7 @@ PLANE = {
 # arousal, so that people who speak calmly get an arousal of up to .2.
 TEMPERATURE = 2.0
 REACH = 0.5  # s to each side of the running mean (§1.6)
-SLACK = 1e-6  # s: a frame that is REACH away belongs to the window, however its time was rounded
+SLACK = 1e-6  # s: tolerance, so that a frame exactly REACH away belongs to the window
 COLUMNS = ("valence_derived", "arousal_derived")
 
 

@@ -1,12 +1,12 @@
-"""What the store holds of the expression network: its 256 numbers for every face of a video, and
-for one person's face in every frame.
+"""Arrays of the expression network in the store: its 256 numbers for every face of a video, and for
+one person's face in every frame.
 
 Rows of `track_face_api` are those of `tracks`: one per face and frame, whoever it is. `face_api`
 has one row per frame, NaN where the trial's person has no face. The seven expressions follow from
 these numbers by the network's last layer (`lib.recipes.expression`).
 
-A long recording is looked at in stretches (`lib.media.stretches`), twice: the landmarks of all
-faces decide, over time, what is cut out.
+A long recording is processed in stretches (`lib.media.stretches`), twice: first for the landmarks
+of all faces, which decide over time what is cut out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ CROPS = ("square", "detector", "five_points")
 # Points' box in longer sides of the detector's, below which the points are not believed: on faces
 # of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
 DRAWN_TOGETHER = 0.6
-BATCH = 16  # faces that are looked at together; 64 were no faster, and took .27 GB more
+BATCH = 16  # faces per batch; 64 were no faster, and took .27 GB more
+BLOCK = 9000  # rows that are copied at once: 9 MB
 VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
 
 
@@ -55,7 +56,7 @@ def wanted(crop: str, weights_root: Path | None) -> Request:
 def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
     """The same request with the choice of faces and the person (`lib.faces.arrays.resolve`).
 
-    Cropped faces are looked at as they are: no rule cuts them.
+    Existing crops are used as they are: no rule cuts them.
     """
     given = asked.files or files(asked.parameters.get("crop", CROPS[0]), place.weights_root)
     face = arrays.resolve(trial, request("face_valid"), place)
@@ -158,7 +159,7 @@ def part_of_boxes(inputs, parameters, piece, create, device) -> Iterator[Callabl
 
 
 def _in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
-    """All rows, of one stretch that ends with the last face."""
+    """All rows in one pass, as one stretch that ends with the last face."""
     tracks = np.asarray(inputs["tracks"])
     stop = int(tracks[-1, 0]) + 1 if len(tracks) else 0
     with part(inputs, parameters, Piece(0, 0, stop, 0, stop), create, device) as feed:
@@ -167,7 +168,7 @@ def _in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
 
 
 def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
-    """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and what to say."""
+    """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and a remark."""
     box = tracks[:, tracking.BOX]
     if crop == "five_points":
         five = tracks[:, tracking.LANDMARKS].reshape(-1, 5, 2)
@@ -189,7 +190,7 @@ def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, 
 
 
 def _boxes(inputs, count: int, device) -> np.ndarray:
-    """(N, 4) of all rows: of the store where the recording is long, else looked at now."""
+    """(N, 4) of all rows: from the store for a long recording, else computed now."""
     if "boxes" in inputs:
         return np.asarray(inputs["boxes"])
     boxes = np.empty((count, 4))
@@ -198,11 +199,11 @@ def _boxes(inputs, count: int, device) -> np.ndarray:
 
 
 class _Faces:
-    """Cuts the faces of pictures, which come in the order of the frames, and has them looked at,
-    `BATCH` and a few more together.
+    """Cuts faces out of pictures, which come in the order of the frames, and passes them on in
+    batches of `BATCH` and a few more.
 
     tracks : (N, ·). centre (N, 2), side (N,) : px of each row. look(rows, faces (n, 112, 112, 3)
-    uint8) : what is done with them.
+    uint8) : the function that processes them.
     """
 
     def __init__(self, tracks: np.ndarray, centre: np.ndarray, side: np.ndarray, look: Callable):
@@ -219,7 +220,7 @@ class _Faces:
             self.flush()
 
     def flush(self) -> None:
-        """Have the rest looked at."""
+        """Process the rest."""
         if self._rows:
             self._look(np.array(self._rows), np.stack(self._cut))
             self._rows, self._cut = [], []
@@ -237,16 +238,20 @@ def make_face_api(inputs, parameters, create, device) -> None:
     if "crops" in inputs:
         _fill_from_crops(inputs, n_frames, create, device)
         return
-    out = np.full((n_frames, 256), np.nan, np.float32)
-    if "rows" in inputs:
+    remark = inputs.get("rows_facts", {}).get("note", "")
+    with create((n_frames, 256), np.float32, note=remark) as out:
+        if "rows" not in inputs:
+            out[...] = np.nan
+            return
         tracks = np.asarray(inputs["tracks"])
         width = inputs["tracks_facts"]["width"]
         person = persons.choose(persons.find(tracks), parameters["person"], width)
         rows = persons.rows(tracks, person, n_frames)
-        out[rows >= 0] = np.asarray(inputs["rows"])[rows[rows >= 0]]
-    remark = inputs.get("rows_facts", {}).get("note", "")
-    with create(out.shape, np.float32, note=remark) as place:
-        place[...] = out
+        for start in range(0, n_frames, BLOCK):  # hours are not copied at once
+            some = rows[start : start + BLOCK]
+            block = np.full((len(some), 256), np.nan, np.float32)
+            block[some >= 0] = inputs["rows"][some[some >= 0]]
+            out[start : start + BLOCK] = block
 
 
 def _fill_from_crops(inputs, n_frames: int, create, device) -> None:

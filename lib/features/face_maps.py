@@ -1,7 +1,7 @@
-"""Crops of packed faces, and what the frozen part of LFAN's face network makes of them.
+"""Crops of packed faces, and the output of the frozen part of LFAN's face network for them.
 
-While a part of the network is frozen its output is a function of the picture alone: it is computed
-once and read in training (512·5·5 numbers per frame behind stage 4, 25.6 kB in half precision).
+While a part of the network is frozen its output depends only on the picture: it is computed once
+and read in training (512·5·5 numbers per frame after stage 4, 25.6 kB in half precision).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarra
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, crop: int, _version: tuple = ()) -> torch.nn.Module:
-    """The frozen face network of a file, kept for the next trial."""
+    """The frozen face network of a file, cached for the next trial."""
     return lfan.load(path, crop)[0].to(place)
 
 

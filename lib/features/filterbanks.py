@@ -1,9 +1,10 @@
 """Triangular bands on the mel scale 1127 · ln(1 + f / 700), as MFCC, VGGish and the voice features
 share them.
 
-Two others differ on purpose: `mel` has torchaudio's, whose triangles are linear in Hz and float32,
-and `mfcc` moves the corners to FFT bins, as python_speech_features does. torchaudio has no
-triangles that are linear in mel, as VGGish and Kaldi draw them.
+Two others differ on purpose: `mel` has torchaudio's `melscale_fbanks`, whose triangles are linear
+in Hz, and `mfcc` moves the corners to FFT bins, as python_speech_features does. The triangles here
+are linear in mel, like those of VGGish and Kaldi; `torchaudio.compliance.kaldi` has them in float32
+and without the last FFT bin.
 """
 
 from __future__ import annotations

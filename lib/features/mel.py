@@ -43,7 +43,7 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
     Arguments
     ---------
     waveform : (n,) float, mono, -1…1, or int16 as the store keeps it.
-    rate : samples a second; must be 44 100.
+    rate : samples per second; must be 44 100.
 
     Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first
     and after the last one would be exactly zero.
@@ -125,7 +125,7 @@ def tensors(
     if starts.size == 0:
         return torch.zeros(0, 1, BANDS, columns, device=device)
     first, stop = int(starts.min()), int(starts.max()) + columns
-    # far apart: what lies between is not worth transforming
+    # far apart: the columns between them need not be computed
     if stop - first > starts.size * columns:
         return torch.cat(
             [tensors(mel, starts[i : i + 1], columns, device) for i in range(starts.size)]
@@ -197,8 +197,8 @@ def published_input(waveform: torch.Tensor) -> np.ndarray:
 
 
 def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
-    """(n,) samples -> (64, columns) power, to the last bit what torchaudio's MelSpectrogram gives
-    (a test); written out, so that columns in the middle of a recording can be computed alone.
+    """(n,) samples -> (64, columns) power, bit for bit that of torchaudio's MelSpectrogram (a test
+    checks it); written out, so that columns in the middle of a recording can be computed alone.
     """
     spectrum = torch.stft(
         sound, FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=center, return_complex=True
@@ -209,7 +209,7 @@ def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
 @cache
 def _bands() -> torch.Tensor:
     """(513, 64) weights of triangular HTK mel bands: 2595 · log10(1 + f / 700), to 22.05 kHz."""
-    from torchaudio.functional import melscale_fbanks  # half a second, which few need
+    from torchaudio.functional import melscale_fbanks  # takes half a second to import
 
     return melscale_fbanks(FFT // 2 + 1, 0.0, RATE / 2, BANDS, RATE)
 

@@ -1,14 +1,17 @@
-"""Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four
-rows per frame.
+"""MFCC on the frame grid of a video, as TalkNet and Light-ASD use them: four rows per frame.
 
-The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97,
-rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT,
-lifter 22, and the log of the energy in place of the first one. Sound is taken on the scale of
-16-bit integers; another scale moves the first one only.
+The 13 coefficients are those of `python_speech_features` (speaker specification §3.1): pre-emphasis
+0.97, rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal
+DCT, lifter 22, and the log energy instead of the first coefficient. Sound is on the scale of 16-bit
+integers; another scale changes the first coefficient only.
 
 Corrected rule: row k starts at sample round(k · rate / (4 · fps)). Published rule
-(`published_starts`): every row a whole number of samples after the last one, which slips by 0.25 %
-at 30 fps (asd.md §0, fact 3).
+(`published_starts`): each row starts a whole number of samples after the last one, which drifts by
+0.25 % at 30 fps (speaker specification §0, fact 3).
+
+This is our own code because the published networks were trained on the numbers of
+`python_speech_features`, whose mel corners lie on FFT bins, and because rows may start at any
+sample; torchaudio's MFCC have neither, and differ by several units.
 """
 
 from __future__ import annotations
@@ -44,13 +47,15 @@ def starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray
 
 
 def published_starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
-    """The same by the published rule: a hop of 10 ms · 25/fps in whole samples (133 at 30 fps)."""
+    """Like `starts`, by the published rule: a hop of 10 ms · 25/fps in whole samples (133 at 30
+    fps).
+    """
     hop = max(1, int(np.floor(rate * 0.25 / float(fps) + 0.5)))
     return np.arange(ROWS_A_FRAME * n_frames, dtype=np.int64) * hop
 
 
 def at_times(times: np.ndarray, t0: float, fps: float) -> np.ndarray:
-    """First samples of the rows of frames at `times` (T,) s of a sound whose sample 0 is at `t0` s:
+    """First samples of the rows of frames at `times` (T,) s in a sound whose sample 0 is at `t0` s:
     (4T,) int64.
 
     fps : of the grid that the times are on; the four rows of a frame are 1/(4·fps) s apart.
@@ -82,7 +87,7 @@ def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE)
     starts, points = np.asarray(starts, np.int64), max(FFT, 1 << (length - 1).bit_length())
     before = max(0, -int(starts.min(initial=0)))
     after = max(0, int(starts.max(initial=0)) + length - len(raised))
-    # A window far outside needs no sound of its own: it is moved to the silence beside it.
+    # A window far outside the sound is moved into the silence beside it, which needs less padding.
     before, after = min(before, length), min(after, length)
     padded = np.concatenate([np.zeros(before), raised, np.zeros(after)])
     first = np.clip(starts + before, 0, max(len(padded) - length, 0))
@@ -101,9 +106,9 @@ def of_clip(
 ) -> np.ndarray:
     """(4T, 13) features of a clip whose sound starts with its first frame.
 
-    samples : (n,) on the scale of int16. rules : "corrected": exact times, silence after the end;
-        "published": rounded
-    hop, and where the sound is too short the first rows again.
+    samples : (n,) on the scale of int16.
+    rules : "corrected": exact times, silence after the end; "published": rounded hop, and where the
+        sound is too short the first rows again.
     """
     length = window(fps)
     if rules == "corrected":

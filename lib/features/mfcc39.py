@@ -1,8 +1,12 @@
-"""39 mel cepstra on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
+"""39 MFCC on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
 specification 1.7).
 
 The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in
-each group of 13.
+each group of 13. This is our own code because of openSMILE's floor:
+`torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth, but has a lower
+floor, so that digital silence and very quiet sound differ. This is our own code because of
+openSMILE's floor: `torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth,
+but has a lower floor, so that digital silence and very quiet sound differ.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ TOP = 8000.0  # Hz
 EMPHASIS = 0.97
 LIFTER = 22
 CEPSTRA = 13
-FLOOR = 1.0  # of a band's power, in squared int16 units: digital silence gives zeros
+FLOOR = 1.0  # least power of a band, in squared int16 units: digital silence gives zeros
 BLOCK = 6000  # rows transformed at a time: one minute, 25 MB of spectrum
 ROWS_A_SECOND = RATE // HOP
 
@@ -51,23 +55,29 @@ def static(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise InputError(f"sound of shape {samples.shape}", where="mfcc39", expected="(n,), mono")
-    n_rows = max(0, 1 + (len(samples) - WINDOW) // HOP)
+    return _static(samples, 0, max(0, 1 + (len(samples) - WINDOW) // HOP))
+
+
+def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
+    """(count, 13) `static` rows from sample `first` on; outside of the sound silence is heard. A
+    block is taken out of it at a time, so that hours need the memory of their rows only.
+    """
     hamming = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1))
-    blocks = [np.zeros((0, CEPSTRA))]
-    for first in range(0, n_rows, BLOCK):
-        last = min(first + BLOCK, n_rows)
-        piece = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float64)
-        frames = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP]
-        # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
+    found = np.empty((count, CEPSTRA))
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        heard = cut(samples, first + start * HOP, first + (stop - 1) * HOP + WINDOW)
+        frames = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), WINDOW)[::HOP]
+        # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
-        blocks.append(np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines())
-    return np.concatenate(blocks)
+        found[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()
+    return found
 
 
 def slopes(rows: np.ndarray) -> np.ndarray:
-    """(N + 4, k) -> (N, k): regression over two rows on either side."""
-    return (rows[3:-1] - rows[1:-3] + 2 * (rows[4:] - rows[:-4])) / 10
+    """(N, 5, …) -> (N, …): regression over five rows, of which the third one is meant."""
+    return (rows[:, 3] - rows[:, 1] + 2 * (rows[:, 4] - rows[:, 0])) / 10
 
 
 def mfcc39(samples: np.ndarray) -> np.ndarray:
@@ -77,14 +87,14 @@ def mfcc39(samples: np.ndarray) -> np.ndarray:
 
 
 def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(N, 13) and rows (T,) of it -> (T, 39) float64: slopes take the memory of these rows only."""
-    if not len(found):
-        return np.zeros((0, 3 * CEPSTRA))
-    delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))[rows]
-    # Behind the end the second slopes use two rows more that the first ones have there; in front
-    # their first row.
-    longer = slopes(np.pad(found, ((2, 4), (0, 0)), mode="edge"))
-    second = slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))[rows]
+    """(N, 13) and rows (T,) of it -> (T, 39) float64."""
+    around, last = np.arange(-2, 3), len(found) - 1
+    near = rows[:, None] + around  # (T, 5)
+    # The second slopes are made of the first ones, which go on behind the end: there the last row
+    # stands again and again. In front of the beginning the first slope itself does.
+    nearer = np.maximum(near, 0)[..., None] + around  # (T, 5, 5)
+    delta = slopes(found[near.clip(0, last)])
+    second = slopes(slopes(np.moveaxis(found[nearer.clip(0, last)], 2, 1)))
     return np.concatenate([found[rows], delta, second], axis=1)
 
 
@@ -98,13 +108,16 @@ def grid(times: np.ndarray) -> np.ndarray:
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """(T, 39) float32: the row that starts with each frame, on the container's clock.
 
-    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s. Where
-        the file has no
-    sound, silence is heard (39 zeros), so that a sound shorter than its video loses no frame.
+    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s.
+
+    Where the file has no sound, silence is heard (39 zeros), so that a sound shorter than its video
+    loses no frame.
     """
     rows = grid(times)
     if not len(rows):
         return np.zeros((0, 3 * CEPSTRA), np.float32)
-    first = round((times[0] - t0) * RATE)
-    heard = cut(samples, first, first + int(rows.max()) * HOP + WINDOW)
-    return _with_slopes(static(heard), rows).astype(np.float32)
+    found = _static(samples, round((times[0] - t0) * RATE), int(rows.max()) + 1)
+    values = np.empty((len(rows), 3 * CEPSTRA), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        values[start : start + BLOCK] = _with_slopes(found, rows[start : start + BLOCK])
+    return values

@@ -1,4 +1,4 @@
-"""What the store holds of trained networks: features of faces and sound, maps of face networks."""
+"""Arrays of trained networks in the store: features of faces and sound, maps of face networks."""
 
 from __future__ import annotations
 

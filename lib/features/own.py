@@ -1,5 +1,5 @@
-"""Features a frame from anywhere: files that a person computed, statistics of the sound, a network
-of torchvision.
+"""Features per frame from any source: files that a person computed, statistics of the sound, a
+network of torchvision.
 
 A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row per video frame, or
 at a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one
@@ -21,8 +21,8 @@ from ..store import Maker, Request, brought, request
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
 FEW = 2  # rows that may be too many or too few (decoders differ by that)
-BEYOND = 1.0  # s that features may end before, or go on after, the picture
-LOUDEST = 1e-10  # of the power spectrogram: below any sound
+BEYOND = 1.0  # s by which features may end before or after the picture
+LOUDEST = 1e-10  # floor of the power spectrogram, below any sound
 AT_ONCE = 64  # pictures in a batch of `frame_features`
 
 # What torchvision's weights were trained with (its documentation): mean and sd of red, green, blue.
@@ -56,7 +56,9 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
 
 
 def load(path: Path) -> np.ndarray:
-    """Numbers of a .npy file, memory-mapped. Raises InputError for others; none is executed."""
+    """Numbers of a .npy file, memory-mapped. Raises InputError for other files; nothing is
+    executed.
+    """
     rows = brought(path, "a whole .npy file of numbers", "write it again with numpy.save")
     if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not rows.size:
         raise InputError(
@@ -77,35 +79,53 @@ def aligned(
     missing: str = "refuse",
     where: object = "",
 ) -> tuple[np.ndarray, str]:
-    """Rows of any rate -> ((T, k) float32 at the frames, how).
+    """Resample rows of any rate to the frames -> ((T, k) float32, how it was done).
 
     Arguments
     ---------
     rows : (n, …), flattened to (n, k). time : (n,) s, rising; None: one row per frame, or `rate`
         rows per second from the first frame on. frames : (T,) s.
-    align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": mean where
-        rows are denser.
+    align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": the mean if
+        rows are denser than frames.
     missing : what NaN means: "refuse" the trial, or "neighbours" that have a value are taken.
 
     Raises InputError for NaN, another number of rows, times that go back, or times of another
     recording.
     """
-    rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
-        return _row_by_row(rows, frames, where), f"one row per frame{filled}"
+        found, how = _row_by_row(rows, frames, where)
+        return found, how + filled
     if time is None:
         time = frames[0] + np.arange(len(rows)) / rate
     time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
-    period = spacing(time, alone=1.0)
-    method = align
-    if align == "auto":
-        denser = period < 0.75 * spacing(frames, alone=period)
-        method = "mean" if denser else "linear"
+    method = _method(align, time, frames, where)
     annotation = annotators.Annotation("", rows, time, where=str(where))
     found, how = annotators.to_frames(annotation, frames, method)
-    return _without_gaps(found, "neighbours", where)[0], how + filled
+    beside = int(
+        (~np.isfinite(found).all(axis=1)).sum()
+    )  # in gaps, before the first, after the last
+    told = f"; {beside} frames without a row near them took the nearest" if beside else ""
+    return _without_gaps(found, "neighbours", where)[0], how + filled + told
+
+
+def _method(align: str, time: np.ndarray, frames: np.ndarray, where: object) -> str:
+    """How rows come to frames: "auto" is decided, a mean of few rows refused."""
+    period = spacing(time, alone=1.0)
+    step = spacing(frames, alone=period)
+    if align == "auto":
+        return "mean" if period < 0.75 * step else "linear"
+    if align == "mean" and period > step * 1.01:
+        raise InputError(
+            f"align: mean, with {1 / period:.3g} rows per second and {1 / step:.3g} frames",
+            where=where,
+            expected="more rows than frames",
+            todo="set the option `align` to linear, or leave it out",
+        )
+    return align
 
 
 def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.ndarray, str]:
@@ -128,7 +148,8 @@ def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.nda
     return rows[closer], f"; {bad.sum()} rows without numbers took their neighbours'"
 
 
-def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarray:
+def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> tuple[np.ndarray, str]:
+    """A row for each frame, and how that came about."""
     n, wanted = len(rows), len(frames)
     if abs(n - wanted) > FEW:
         raise InputError(
@@ -139,7 +160,11 @@ def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarr
             expected="one row per frame, or a time array",
             todo="name a time array in the option `times`, or the rate in `rates`",
         )
-    return rows[np.minimum(np.arange(wanted), n - 1)]
+    how = "one row per frame"
+    if n != wanted:
+        what = "the last ones are not used" if n > wanted else "the last one is repeated"
+        how += f": {n} rows for {wanted} frames, {what}"
+    return rows[np.minimum(np.arange(wanted), n - 1)], how
 
 
 def _refuse(rows: np.ndarray, time: np.ndarray, frames: np.ndarray, where: object) -> None:
@@ -204,7 +229,7 @@ def sources_of_network(trial: Mapping, wanted: Request) -> dict:
 def make_of_network(
     inputs: Mapping, parameters: Mapping, create: Callable, device_name: str
 ) -> None:
-    """Fill (T, k) float16: what a network of torchvision makes of each face before its head."""
+    """Fill (T, k) float16: the output of a torchvision network for each face, before its head."""
     import torch  # for this array only
 
     from ..models import device

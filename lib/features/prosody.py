@@ -4,7 +4,9 @@ Pitch is Boersma's (1993, "Accurate short-term analysis of the fundamental frequ
 harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 97–110): the autocorrelation of a
 Hann-windowed frame divided by that of the window, a few candidates per frame, and the best path
 through all frames, on which a frame may also be unvoiced. Costs and thresholds are the paper's. Its
-sinc interpolation is a spectrum padded with zeros here, and a parabola at each maximum.
+sinc interpolation is done here by zero-padding the spectrum, and a parabola at each maximum. This
+is our own code because torchaudio's pitch detection is another method (cross-correlation and a
+median filter) without a decision on voicing.
 """
 
 from __future__ import annotations
@@ -168,7 +170,7 @@ def _autocorrelation(windows: np.ndarray) -> np.ndarray:
 
 
 def _candidates(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, W) -> pitches in Hz and their strengths, (N, K) each; NaN and 0 where there are fewer."""
+    """(N, W) -> pitches in Hz and their strengths, (N, K) each; NaN and 0 if there are fewer."""
     lags = _autocorrelation(windows - windows.mean(axis=1, keepdims=True))
     lags = lags / np.maximum(lags[:, :1], TINY) / _hann_lags()
     before, here, after = lags[:, :-2], lags[:, 1:-1], lags[:, 2:]
@@ -184,7 +186,7 @@ def _candidates(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     usable, pitch, strength = (
         np.take_along_axis(values, best, axis=1) for values in (usable, pitch, strength)
     )
-    # The division by the window's own lags can lift noise above 1: it is folded back.
+    # Dividing by the window's autocorrelation can lift noise above 1: such values are folded back.
     strength = np.where(strength > 1, 1 / np.maximum(strength, 1), strength)
     return np.where(usable, pitch, np.nan), np.where(usable, strength, 0.0)
 
@@ -194,7 +196,7 @@ def _best_path(
 ) -> np.ndarray:
     """(T,) candidate of each frame on the best path (Viterbi): 0 unvoiced, k the k-th pitch.
 
-    per_frame : factor on the costs of a change, for frames that are not 10 ms apart.
+    per_frame : factor on the costs of a change for frames that are not 10 ms apart.
     """
     octaves = np.log2(pitches / LOWEST)  # (T, K)
     merit = np.where(np.isnan(pitches), -np.inf, strengths + OCTAVE_COST * octaves)

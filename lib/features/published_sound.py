@@ -19,7 +19,8 @@ SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on th
 
 
 def anchored(waveform: np.ndarray, t0: float, first: float) -> np.ndarray:
-    """Silence added in front, or samples cut off there, until sample 0 is at the first video frame.
+    """Add silence at the beginning, or cut samples off, so that sample 0 is at the first video
+    frame.
 
     waveform : (n,) at 44.1 kHz. t0, first : s, times of its first sample and of the first frame on
         one clock.

@@ -1,4 +1,6 @@
-"""What the store holds of a recording's sound: waveform, spectrograms, features, on its clock."""
+"""Arrays of a recording's sound in the store: waveform, spectrograms, features, on the recording's
+clock.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ from ..media import sound as media_sound
 from ..media.sound import SOUND_RATE, SPEECH_RATE
 from ..store import Maker, Request, Store, give_back, request
 
-BLOCK = 1 << 20  # samples that are looked at together: 24 s, 8 MB
+BLOCK = 1 << 20  # samples per block: 24 s, 8 MB
 SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
 
 
 # ---- what they are made from
 def of_recording(trial: Mapping, wanted: Request) -> dict:
-    """The file that has the sound. Raises InputError for a video without."""
+    """The file that has the sound. Raises InputError for a video without sound."""
     if not trial["audio_path"]:
         raise InputError(
             "this video has no audio track",
@@ -48,7 +50,7 @@ def of_speech_and_time(trial: Mapping, wanted: Request) -> dict:
 
 
 def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
-    """The sound, or the rows of the published LFAN database where the request means those."""
+    """The sound, or the rows of the published LFAN database if the request means those."""
     if "database" in wanted.parameters:
         name = lfan_rows.FEATURES[wanted.name][0]
         return {**lfan_rows.sources(trial, name), "time": request("time")}
@@ -56,7 +58,9 @@ def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
 
 
 def resolve_sound(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """A request for a waveform with what is not ordinary in the recording's sound."""
+    """A request for a waveform, completed by the reading of the recording's sound
+    (`lib.media.readings`).
+    """
     return request(
         wanted.name, wanted.files, **{**readings.of_sound(trial, place), **wanted.parameters}
     )
@@ -65,7 +69,7 @@ def resolve_sound(trial: Mapping, wanted: Request, place: Store) -> Request:
 # ---- making them
 def make_sound(inputs, parameters, create, device) -> None:
     """(N,) int16 samples at the parameter `rate`; beside it t0 in s."""
-    rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
+    rate = parameters["rate"]  # the parameter names it for people; this selects it in the decoder
     number = parameters.get("track", 1)
     pieces = media_sound.pieces(inputs["video"], rate, number)
     moved = {name: parameters[name] for name in ("offset", "speed") if name in parameters}
@@ -180,7 +184,9 @@ def make_functionals(inputs, parameters, create, device) -> None:
 
 
 def _or_database(name: str, compute: Callable) -> Maker:
-    """The rows of the published LFAN database where these are meant (`published_rows.resolve`)."""
+    """The rows of the published LFAN database if these are meant
+    (`lib.labels.lfan_rows.resolve`).
+    """
 
     def make_features(inputs, parameters, create, device):
         if "database" not in parameters:

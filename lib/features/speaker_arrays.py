@@ -1,7 +1,7 @@
-"""What the store holds about who is speaking in a video: crops of all faces, scores of all faces,
-one person's share.
+"""Arrays on who speaks in a video: crops of all faces, scores of all faces, and one person's
+probability.
 
-Rows of `track_crops` and `track_speaking` are those of `tracks`: one a face and frame, whoever it
+Rows of `track_crops` and `track_speaking` are those of `tracks`: one per face and frame, whoever it
 is. `speaking` is the row of one trial: NaN where the person is not seen.
 """
 
@@ -21,7 +21,7 @@ from ..media import recordings
 from ..store import Maker, Request, Store, request
 from . import mfcc
 
-WEIGHTS = "light_asd_ava"  # the published network that is taken where it is there
+WEIGHTS = "light_asd_ava"  # the published network that is used by default if its file exists
 VERSIONS = {"track_crops": 2, "track_speaking": 1, "speaking": 1}  # 2: pixels are made square
 
 
@@ -29,9 +29,10 @@ def network_file(
     named: str, weights_root: Path | None, runs_root: Path | None = None
 ) -> Path | None:
     """The file of the network that tells who speaks: a run's checkpoint, a weights file, or
-    Light-ASD's if it is there.
+    Light-ASD's if it exists.
 
-    named : run, or file relative to the repository root; "" takes Light-ASD's. None without.
+    named : run, or file relative to the repository root; "" means Light-ASD's. Returns None if
+        there is none.
     """
     if not named:
         place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None

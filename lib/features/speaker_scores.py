@@ -3,7 +3,7 @@ of any video.
 
 Long recordings are cut into windows of the length that the network knows, a third of which
 overlaps; logits are averaged with triangular weights, so that frames near a window's edge count
-less (asd.md §4.2).
+less (speaker specification §4.2).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from ..media.frames import nearest
 from ..models import checkpoints, published
 from . import mfcc
 
-# s, what the published multi-duration averaging really averages over (asd.md §3.4)
+# s, over which the published multi-duration averaging actually averages (speaker specification
+# §3.4)
 DURATIONS = (1, 2, 3, 4, 5, 6)
 PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained on
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
@@ -35,7 +36,7 @@ NETWORK_OF = {"GRU": "light_asd", "detector": "lr_asd"}  # part of a network's k
 
 @dataclass(frozen=True)
 class Detector:
-    """A network ready to score faces: what it wants to see, frame rate, length of windows."""
+    """A network ready to score faces, with its crop, frame rate and length of windows."""
 
     net: torch.nn.Module
     name: str
@@ -168,10 +169,11 @@ def score(
         read as needed.
     sound : (n,) on the scale of int16, 16 kHz. first : (4T,) first sample of the sound rows
         (`mfcc.at_times`).
-    durations : s; () takes windows. Else the published averaging: the face is cut into pieces of
-        each duration, each
-    scored alone; the mean over durations. `DURATIONS` is what the published numbers used (their
-    list repeats short ones, but a set drops repeats); here one that is given twice weighs twice.
+    durations : s; () takes windows.
+
+    Else the published averaging: the face is cut into pieces of each duration, each scored alone;
+    the mean over durations. `DURATIONS` is what the published numbers used (their list repeats
+    short ones, but a set drops repeats); here one that is given twice weighs twice.
 
     Returns (T, 2) float32.
     """
@@ -197,8 +199,8 @@ def _logits(
     detector: Detector, faces: np.ndarray, sound: np.ndarray, first: np.ndarray, place
 ) -> np.ndarray:
     length = mfcc.window(detector.fps)
-    # Only the sound of this window is looked at: a long recording would otherwise be filtered again
-    # for each.
+    # Only the sound of this window is processed: otherwise a long recording would be filtered again
+    # for each window.
     begin = max(0, int(first[0]) - 1) if len(first) else 0
     heard = mfcc.rows(sound[begin : max(int(first[-1]) + length, begin)], first - begin, length)
     time = np.arange(len(faces), dtype=np.float32) / detector.fps
@@ -218,9 +220,10 @@ def _logits(
 def grid(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """A network's own frame grid over a stretch of a video of any frame rate, also an uneven one.
 
-    times : (n,) s, increasing, of the frames in which a face is tracked. Returns (T,) s of the grid
-        from the first
-    frame on, and (T,) which of the frames is shown at each: the nearest one.
+    times : (n,) s, increasing, of the frames in which a face is tracked.
+
+    Returns (T,) s of the grid from the first frame on, and (T,) which of the frames is shown at
+    each: the nearest one.
     """
     times = np.asarray(times, np.float64)
     if len(times) < 2:

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of features over training frames, and what they do to a row."""
+"""Mean and standard deviation of features over training frames, and normalisation by them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..files import clear_leftovers
 from ..parallel.locks import locked
 from ..store import Shelf
 
-VERSION = 1  # of the rules: another one leaves what is kept aside
+VERSION = 1  # of the rules; raised, it invalidates stored statistics
 
 
 def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     """Mean and standard deviation of each column over all rows of all arrays (N, k) together: the
     corrected rule.
 
-    A column that never changes gets the deviation 1: it becomes 0 and says nothing, instead of
-    becoming infinite. Rows with NaN, of frames that the published LFAN database lacks, do not
-    count. Raises InputError without any row.
+    A constant column gets the deviation 1, so that it becomes 0 instead of infinite. Rows with NaN,
+    of frames that the published LFAN database lacks, do not count. Raises InputError without any
+    row.
     """
     rows = (each[np.isfinite(each).all(axis=1)] for each in map(np.asarray, arrays))
     count, mean, squares = _moments(rows)
@@ -40,8 +40,8 @@ def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
 
 
 def of_known(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
-    """Mean and standard deviation of each column over those of its numbers that are known: where a
-    frame lacks one (the pitch of a voiceless one) its others count.
+    """Mean and standard deviation of each column over its known numbers: a frame that lacks one
+    (the pitch of an unvoiced frame) still counts with its others.
 
     Otherwise like `of_dimensions`; a column that is never known gets mean 0 and deviation 1.
     """
@@ -71,7 +71,7 @@ def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]
         if not len(each):
             continue
         shift = each[0].astype(np.float64) if shift is None else shift
-        rows = each.astype(np.float64) - shift  # so that large means cost no digits
+        rows = each.astype(np.float64) - shift  # so that large means cost no precision
         count = count + len(rows)
         total = total + rows.sum(axis=0)
         squares = squares + (rows**2).sum(axis=0)
@@ -83,11 +83,11 @@ def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]
 def kept(
     shelf: Shelf, made_from: Mapping, compute: Callable[[], Mapping[str, list[float]]]
 ) -> dict[str, list[float]]:
-    """Statistics that lie on a shelf as an array (2, k), mean and deviation; computed by the first
-    who wants them.
+    """Statistics that are stored on a shelf as an array (2, k), mean and deviation; computed by the
+    first process that needs them.
 
-    Others that want the same ones at the same time wait for it. On a shelf that cannot be written
-    nothing is kept.
+    Other processes that need the same ones wait for it. Nothing is stored on a shelf that cannot be
+    written.
     """
     path = shelf.path(made_from)
     if not path.with_suffix(".json").is_file():

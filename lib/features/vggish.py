@@ -23,7 +23,7 @@ from .mfcc39 import HOP, RATE, WINDOW, grid
 
 FFT = 512
 LOW, HIGH = 125.0, 7500.0  # Hz
-OFFSET = 0.01  # added before the logarithm
+OFFSET = 0.01  # offset that is added before the logarithm
 # Bounds memory: about 300 MB of the widest activations, whatever the recording's length.
 FRAMES_AT_ONCE = 64
 LARGEST_PCA = 1 << 20  # bytes of the published whitening, unpacked; it has 66 kB
@@ -67,8 +67,8 @@ def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
 
 
 class Heard:
-    """A sound on the grid of a video's frames, one second of its last sample behind its end,
-    silence elsewhere.
+    """A sound on the grid of a video's frames; its last sample is repeated for one second after its
+    end, and elsewhere there is silence.
 
     samples : (n,) int16 at 16 kHz, sample i at ``t0 + i / 16000`` s. times : (T,) s.
     """
@@ -102,7 +102,7 @@ def load(
     else:
         weights.verify(path)
         net = models.load_published("vggish", path)
-    # Laid out with channels last it takes two thirds of the time on a CPU.
+    # In channels_last layout it takes two thirds of the time on a CPU.
     return net.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
 
 

@@ -1,8 +1,10 @@
-"""How something is said: a spectrum with narrow bands, pitch, voicing and level, and the numbers
-per frame that a network on utterances gets.
+"""How something is said: a narrow-band spectrum, pitch, voicing and level, and the numbers per
+frame for a network on utterances.
 
-A window of 64 ms shows single harmonics, and with them the melody; on an inner split by actors of
-RAVDESS it was worth .05 of recall over the usual 25 ms (docs/ravdess.md).
+A window of 64 ms resolves single harmonics, and with them the melody; on an inner split by actors
+of RAVDESS it gained .05 of recall over the usual 25 ms (docs/ravdess.md). This is our own code
+because torchaudio's `melscale_fbanks` and `resample` give other numbers than those behind the
+results there.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ RANGE = 80.0  # dB below the loudest band of the recording that are kept
 SPOKEN = 40.0  # dB below the loudest frame at which silence begins
 MARGIN = 5  # frames of silence that are kept on either side
 REFERENCE = 200.0  # Hz, where the logarithm of the pitch is 0
-SLOPE = 2  # frames to either side that a slope is taken over
+SLOPE = 2  # frames to either side for a slope
 COLUMNS = BANDS + 11  # numbers per frame, see `prepared`
 BLOCK = 2000  # frames transformed at a time
 
@@ -36,8 +38,8 @@ def measure(samples: np.ndarray, speed: float = 1.0) -> np.ndarray:
     Arguments
     ---------
     samples : (n,) mono at 16 kHz, float in −1…1, or int16 as the store keeps it.
-    speed : the sound is played that much faster first, which raises its pitch and its formants: a
-        voice of somebody else.
+    speed : factor by which the sound is first played faster, which raises its pitch and formants
+        like another person's voice.
 
     Returns (T, 67) float32: 64 bands in dB, pitch in Hz (NaN unvoiced), voicing, level in dB; row j
     is centred on sample 320·j of the sound as played.
@@ -79,7 +81,7 @@ def _bank() -> np.ndarray:
 
 
 def prepared(rows: np.ndarray) -> np.ndarray:
-    """What a network gets of a recording: its spoken part, with the numbers side by side.
+    """The input of a network for a recording: its spoken part, all numbers side by side.
 
     rows : (T, 67) of `measure`.
 
@@ -104,7 +106,7 @@ def prepared(rows: np.ndarray) -> np.ndarray:
 
 
 def spoken(rows: np.ndarray) -> slice:
-    """The frames of `measure` from the first to the last that is not silent, and a little more."""
+    """The frames of `measure` from the first to the last that is not silent, with a margin."""
     return prosody.spoken(rows[:, -1], SPOKEN, MARGIN)
 
 

@@ -1,5 +1,6 @@
-"""The numbers of `voice.prepared` and what stands beside them as streams of a fusion network: what
-each tells, what it is trusted by, its own mean and deviation, and rows at the same times.
+"""The numbers of `voice.prepared`, and other streams beside them, as streams of a fusion network:
+their columns, the measures of their reliability, their mean and deviation, and rows at the same
+times.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ COLUMNS = {
     "melody": [*range(BANDS, BANDS + 6), BANDS + 9],
     "loudness": [*range(BANDS + 6, BANDS + 9), BANDS + 10],
 }
-# What tells how far a row can be trusted: its stream and its column. The level is that below the
-# loudest frame.
+# Measures of a row's reliability: stream and column. The level is relative to the loudest frame.
 RELIABILITY = {"voicing": ("melody", BANDS + 5), "level": ("loudness", BANDS + 7)}
 
 
 def told_by(names: Iterable[str], gate_by: Sequence[str]) -> list[tuple[str, int]]:
-    """Stream and column of each number that gates look at, of the streams that there are."""
+    """Stream and column of each number that the gates see, for the streams in use."""
     present = set(names)
     return [RELIABILITY[name] for name in gate_by if RELIABILITY[name][0] in present]
 
@@ -63,8 +63,8 @@ def cut(
     gate_by : of `RELIABILITY`.
 
     Returns `stream_<name>` (B, T, numbers) and `seen_<name>` (B, T) of each stream, and
-    `reliability` (B, T, 2 for each of `gate_by`): the number, and beside it whether it is known. Of
-    a stream that is off nothing is known, and zeros stand there.
+    `reliability` (B, T, 2 for each of `gate_by`): the number, and whether it is known. For a stream
+    that is switched off nothing is known, and the numbers are zeros.
     """
     parts = [np.zeros((*features.shape[:2], 0), np.float32)]
     for name, column in told_by(seen, gate_by):

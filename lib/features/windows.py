@@ -1,8 +1,8 @@
-"""Which frames a network sees for which target frame: frame numbers only, no data.
+"""Which frames a network sees for each target frame: frame numbers only, no data.
 
-Frames are counted from 0 as in the arrays of the store (row k is video frame k). A number of -1
-stands for "nothing there": a black picture, a masked step. Section numbers are those of the
-TSAV/JCA specification.
+Frames are counted from 0 as in the arrays of the store (row k is video frame k). The number -1
+means "nothing": a black picture, a masked step. Section numbers are those of the TSAV/JCA
+specification.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ def clips(n_frames: int, length: int = 8, dilation: int = 6) -> np.ndarray:
 def together(n_frames: int, dilation: int = 6, size: int = 32) -> np.ndarray:
     """Order of the target frames in which `size` neighbours share most pictures: (n_frames,) int32.
 
-    The clip of frame t has 7 of its 8 pictures in common with that of t + dilation, and none with
-    that of t + 1. So of each block of dilation · size frames come first the frames 0, dilation, 2 ·
-    dilation … of it, then 1, dilation + 1 …
+    The clip of frame t shares 7 of its 8 pictures with the clip of t + dilation, and none with that
+    of t + 1. So within each block of dilation · size frames the order is 0, dilation, 2 · dilation
+    …, then 1, dilation + 1 …
 
-    dilation : frames from one picture of a clip to the next, >= 1. size : clips that are worked on
-        at once, >= 1.
+    dilation : frames from one picture of a clip to the next, >= 1. size : clips per batch, >= 1.
     """
     _at_least(1, dilation=dilation, size=size)
     frames = np.arange(n_frames, dtype=np.int32)

@@ -1,5 +1,5 @@
-"""Several annotators at any rate -> one row of labels a video frame, shifted by a delay, with their
-agreement.
+"""Several annotators at any rate -> one row of labels per video frame, shifted by a delay, with
+their agreement.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from ..media.frames import nearest, spacing
 from ..metrics import EMOTIONS
 
 METHODS = ("linear", "nearest", "hold", "mean")
-# sampling periods: what lies further from the next value than this is unlabelled, not guessed
+# sampling periods; a frame further than this from the next value is unlabelled, not guessed
 GAP = 3.0
-# share of a recording below which it is told that labels are of a part of it only
+# share of a recording below which a note says that labels cover only a part of it
 HALF = 0.5
-LONGER = 1.0  # s that labels may go on after the last frame without a word
-# Labels of less than this share of a recording that are denser than this (Hz) have another unit.
+LONGER = 1.0  # s that labels may continue after the last frame without a note
+# Labels that cover less than this share of a recording and are denser than this (Hz) have times in
+# another unit.
 SHORT, DENSE = 0.1, 200.0
 # rows that a table of one row per frame may have too many or too few (decoders differ by that)
 FEW = 2
-# s that labels may begin before, or go on after, their recording; half of its length if that is
+# s that labels may begin before, or continue after, their recording; half of its length if that is
 # more
 BEYOND = 5.0
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one annotator said of one recording.
+    """The labels of one recording by one annotator.
 
     values : (n, k), NaN = unlabelled. time : (n,) s from the start of the recording, rising; None:
         one row per frame, or
-    rows at a steady rate. until : (n,) s where values are those of stretches that begin at `time`;
-    None: of moments.
-    frame : (n,) int, frames counted from 0, where the table tells these instead of times.
-    notes : what was done while the file was read, as a person reads it.
+    rows at a steady rate. until : (n,) s, if values hold for stretches that begin at `time`; None:
+    they hold for moments.
+    frame : (n,) int, frame numbers from 0, if the table has these instead of times.
+    notes : what was done while the file was read, as sentences.
     """
 
     annotator: str
@@ -58,16 +59,15 @@ def to_frames(
     delay: float = 0.0,
     rate: float = 0.0,
 ) -> tuple[np.ndarray, str]:
-    """One annotator's values at the frames of a video; -> ((T, k) float32, how, as a person reads
-    it).
+    """One annotator's values at the frames of a video -> ((T, k) float32, how it was done, in
+    words).
 
     Arguments
     ---------
     frames : (T,) s, the frames' times.
     method : "linear" between two values, "nearest" value, "hold" the last one, "mean" of those
         around a frame (for labels that are denser than frames).
-    delay : s; the annotator reacts so much later than it happens: frame t gets what was said at t +
-        delay.
+    delay : s by which the annotator reacts late: frame t gets the value at t + delay.
     rate : Hz of a table without times; 0: it has one row per frame (up to `FEW`), or a single row
         for all of them.
 
@@ -117,8 +117,8 @@ def _by_time(
 
 
 def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float = 0.0) -> str:
-    """A note where labels go on for longer than the recording, and where, other than values of
-    stretches, they are of less than half of it.
+    """A note if labels continue after the recording, or if they cover less than half of it (unless
+    they are values of stretches).
 
     rows : (T, k) of `to_frames`. frames : (T,) s. delay : s, as in `to_frames`.
     """
@@ -137,8 +137,8 @@ def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float =
 
 
 def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
-    """Rows a frame (T, …) as they were `delay` s later; unlabelled (NaN or −1) where that is beyond
-    the recording.
+    """Rows per frame (T, …) taken `delay` s later; unlabelled (NaN or −1) beyond the recording's
+    end.
     """
     if not delay:
         return rows
@@ -233,8 +233,9 @@ def _refuse_other_recording(
 def _refuse_other_unit(
     one: Annotation, times: np.ndarray, frames: np.ndarray, period: float
 ) -> None:
-    """Raise InputError for labels so dense, and of so little of the recording, that their times
-    can be no seconds: minutes, days of a spreadsheet, seconds in a column of milliseconds.
+    """Raise InputError for labels that are so dense, and cover so little of the recording, that
+    their times cannot be seconds: minutes, days of a spreadsheet, seconds in a column of
+    milliseconds.
     """
     span, length = float(times[-1] - times[0]), float(frames[-1] - frames[0])
     if len(times) < 3 or span >= SHORT * length or period * DENSE >= 1:
@@ -284,7 +285,7 @@ def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float)
     step = spacing(wanted, alone=period)
     if period > step * 1.01:
         raise InputError(
-            f"label_resample: mean, with {1 / period:.3g} values a second and {1 / step:.3g} "
+            f"label_resample: mean, with {1 / period:.3g} values per second and {1 / step:.3g} "
             "frames",
             where=one.where,
             expected="more values than frames",

@@ -17,7 +17,7 @@ from . import annotators, lfan_rows, official, tables
 
 KINDS = official.KINDS
 MISMATCH = "mismatch"
-MENDED = "mended"  # facts of an array: what was passed over or mended while its files were read
+MENDED = "mended"  # facts of an array: what was skipped or corrected while its files were read
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
@@ -42,22 +42,24 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def _newly_timed(files: Sequence[str], place: Store) -> str:
-    """A word that tells labels placed by their times from those of an earlier version, which took
-    the same table as one row per frame; "" for all others.
+    """A parameter that distinguishes labels placed by their times from those of an earlier version,
+    which took the same table as one row per frame; "" for all others.
     """
     newly = any(tables.was_untimed(place.data_root / file) for file in files)
     return "by their column" if newly else ""
 
 
 def _newly_scaled(files: Sequence[str], place: Store) -> str:
-    """The same of labels that were taken as −1…1 though their program has another scale."""
+    """The same for labels that earlier versions took as −1…1 although their program has another
+    scale.
+    """
     newly = any(tables.was_unscaled(place.data_root / file) for file in files)
     return "DARMA" if newly and not place.label_range else ""
 
 
 def _newly_chosen(files: Sequence[str], place: Store) -> str:
-    """The same of labels that were averaged with their own spread, or with those of another
-    recording.
+    """The same for labels that earlier versions averaged with their own spread, or with another
+    recording's.
     """
     newly = any(tables.was_averaged(place.data_root / file) for file in files)
     return "of annotators" if newly else ""
@@ -90,8 +92,8 @@ def read(
     Arguments
     ---------
     paths : its label files; none: unlabelled. times : (T,) s of its frames.
-    parameters : mismatch (see `labels.fit_rows`), and where they are not as usual delay, resample,
-        rate, range, rows (see `annotators.to_frames`, `tables.read`).
+    parameters : mismatch (see `official.fit_rows`), and if not the defaults delay, resample, rate,
+        range, rows (see `annotators.to_frames`, `tables.read`).
 
     Returns (rows, what was done, facts: agreement of several annotators). "va" (T, 2) float32, NaN
     unlabelled.
@@ -220,12 +222,12 @@ def _constant(kind: str, label: str, n_frames: int) -> np.ndarray:
 def _unlabelled(kind: str, n_frames: int) -> np.ndarray:
     if kind == "va":
         return np.full((n_frames, 2), np.nan, np.float32)
-    # How many action units there are is not known without a file: none.
+    # Without a file the number of action units is unknown: none.
     return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
 
 
 def requests(mismatch: str) -> list[Request]:
-    """All labels that a data set may have; `mismatch`: see `labels.fit_rows`."""
+    """All labels that a data set may have; `mismatch`: see `official.fit_rows`."""
     return [request(kind, mismatch=mismatch) for kind in KINDS]
 
 

@@ -1,11 +1,9 @@
-"""Cells of a label table: times, frame numbers and values with their scale, each refused with its
-line; and when the rows are.
-"""
+"""Cells of a label table: times, frame numbers, values and their scale. Errors name the line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -17,26 +15,27 @@ from .annotators import Annotation
 from .sheets import Sheet
 
 DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
-TIMES = {"time": "times", "start": "starts", "end": "ends", "frame": "frame numbers"}
-_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # of a time in Excel, which has a day that means nothing
+TIMES = {
+    **{"time": "times", "start": "starts", "end": "ends", "duration": "durations"},
+    "frame": "frame numbers",
+}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
 class When:
     """When the rows of a table are.
 
-    time, until, frame : as in `Annotation`. notes : what was done. known : whether it says when.
+    time, until, frame : as in `Annotation`. notes : what was done. known : whether the table tells
+        times or frames.
     """
 
     def __init__(self, table: Sheet):
-        self.table, self.notes = table, []
+        self.table, self.notes = table, told_of_others(table, TIMES)
         self.time = self.until = self.frame = None
-        places = {}
+        places: dict[str, int] = {}
         for place, column in enumerate(table.kinds):
-            first = places.setdefault(column.what, place)
-            if first != place and column.what in TIMES:
-                told = f"{table.names[first]!r}, and not {table.names[place]!r}"
-                self.notes.append(f"{TIMES[column.what]} taken from the column {told}")
+            places.setdefault(column.what, place)
         start = places.get("start")
         if start is not None and ("end" in places or "duration" in places):
             self.time = times(table, start)
@@ -52,7 +51,7 @@ class When:
 
     @property
     def starts(self) -> np.ndarray | None:
-        """What puts the rows into order: their times, or else their frame numbers."""
+        """The sort key of the rows: their times, or else their frame numbers."""
         return self.frame if self.time is None else self.time
 
     def _frames(self, place: int) -> None:
@@ -78,7 +77,7 @@ class When:
     def annotation(
         self, values: np.ndarray, rows: np.ndarray, annotator: str, notes: list[str]
     ) -> Annotation:
-        """The rows that are chosen, in order, one a time."""
+        """The chosen rows, in order, one per time."""
         notes = list(notes)
         time, until, frame = (
             part if part is None else part[rows] for part in (self.time, self.until, self.frame)
@@ -102,8 +101,23 @@ class When:
         return Annotation(annotator, values, time, until, where, frame, tuple(notes))
 
 
+def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
+    """A note for each column that says the same as an earlier one, and so is not used.
+
+    kinds : of columns, some of `TIMES`.
+    """
+    first: dict[str, str] = {}
+    notes = []
+    for name, column in zip(table.names, table.kinds, strict=True):
+        if column.what in kinds and column.what in first:
+            told = f"{first[column.what]!r}, and not {name!r}"
+            notes.append(f"{TIMES[column.what]} taken from the column {told}")
+        first.setdefault(column.what, name)
+    return notes
+
+
 def times(table: Sheet, place: int) -> np.ndarray:
-    """A column of times, (n,) s. Raises InputError, with the line, for what is none."""
+    """A column of times, (n,) s. Raises InputError, with the line, for an invalid one."""
     unit = table.kinds[place].unit
     found = np.full(len(table.rows), np.nan)
     for row, text in enumerate(table.texts(place)):
@@ -120,7 +134,7 @@ def times(table: Sheet, place: int) -> np.ndarray:
 
 
 def values_of(table: Sheet, place: int) -> np.ndarray:
-    """A column of numbers, (n,) float64, each there. Raises InputError with the line."""
+    """A column of numbers, (n,) float64, without gaps. Raises InputError with the line."""
     texts = table.texts(place)
     found = np.array([sheets.number(text, table.mark != ",") for text in texts])
     name = table.names[place]
@@ -132,7 +146,7 @@ GAPS = {
     *("", "nan", "na", "n/a", "null", "none", "nil", "-", "--", ".", "?", "missing"),
     *("#n/a", "#nv", "#wert!", "#value!", "#div/0!", "#num!", "#zahl!", "#ref!", "#bezug!"),
 }
-SILENT = ("", "nan", "na", "null")  # gaps that need no word
+SILENT = ("", "nan", "na", "null")  # gaps that need no note
 
 
 def in_range(
@@ -140,7 +154,7 @@ def in_range(
 ) -> tuple[np.ndarray, list[str]]:
     """A column of values in −1…1, (n,) float64, NaN where unlabelled; and notes of what was done.
 
-    Raises InputError, with the line, for what is no number or out of range.
+    Raises InputError, with the line, for a value that is no number or out of range.
     """
     texts = table.texts(place)
     gaps = np.array([text.lower() in GAPS for text in texts])
@@ -195,8 +209,8 @@ def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, 
 
 
 def chosen_limits(label_range: Sequence[float]) -> tuple[float, ...]:
-    """The scale that the parameter `label_range` says; () where it says none. Raises InputError for
-    what is no scale.
+    """The scale in the parameter `label_range`; () if it is empty. Raises InputError for an invalid
+    scale.
     """
     if problems := parameters.no_scale(label_range):
         raise InputError(problems[0], where="the parameters")
@@ -204,8 +218,8 @@ def chosen_limits(label_range: Sequence[float]) -> tuple[float, ...]:
 
 
 def axes(table: Sheet) -> dict[int, str]:
-    """Columns X and Y of DARMA: number of the column -> emotion. Beside columns that are called
-    valence or arousal they are something else, as where somebody looks.
+    """Columns X and Y of DARMA: number of the column -> emotion. Beside columns called valence or
+    arousal they mean something else, such as where a person looks.
     """
     names, kinds = [name.strip().lower() for name in table.names], {c.what for c in table.kinds}
     if not {"x", "y"} <= set(names) or "time" not in kinds or kinds & set(EMOTIONS):

@@ -1,5 +1,5 @@
-"""Rows of a label table that are of the same time: a joystick faster than its clock, several
-recordings in one table, stretches that overlap.
+"""Rows of a label table with the same time: a joystick that is faster than its clock, several
+recordings in one table, overlapping stretches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import columns
 from .sheets import Sheet, number
 
 TOUCH = 1e-3  # s by which rounded stretches may overlap
-# Names of columns that tell rows of one recording, person or emotion from those of another one.
+# Names of columns that distinguish the rows of one recording, person or emotion from others.
 RECORDINGS = {
     *("recording", "video", "videofile", "videoname", "videoid", "file", "filename", "filepath"),
     *("path", "clip", "clipname", "clipid", "trial", "trialname", "movie", "media", "mediafile"),
@@ -31,7 +31,9 @@ OTHERS = {
 def merged(
     time: np.ndarray, values: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Rows of one time become one, their mean, as a joystick is faster than its clock."""
+    """Replace rows with the same time by their mean, because a joystick is faster than its
+    clock.
+    """
     distinct, owner = np.unique(time, return_inverse=True)
     if len(distinct) == len(time):
         return time, values, []
@@ -47,8 +49,8 @@ def merged(
 
 
 def overlapping(table: Sheet, time: np.ndarray, until: np.ndarray, lines: np.ndarray) -> list[str]:
-    """A note where stretches overlap: the later one counts from its start on. Raises InputError for
-    one that lies inside another one, as nothing tells which of both counts.
+    """A note if stretches overlap: the later one counts from its start on. Raises InputError for a
+    stretch inside another one, because nothing tells which of the two counts.
     """
     longest = np.maximum.accumulate(until)[:-1]
     over = np.flatnonzero(time[1:] < longest - TOUCH) + 1
@@ -68,8 +70,8 @@ def overlapping(table: Sheet, time: np.ndarray, until: np.ndarray, lines: np.nda
 
 
 def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> None:
-    """Raise InputError where rows are of the same times because they are of several recordings,
-    people or emotions, which a column names: their mean would be nobody's.
+    """Raise InputError if rows have the same times because a column says that they belong to
+    several recordings, people or emotions: their mean would be meaningless.
 
     starts : times or frame numbers of the rows; None where the table tells none. who : annotators
     of the rows, or nothing.
@@ -88,8 +90,8 @@ def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> Non
 
 
 def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None:
-    """The column that tells the rows of a table apart which are of the same times; None where no
-    rows are, or no column does.
+    """The column that distinguishes rows with the same times; None if there are no such rows, or no
+    such column.
     """
     keys = np.array(who or [""] * len(table.rows))
     if starts is not None and not _collide(starts, keys):
@@ -107,7 +109,9 @@ def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None
 
 
 def recordings(table: Sheet) -> list[str]:
-    """What the first column of recordings names, each once; nothing where there is none."""
+    """The distinct recordings that the first column of recordings names; none without such a
+    column.
+    """
     words = [re.sub(r"[\W_]+", "", columns.plain(name)) for name in table.names]
     place = next((place for place, word in enumerate(words) if word in RECORDINGS), None)
     texts = [] if place is None else [text.strip("'\"") for text in table.texts(place)]
@@ -115,7 +119,7 @@ def recordings(table: Sheet) -> list[str]:
 
 
 def of_another(table: Sheet) -> list[str]:
-    """A note where all rows are said to be of one recording, and the file is called otherwise."""
+    """A note if all rows name one recording, and the file's name is a different one."""
     said = recordings(table)
     if len(said) != 1 or not said[0].lower().endswith(VIDEO_SUFFIXES):
         return []
@@ -124,14 +128,16 @@ def of_another(table: Sheet) -> list[str]:
 
 
 def _collide(starts: np.ndarray, keys: np.ndarray) -> bool:
-    """Whether rows of one key are of the same time, or go back."""
+    """Whether rows with one key have equal or decreasing times."""
     order = np.argsort(keys, kind="stable")
     same = keys[order][1:] == keys[order][:-1]
     return bool((same & ~(np.diff(starts[order]) > 0)).any())
 
 
 def _parts(texts: np.ndarray, is_known: bool, starts: np.ndarray | None, keys: np.ndarray) -> bool:
-    """Whether the words of a column part the rows into a few that rise each."""
+    """Whether the values of a column split the rows into a few groups, each with increasing
+    times.
+    """
     distinct = set(texts.tolist())
     few = 1 < len(distinct) <= len(texts) / 2 and "" not in distinct
     if not few or not (is_known or all(np.isnan(number(text, True)) for text in distinct)):

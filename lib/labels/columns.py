@@ -1,8 +1,8 @@
 """What the columns of a label table mean, by their names in any capitals, with any separators.
 
 A unit may stand in brackets or at the end (``Time [s]``, ``time_ms``, ``Begin Time - msec``). A
-column that is not understood is "unknown": who reads the table names it, and refuses the table
-where it might be a time.
+column that is not understood is "unknown": the reader of the table reports it, and refuses the
+table if the column might be a time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..metrics import EMOTIONS
 
-# Words are compared without what stands between them: "time stamp", "TimeStamp", "time_stamp".
+# Names are compared without separators: "time stamp", "TimeStamp", "time_stamp".
 TIME = {
     *("time", "times", "timestamp", "timestamps", "timecode", "t", "frametime", "timepoint"),
     *("second", "seconds", "sec", "secs", "s", "mediatime", "videotime", "playbacktime"),
@@ -41,8 +41,8 @@ VALUES = {
     **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
     **dict.fromkeys(("arousal", "a", "aro", "activation", "activity", "erregung"), "arousal"),
 }
-RATING = {"rating", "ratings", "value", "values", "score"}  # of what, the file's name tells
-# What people write beside their values, and which is none.
+RATING = {"rating", "ratings", "value", "values", "score"}  # ratings; the file's name tells of what
+# Columns that people write beside their values, which hold no values.
 REMARKS = {
     *("name", "liking", "link", "img", "image", "picture", "speaker", "utterance", "note", "notes"),
     *("text", "comment", "comments", "remark", "video", "file", "filename", "trial", "subject"),
@@ -60,9 +60,9 @@ UNITS = {
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
 }
-LONGEST = 120  # signs of a column's name; longer ones are no names
+LONGEST = 120  # characters of a column's name; longer texts are no names
 FRAME_UNITS = {"frame", "frames", "fr", "bilder"}
-# Words in a name that make one think of a time; a column with one of them is never passed over.
+# Words that suggest a time; a column with one of them in its name is never ignored.
 LIKE_TIME = re.compile(
     r"time|zeit|stamp|sec|clock|uhr|temps|tiempo|minut|hour|frame|millis|(^|\W|_)m?s(\W|_|$)"
 )
@@ -78,7 +78,7 @@ class Column:
 
     what : "time", "start", "end", "duration", "frame", "index", "who", "valence", "arousal",
         "expression", "rating", "remark" or "unknown". unit : s in one of its units, of times.
-    annotator : whose values they are, "" where the name tells nobody's.
+    annotator : whose values they are, "" if the name does not tell.
     """
 
     what: str
@@ -104,13 +104,13 @@ def meaning(name: str) -> Column:
 
 
 def plain(name: str) -> str:
-    """A name in small letters, words parted where capitals part them, without quotation marks."""
+    """A name in lower case, split into words at capitals, without quotation marks."""
     name = unicodedata.normalize("NFKC", name).strip().strip("'\"").strip()
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
 
 
 def might_be_time(name: str) -> bool:
-    """Whether a name that is not understood makes one think of a time."""
+    """Whether a name that is not understood suggests a time."""
     return len(name) <= LONGEST and bool(LIKE_TIME.search(plain(name)))
 
 

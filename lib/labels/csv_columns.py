@@ -16,12 +16,12 @@ from .. import files
 from ..parallel import locks
 
 NAME = "columns.json"
-QUIET = 5.0  # s that another process may take to describe its columns
+QUIET = 5.0  # s to wait for another process that writes columns.json
 AGAIN = "remove it: it is written again with the next table"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
-ONLY_SEES = "no face was found in this frame, and the network only sees"
+ONLY_SEES = "no face was found in this frame, and the network uses pictures only"
 UNLABELLED = "the frame is not labelled"
 
 # Pattern of the name: shown name, unit, range, meaning, empty when.
@@ -65,7 +65,7 @@ COLUMNS = {
         "above 0",
         "how far off the network's own output may be: its standard deviation in label units, "
         "calibrated on val trials; ±1.645 of it should hold 90 % of the labels",
-        "the network does not tell how sure it is",
+        "the network does not predict its uncertainty",
     ),
     r"(valence|arousal)_gate_.+": (
         "valence_gate_pixels …",
@@ -85,7 +85,7 @@ COLUMNS = {
         "expression",
         "",
         "a number from 0, or a name",
-        "the expression that was decided for",
+        "the predicted expression",
         ONLY_SEES,
     ),
     r"expression_share": (
@@ -99,7 +99,7 @@ COLUMNS = {
         "expression_decided",
         "",
         "a number from 0",
-        "the expression that a trained network decided for, beside the published one's",
+        "the expression that a trained network predicts, beside the published one's",
         ONLY_SEES,
     ),
     r"expression_\d+": (
@@ -200,20 +200,20 @@ COLUMNS = {
         "value and when it is first reached",
         "the stretch has no such frame (slope: fewer than two)",
     ),
-    r"note": ("note", "", "text", "what must be known before a value is used", "nothing"),
+    r"note": ("note", "", "text", "remarks on how far to trust the values of this row", "nothing"),
 }
 FIELDS = ("unit", "range", "meaning", "empty_when")
 
 
 def is_of_people(columns: Iterable[str]) -> bool:
-    """Whether a table tells what the faces of named people show (`lib.evaluation.people`), and not
-    only, beside a person's name, what a trained network predicts.
+    """Whether a table describes the faces of named people (`lib.evaluation.people`), and not only a
+    trained network's predictions for one person.
     """
     return {"person", "expression", "valence_derived", "arousal_derived"} <= set(columns)
 
 
 def is_of_frames(columns: Iterable[str]) -> bool:
-    """Whether a table is one of ours with a row per frame: predictions, and no ratings."""
+    """Whether a table is one of ours with a row per frame, that is, predictions and no ratings."""
     return {"frame", "time", "valid"} <= set(columns)
 
 
@@ -222,20 +222,25 @@ def describe(names: Iterable[str]) -> list[dict]:
     return [{"name": name, **dict(zip(FIELDS, _told(name), strict=True))} for name in names]
 
 
+def is_described(name: str) -> bool:
+    """Whether a column of one of our files is called so."""
+    return _told(name) is not UNKNOWN
+
+
 def _told(name: str) -> tuple[str, ...]:
     matches = (told[1:] for pattern, told in COLUMNS.items() if re.fullmatch(pattern, name))
     return next(matches, UNKNOWN)
 
 
 def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> Path:
-    """See that ``columns.json`` of a folder describes these columns, too; given : those of them
-    that are of a person's own file. Raises InputError where the file is damaged.
+    """Add these columns to ``columns.json`` of a folder; given : those that come from a person's
+    own file. Raises InputError if the file is damaged.
     """
     file, names = Path(folder) / NAME, list(names)
     lock = locks.beside(file)
     if _added(_recorded(file), names, given) or lock.is_file():  # it may be of a killed process
         with locks.held(lock, math.inf, remove=True, quiet=QUIET):
-            before = _recorded(file)  # with what others described meanwhile
+            before = _recorded(file)  # including what other processes wrote meanwhile
             rows = [*before, *_added(before, names, given)]
             files.write_text(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     return file

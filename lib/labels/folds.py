@@ -1,8 +1,9 @@
-"""Folds for cross-validation: whole subjects in one fold, folds of equal length, plain text that is
-read afterwards.
+"""Folds for cross-validation: all trials of a subject in one fold, folds of nearly equal length,
+kept in a text file.
 
-A fold file has rows ``trial,subject,fold``. It is made once; whoever changes it by hand is not
-overruled. `fold` is the one that a trial is validated in; all other labelled trials are trained on.
+A fold file has rows ``trial,subject,fold``. It is made once and then only read, so that a person
+may edit it. `fold` is the one that a trial is validated in; all other labelled trials are trained
+on.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PUBLISHED_BLOCKS = 5  # of the training trials; the sixth block is the official 
 def make(table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     """Columns trial, subject, fold (0 … n_folds − 1) of the train and val trials of a trial table.
 
-    Subjects go, the one with the most frames first, into the fold that has the fewest frames so
+    Subjects are assigned, the one with the most frames first, to the fold with the fewest frames so
     far: no subject is in two folds, and the same table gives the same folds on every machine.
     """
     known = table[table["split"].isin(["train", "val"])]
@@ -85,11 +86,11 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
 def split(table: pd.DataFrame, folder: Path, fold: int, rule: str = "subject") -> pd.DataFrame:
     """The trial table with `split` and `fold` as this fold has them; as it is for ``fold=-1``.
 
-    folder : of the fold files, the data set's processed folder. Those of `rule` "subject" are made
-        by notebook 04
-    (`n_folds`), the published ones here, when they are first asked for. Test trials stay test
-    trials. Raises InputError for a fold that the file does not have, or a file that names other
-    trials than the data set has.
+    folder : of the fold files, the data set's processed folder.
+
+    Those of `rule` "subject" are made by notebook 04 (`n_folds`), the published ones here, when
+    they are first asked for. Test trials stay test trials. Raises InputError for a fold that the
+    file does not have, or a file that names other trials than the data set has.
     """
     if fold < 0:
         return table
@@ -128,8 +129,8 @@ def _of_rule(path: Path, table: pd.DataFrame, rule: str) -> pd.DataFrame:
                 "published`",
             )
         write_text(path, published(table).to_csv(index=False, lineterminator="\n"))
-    # Neighbours of a sorted list may be of one person: the published rule does not look at that,
-    # `leaks` does.
+    # Neighbours in a sorted list may belong to one person: the published rule ignores that, `leaks`
+    # reports it.
     found = read(path, one_fold_a_subject=rule != "published")
     if unknown := sorted(set(found["trial"]) - set(table["trial"])):
         raise InputError(
@@ -144,12 +145,11 @@ def _of_rule(path: Path, table: pd.DataFrame, rule: str) -> pd.DataFrame:
 def leaks(
     train: pd.DataFrame, held_out: pd.DataFrame, learnt: list[str] | tuple = ()
 ) -> list[tuple[str, str]]:
-    """What a training would have seen of what it is judged on: (kind, sentence) each, [] for
-    nothing.
+    """Data leaks: what a training would have seen of its held-out trials; (kind, sentence) each.
 
-    train, held_out : rows of a trial table. learnt : trials that a network it builds on was trained
-        on.
-    kinds : "trial", "built on" and "subject" (a person, or a recording, on both sides).
+    train, held_out : rows of a trial table. learnt : trials on which a network that it builds on
+        was trained.
+    kinds : "trial", "built on" and "subject" (a person or recording in both splits).
     """
     found = []
     for kind, seen, told in (
@@ -167,7 +167,7 @@ def leaks(
 
 
 def shared(train: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, list[str]]:
-    """Subjects and recordings that have trials on both sides, sorted; rows of a trial table."""
+    """Subjects and recordings with trials in both sets of rows of a trial table, sorted."""
     return {
         column: sorted(set(train[column].astype(str)) & set(held_out[column].astype(str)) - {""})
         for column in ("subject", "video")
@@ -180,8 +180,8 @@ def require_apart(
     learnt: list[str] | tuple = (),
     subjects: bool = False,
 ) -> list[str]:
-    """Raise InputError for a trial on both sides, with `subjects` also for a person; returns the
-    other sentences.
+    """Raise InputError for a trial in both sets, with `subjects` also for a person in both; returns
+    the sentences on other leaks.
     """
     found = leaks(train, held_out, learnt)
     for kind, sentence in found:
@@ -228,7 +228,7 @@ def keep(path: Path, table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
 
 
 def read(path: Path, one_fold_a_subject: bool = True) -> pd.DataFrame:
-    """Read a fold file. Raises InputError with the line for what is no fold, a trial twice, a
+    """Read a fold file. Raises InputError with the line for an invalid fold, a duplicate trial, a
     subject in two folds.
     """
     reader = csv.DictReader(io.StringIO(read_text(Path(path))))

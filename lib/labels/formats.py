@@ -34,7 +34,7 @@ AFEW_RANGE = (-10.0, 10.0)
 SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
 FREE = struct.Struct("<ddI")
 KINDS = ("CONTINUOUS", "DISCRETE", "FREE")
-NOTHING = (*cells.GAPS, "rest", "garbage")  # names of labels that are none
+NOTHING = (*cells.GAPS, "rest", "garbage")  # label names that mean "no label"
 
 
 def form(path: Path) -> str:
@@ -52,8 +52,8 @@ def form(path: Path) -> str:
 
 
 def read(path: Path, label_range: Sequence[float] = ()) -> list[Annotation]:
-    """All annotators of a file, values (n, 2) in −1…1. Raises InputError for what cannot be read
-    and for values out of range.
+    """All annotators of a file, values (n, 2) in −1…1. Raises InputError for an unreadable file and
+    for values out of range.
     """
     path = Path(path)
     return {"elan": _read_elan, "nova": _read_nova, "afew": _read_afew}[
@@ -138,7 +138,7 @@ def eaf(path: Path):
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        _xml(text)  # that package raises a bare Exception for what is no XML
+        _xml(text)  # that package raises a bare Exception for a file that is not XML
         opened = Eaf(str(path))
         unit = opened.header.get("TIME_UNITS") or "milliseconds"
         if unit != "milliseconds":
@@ -158,8 +158,8 @@ def _tiers(opened) -> dict[str, columns.Column]:
 
 
 def _rated(tiers: Mapping[str, columns.Column]) -> tuple[list[str], list[str]]:
-    """Names of the tiers whose values count, and of those that are another form of the same ones
-    (`raters`). Raises ValueError for two of the same values.
+    """Names of the tiers whose values count, and of tiers that are another form of the same values
+    (`raters`). Raises ValueError for two tiers of the same values.
     """
     claims = [raters.Claim(column.what, column.annotator, name) for name, column in tiers.items()]
     kept, dropped = raters.counted(claims)
@@ -170,7 +170,7 @@ def _rated(tiers: Mapping[str, columns.Column]) -> tuple[list[str], list[str]]:
 
 
 def has_unrated_tiers(path: Path) -> bool:
-    """Whether a file of ELAN has tiers of an emotion that are nobody's values, as a spread."""
+    """Whether an ELAN file has tiers of an emotion that are not ratings, such as a spread."""
     opened = eaf(path)
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
         return bool(_rated(_tiers(opened))[1])
@@ -234,7 +234,7 @@ def _xml(text: str) -> ElementTree.Element:
     """The tree of an XML file. Raises ValueError or SyntaxError for what is none."""
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise ValueError("it declares entities")
-    return ElementTree.fromstring(text)  # as it was decoded, whatever its first line says
+    return ElementTree.fromstring(text)  # decoded already, whatever encoding its first line names
 
 
 def _emotion(name: str) -> str:
@@ -278,7 +278,7 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
 
 
 def _of_scheme(tree: ElementTree.Element, name: str) -> float:
-    """A finite number that the scheme says."""
+    """A finite number from the scheme's XML."""
     value = float(_attribute(tree, "scheme", name))
     if not np.isfinite(value):
         raise ValueError(f"its scheme says {name}: {value}")

@@ -2,9 +2,9 @@
 of the video.
 
 ``npy_data/<trial>/frame.npy`` (48×48 faces), ``mfcc.npy``, ``vggish.npy``, ``label.npy`` hold the
-labelled frames of a trial only, gaps closed, of a test trial all of them (lfan.md §1.4–1.9). Which
-frames those were stands in the trial's annotation file: without it rows can be placed only where
-there are as many as frames.
+labelled frames of a trial only, gaps closed, of a test trial all of them (LFAN specification
+§1.4–1.9). Which frames those were stands in the trial's annotation file: without it rows can be
+placed only where there are as many as frames.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ FACE = "frame.npy"
 # the code writes the first, its README says the second
 LABELS = ("label.npy", "continuous_label.npy")
 SIDE = 48  # px of a face
-TOLERANCE = 2  # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
+TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (§1.11)
 VERSION = 1  # of the features' arrays, raised when their numbers change
 # array of the store -> file, columns
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """A request for one of `FEATURES` as the database's rows of this trial, where it has them or
-    the store kept them.
+    """A request for one of `FEATURES`, completed to mean the database's rows of this trial, if the
+    database or the store has them.
 
-    Features that are asked for with weights of one's own are left as they are.
+    Requests with a person's own weights pass unchanged.
     """
     if wanted.parameters.get("weights", "published") != "published":
         return wanted
@@ -46,7 +46,9 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def sources(trial: Mapping, name: str) -> dict:
-    """Inputs of a file of the trial: the file, and what says which frames its rows are."""
+    """Inputs for a file of the trial: the file, and the source of which frames its rows belong
+    to.
+    """
     return {"rows": f"{FOLDER}/{trial['trial']}/{name}", **annotation(trial)}
 
 
@@ -150,7 +152,7 @@ def features(name: str, path: Path, n_frames: int, annotation: Path | None) -> n
 
 def read_labels(path: Path, n_frames: int) -> np.ndarray:
     """(T, 2) float32 valence and arousal of a trial whose annotation file is gone; see
-    `labels.read`.
+    `official.read`.
     """
     rows = np.asarray(read(path, (2,)), np.float32)
     if not (np.abs(rows) <= 1).all():

@@ -1,8 +1,9 @@
-"""Annotations: official text files ↔ arrays ↔ the CSV files that TSAV- and JCA-like code reads.
+"""Annotations: official text files ↔ arrays ↔ the CSV files that code derived from TSAV and JCA
+reads.
 
-An official file has a header line and one row per video frame, in order (tsav_jca.md §1.7). In
-arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the files),
-classes and units without one are −1.
+An official file has a header line and one row per video frame, in order (TSAV/JCA specification
+§1.7). In arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the
+files), classes and units without one are −1.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def read(path: Path, kind: str) -> np.ndarray:
         only one of the two is −5 counts as unlabelled. "expression" -> (n,) int8, −1 unlabelled.
         "action_units" -> (n, U) int8, −1. Windows line ends, a missing last line end and blank
         lines at the end are accepted. Raises InputError with file and line number for a missing
-        header, a wrong number of columns, what is no number or out of range.
+        header, a wrong number of columns, a value that is no number or out of range.
     """
     path = Path(path)
     first, *rows = _lines(path, kind)
@@ -108,8 +109,9 @@ def fit_rows(
     was done).
 
     policy : "fit" trims rows at the end or adds unlabelled ones; "refuse" raises InputError
-        instead. The
-    message holds both numbers, so that it can stand in a report.
+        instead.
+
+    The message holds both numbers, so that it can stand in a report.
     """
     rows = len(array)
     if rows == n_frames:
@@ -132,7 +134,8 @@ def fit_rows(
 
 
 def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.DataFrame:
-    """Labelled frames as JCA's label CSV (tsav_jca.md §2.1): columns img, V, A, frame_id.
+    """Labelled frames as JCA's label CSV (TSAV/JCA specification §2.1): columns img, V, A,
+    frame_id.
 
     va : (T, 2), NaN unlabelled. img is ``<trial>/%05d.jpg``, frame_id the same number, both from 1.
     index_column : put the published files' unnamed running number in front.
@@ -171,8 +174,8 @@ def names_of(kind: str, count: int) -> tuple[str, ...]:
 
 
 def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Name of an expression or action unit -> (T,) bool: decided for, by the columns of a
-    prediction file.
+    """Name of an expression or action unit -> (T,) bool: whether a prediction file's columns decide
+    for it.
     """
     found = {}
     scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]

@@ -1,5 +1,4 @@
-"""Labels that a frame lacks, guessed from those it has: valence and arousal from an expression, and
-back.
+"""Pseudo-labels: valence and arousal guessed from a frame's expression, and the other way round.
 
 TSAV's authors filled both in "using the distribution of EX and VA labels" (specification 1.9);
 their exact mapping is not published. Here: an expression stands for the mean valence and arousal of
@@ -17,12 +16,12 @@ CELLS = 5  # of each axis from -1 to 1
 
 
 def fit(va: np.ndarray, expression: np.ndarray, n_classes: int) -> dict:
-    """What is needed of the training frames, as plain numbers.
+    """Statistics of the training frames that the guesses need, as plain numbers.
 
     va : (N, 2), NaN unlabelled. expression : (N,) int, -1 unlabelled. Returns {"va": (E, 2) means,
         "expression":
-    (CELLS², E) shares} as lists; None instead of an entry that no frame with both labels speaks of;
-    {} without any.
+    (CELLS², E) shares} as lists; None for an entry without any frame that has both labels; {}
+    without such frames at all.
     """
     both = np.isfinite(va).all(axis=1) & (expression >= 0)
     if not both.any():
@@ -42,8 +41,8 @@ def fit(va: np.ndarray, expression: np.ndarray, n_classes: int) -> dict:
 def complete(
     va: np.ndarray, expression: int, found: Mapping
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """(2,) valence and arousal, filled in if it is missing and can be; (E,) shares of expressions,
-    None = no guess.
+    """(2,) valence and arousal, guessed if missing and possible; (E,) shares of expressions, None =
+    no guess.
     """
     va, known = np.asarray(va, np.float32), bool(np.isfinite(va).all())
     if found and not known and expression >= 0 and found["va"][expression] is not None:

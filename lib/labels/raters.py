@@ -1,8 +1,8 @@
-"""Which columns of a label table are whose values.
+"""Which columns of a label table hold ratings, and by which annotator.
 
-A column of valence or arousal belongs to an annotator, to nobody by name, or is another form of the
-same values: their mean, a smoothed form, their spread. Only values that somebody gave count; what
-is not used is named.
+A column of valence or arousal belongs to a named annotator, to an unnamed one, or is derived from
+other columns: their mean, a smoothed form, their spread. Only original ratings count; unused
+columns are reported.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from . import cells, columns, sheets
 from .sheets import Sheet
 
 WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
-# Beside valence or arousal these words tell how values spread or how sure somebody is, no values.
+# Beside valence or arousal these words mean spread or confidence, not values.
 SPREAD = {
     *("std", "stdev", "stddev", "stdeviation", "standarddeviation", "var", "variance", "sem"),
     *("stderr", "standarderror", "minimum", "maximum", "range", "iqr", "count"),
     *("confidence", "conf", "certainty", "agreement", "delta", "velocity", "slope"),
 }
-# Spread as well, unless others are annotators by name: Max is a person beside Anna.
+# Statistics, too, unless other columns name annotators: beside Anna, Max is a person.
 INITIALS = {"sd", "se", "ci", "cv", "n", "min", "max"}
-EXTREMES = {"min", "max"}  # both together are never people
+EXTREMES = {"min", "max"}  # never people when both occur
 GATE = "gate"  # of our own predictions: valence_gate_pixels
-# These are values, and no annotator's: they count where there is nothing else.
+# Values of no particular annotator: they count if there is nothing else.
 VERSIONS = {
     *("mean", "avg", "average", "median", "gold", "goldstandard", "consensus", "final", "label"),
     *("raw", "smooth", "smoothed", "filtered", "interpolated", "resampled", "scaled", "z"),
@@ -39,8 +39,8 @@ VERSIONS = {
 
 
 class Claim(NamedTuple):
-    """A column (its number from 0; or a tier by its name) that says it holds an emotion, and whose
-    values.
+    """A column (its number from 0; or a tier by its name) that claims to hold an emotion, and whose
+    values it holds.
     """
 
     emotion: str
@@ -51,8 +51,8 @@ class Claim(NamedTuple):
 def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], list[str]]:
     """annotator -> emotion -> number of the column; and notes on columns that are not used.
 
-    known : whether another column says when the rows are. Raises InputError where no column is of
-    valence or arousal, where two are the same, where one might be a time.
+    known : whether another column tells the rows' times. Raises InputError if no column is of
+    valence or arousal, if two mean the same, or if one might be a time.
     """
     claims, strange = _claims(table, known)
     claims, dropped = _counted(table, claims)
@@ -78,8 +78,8 @@ def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], li
 
 
 def averaged_earlier(table: Sheet) -> bool:
-    """Whether earlier versions took columns as annotators' that are not counted, or the last of two
-    that are refused.
+    """Whether earlier versions counted columns as annotators' that are not counted now, or used the
+    last of two that are refused now.
     """
     claims, _ = _claims(table, True)
     twice = len({claim[:2] for claim in claims}) < len(claims)
@@ -90,12 +90,12 @@ def averaged_earlier(table: Sheet) -> bool:
 
 
 def emotion_of(table: Sheet) -> str:
-    """valence or arousal where a table's file, folder or settings say that it is of one."""
+    """ "valence" or "arousal" if a table's file, folder or settings say that it is of one."""
     return _emotion_of_file(table.path) or _emotion_of_settings(table)
 
 
 def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
-    """Columns of emotions, and the names of those that are not understood."""
+    """Columns of emotions, and the names of columns that are not understood."""
     told, darma = emotion_of(table), cells.axes(table)
     beside = _beside_ratings(table)
     claims, strange = [], []
@@ -118,8 +118,8 @@ def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
 
 
 def _beside_ratings(table: Sheet) -> list[int]:
-    """Columns, in a table of one emotion, that are not understood beside one that says that it is
-    the rating; without such a one they are annotators.
+    """In a table of one emotion, columns that are not understood beside a column called rating;
+    without such a column they are annotators.
     """
     told, kinds = emotion_of(table), [column.what for column in table.kinds]
     if not told or not {"rating", told} & set(kinds):
@@ -128,7 +128,7 @@ def _beside_ratings(table: Sheet) -> list[int]:
 
 
 def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
-    """`counted`. Raises InputError where only forms of the same values are there, and several."""
+    """`counted`. Raises InputError if there are only several derived forms of the same values."""
     kept, dropped = counted(claims)
     for emotion in EMOTIONS:
         versions = [
@@ -140,7 +140,7 @@ def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim
 
 
 def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
-    """Claims that count, and those of the spread and of other forms of the same values."""
+    """Claims that count; claims of spread; claims of other derived forms of the same values."""
     words = {_word(claim) for claim in claims}
     named = words - SPREAD - VERSIONS - INITIALS - {""}
     spread = SPREAD | INITIALS
@@ -162,7 +162,7 @@ def _is_gate(claim: Claim) -> bool:
 
 
 def _refuse_two(table: Sheet, emotion: str, first: int | None, second: int) -> None:
-    """Raise InputError where two columns say that they are the same values."""
+    """Raise InputError if two columns claim to be the same values."""
     if first is None:
         return
     raise InputError(
@@ -175,8 +175,8 @@ def _refuse_two(table: Sheet, emotion: str, first: int | None, second: int) -> N
 
 
 def _refuse_time(table: Sheet, place: int, known: bool) -> None:
-    """Raise InputError where a column that is not understood might be a time, and no other column
-    says when.
+    """Raise InputError if a column that is not understood might be a time, and no other column
+    tells times.
     """
     name, column = table.names[place], table.kinds[place]
     if known:
@@ -185,7 +185,7 @@ def _refuse_time(table: Sheet, place: int, known: bool) -> None:
     rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
     counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
     _refuse_pictures(table, place)
-    # An end or a length alone does not tell where a stretch begins.
+    # An end or a duration alone does not tell where a stretch begins.
     alone = column.what in ("end", "duration") and len(numbers) > 1
     named = column.what == "unknown" and columns.might_be_time(name)
     if alone or named or (rises and not counts):
@@ -201,8 +201,8 @@ _PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORE
 
 
 def _refuse_pictures(table: Sheet, place: int) -> None:
-    """Raise InputError where a column names pictures by the numbers of their frames, and they are
-    not all frames in a row: such a table has no row per frame.
+    """Raise InputError if a column names pictures by frame numbers that are not consecutive: such a
+    table does not have one row per frame.
     """
     texts = table.texts(place)
     matches = [_PICTURE.fullmatch(text) for text in texts]
@@ -234,7 +234,7 @@ WORDS = {
 
 
 def _emotion_of_settings(table: Sheet) -> str:
-    """What a rating is of, where the labels of its scale say so."""
+    """The emotion of a rating if the labels of its scale tell it."""
     text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
     said = [name for name, words in WORDS.items() if any(word in text for word in words)]
     return said[0] if len(said) == 1 else ""

@@ -1,15 +1,16 @@
-"""Stretches of recordings that a person names: turns, sentences, tasks, scenes.
+"""Segments of recordings that a person defines: turns, sentences, tasks, scenes. Here they are
+called stretches.
 
 A table with start and end (CSV, TSV, Excel), or what programs write (`lib.labels.transcripts`). A
-file is for one recording, or has a column that names the recording; a folder holds a file per
-recording, called like it.
+file is for one recording, or has a column that names the recording; a folder holds one file per
+recording with the recording's name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
@@ -17,7 +18,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import folded, version
-from . import cells, columns, sheets, transcripts
+from . import cells, columns, csv_columns, sheets, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -32,8 +33,8 @@ class Segments:
     """Stretches of one recording, in the file's order.
 
     table : row (line of a text file, else number of the entry, from 1), recording, start, end (s),
-    speaker, text ("" where none is told), then a person's own columns as texts. path : the file.
-    notes : what was passed over or chosen.
+    speaker, text ("" if not given), then a person's own columns as texts. path : the file. notes :
+    what was skipped or chosen.
     """
 
     table: pd.DataFrame
@@ -42,8 +43,8 @@ class Segments:
 
 
 def read(path: Path) -> Segments:
-    """All stretches in a file, which is read once while it stays as it is: each recording asks for
-    its own. Raises InputError, with the line, for what cannot be read.
+    """All stretches in a file, which is read again only if it changes, since each recording asks
+    for its own. Raises InputError, with the line, for unreadable content.
     """
     path = Path(path)
     return _read(path, *(version(path) if path.is_file() else ()))
@@ -96,6 +97,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     begin, until = cells.times(sheet, start), cells.times(sheet, kinds.index(last))
     until = until if last == "end" else begin + until
     taken = {start, kinds.index(last)}
+    notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
         place = next(
@@ -107,7 +109,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     own: dict[str, list[str]] = {}
     for place in (place for place in range(len(sheet.names)) if place not in taken):
         own[_free(sheet.names[place], place, own)] = sheet.texts(place)
-    return table[list(FIELDS)].assign(**own), list(sheet.notes)
+    return table[list(FIELDS)].assign(**own), notes
 
 
 # Names of columns that are computed (`lib.evaluation.segments`).
@@ -118,26 +120,32 @@ COMPUTED = re.compile(
 
 
 def _free(name: str, place: int, others: Collection[str]) -> str:
-    """Name of a person's own column beside ours, and beside his others."""
+    """A name for a person's own column that differs from ours and from the person's other
+    columns.
+    """
     name = name.strip() or f"column {place + 1}"
-    if name in FIELDS or COMPUTED.fullmatch(name):
+    if name in FIELDS or COMPUTED.fullmatch(name) or csv_columns.is_described(name):
         name = f"{name} (given)"
     return f"{name} (column {place + 1})" if name in others else name
 
 
 # ---- which of them belong to a recording
 def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | None:
-    """The stretches of one recording in a file or a folder; None where there are none of it.
+    """The stretches of one recording in a file or a folder; None if it has none.
 
-    names : what the recording is called: trial and video. alone : whether it is the only recording
-    that is looked at; the file is then about it, whatever name it holds.
-    Raises InputError for a path that is not there and for a file that cannot be read, that names
-    several recordings but not this one (`alone`), or none though there are others.
+    names : names of the recording: trial and video. alone : whether it is the only recording in
+    use; the file then belongs to it, whatever name the file contains. Raises InputError for a path
+    that is not there and for a file that cannot be read, that names several recordings but not this
+    one (`alone`), or none though there are others.
     """
     path = Path(path)
     if path.is_dir():
-        file = next((file for file in files_in(path) if _same(file.stem, names)), None)
-        return _chosen(read(file), names, True) if file else None
+        mine = [file for file in files_in(path) if _same(file.stem, names)]
+        found = _chosen(read(mine[0]), names, True) if mine else None
+        if found is None or len(mine) == 1:
+            return found
+        said = f"not used, of the same recording: {', '.join(file.name for file in mine[1:])}"
+        return replace(found, notes=(*found.notes, said))
     return _chosen(read(existing(path)), names, alone or _same(path.stem, names))
 
 
@@ -154,7 +162,7 @@ def existing(path: Path | str) -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Files of stretches in a folder, by name; it is listed once while it stays as it is."""
+    """Files of stretches in a folder, by name; the folder is listed again only if it changes."""
     return _listed(Path(folder), *version(folder))
 
 
@@ -165,19 +173,22 @@ def _listed(folder: Path, *_version: int) -> list[Path]:
 
 
 def unused(path: Path, names: Collection[str]) -> list[str]:
-    """Names of files of a folder, or of recordings in a file, that are called like no recording."""
+    """Names of files in a folder, or of recordings in a file, that match no recording."""
     if Path(path).is_dir():
         return [file.name for file in files_in(path) if not _same(file.stem, names)]
     try:
         told = dict.fromkeys(read(path).table["recording"])
-    except InputError:  # each recording was told so
+    except InputError:  # reported with each recording already
         return []
-    return [name for name in told if name and not _means(name, names)]
+    known = {*names, *map(_without_blanks, names)}
+    return [name for name in told if name and not _means(name, known)]
 
 
 def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
     told = segments.table["recording"]
     ours = told.map(lambda name: _means(name, names))
+    if not ours.any() and segments.path.suffix.lower() == ".rttm":  # its names have no blanks
+        ours = told.map(lambda name: _means(name, set(map(_without_blanks, names))))
     if ours.any():
         nobody = int((told == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
@@ -202,6 +213,11 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
         )
     said = [f"the file calls the recording {others[0]}"] if others else []
     return Segments(segments.table, segments.path, (*segments.notes, *said))
+
+
+def _without_blanks(name: str) -> str:
+    """A recording's name as RTTM has it (`lib.speakers.video.rttm`)."""
+    return "_".join(name.split())
 
 
 def _means(name: str, names: Collection[str]) -> bool:

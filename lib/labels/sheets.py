@@ -1,8 +1,7 @@
-"""Tables of text as people have them -> rows under a header line, each with its line number.
+"""Read text tables as people write them -> rows under a header line, each with its line number.
 
-What stands before the header (``sep=;``, remarks after ``#``, the settings that CARMA and DARMA
-write), any of five separators, UTF-16, empty rows and quotation marks cost nothing; what was passed
-over is told.
+Lines before the header (``sep=;``, remarks after ``#``, settings by CARMA and DARMA), any of five
+separators, UTF-16, empty rows and quotation marks are accepted; skipped lines are reported.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -30,11 +29,11 @@ ZIP, OLE = (
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
 )  # first bytes of Excel's files, new and old
 EXCEL = (".xlsx", ".xlsm")
-LARGEST = 200 << 20  # bytes of a label file: 100 Hz of ten annotators for a day are less
-PREAMBLE = 60  # lines before the header that are looked through
+LARGEST = 200 << 20  # bytes of a label file: ten annotators at 100 Hz for a day need less
+PREAMBLE = 60  # lines that are searched for the header
 MOST_ROWS = 20_000_000
 WEB_PAGE = re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
-_ERRORS = ("#n/a", "#nv")  # a spreadsheet's, no remarks
+_ERRORS = ("#n/a", "#nv")  # a spreadsheet's error values, no remarks
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -43,8 +42,8 @@ class Sheet:
     """Rows under a header.
 
     names : of the columns, as they are written. kinds : what each is. rows : texts. lines : of the
-    file, one per row, from 1. mark : what stands between columns, "" in Excel's files. settings :
-    what lines before the header say. notes : what was passed over or mended, for people.
+    file, one per row, from 1. mark : the separator between columns, "" in Excel's files. settings :
+    lines before the header. notes : what was skipped or corrected, in words.
     """
 
     path: Path
@@ -61,7 +60,7 @@ class Sheet:
         return [columns.meaning(name) for name in self.names]
 
     def where(self, row: int) -> str:
-        """Place of a row, for a message."""
+        """File and line of a row, for a message."""
         return f"{self.path}:{self.lines[row]}"
 
     def texts(self, place: int) -> list[str]:
@@ -70,7 +69,7 @@ class Sheet:
 
 
 def kept(path: Path) -> Sheet:
-    """`read`, kept while the file stays as it is: its form is asked for before its rows."""
+    """`read`, cached while the file does not change: its form is needed before its rows."""
     try:
         of_today = version(path)
     except OSError:
@@ -86,8 +85,8 @@ def _kept(path: str, _version: tuple) -> Sheet:
 def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> Sheet:
     """The table in a file: text, or the first sheet of an Excel file that has a column of labels.
 
-    header : whether these cells are the header line; default: `columns` knows some of them. Where
-        no line is one, the first counts.
+    header : function that tells whether cells are the header line; default: `columns` knows some of
+        them. If no line is a header, the first one counts.
     Raises InputError for an empty file, a web page, a file without a header line, rows of another
     length than the header.
     """
@@ -107,8 +106,8 @@ def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> S
 
 
 def names_labels(cells: Sequence[str]) -> bool:
-    """Whether the cells of a line are names of columns of labels: something that is valued, and
-    when. A line of settings (``Video File,Annotator,Start``) values nothing.
+    """Whether the cells of a line name columns of labels: a rated quantity, and perhaps times. A
+    line of settings (``Video File,Annotator,Start``) rates nothing.
     """
     meanings = [columns.meaning(cell) for cell in cells]
     found = [kind.what for kind in meanings]
@@ -121,8 +120,8 @@ def names_labels(cells: Sequence[str]) -> bool:
 
 
 def is_prose(path: Path) -> bool:
-    """Whether a text is no table, as notes that are called like a recording: none of its first
-    lines names labels, and none has the look of rows. Raises InputError as `read_text` does.
+    """Whether a text is no table but, for example, notes with a recording's name: none of its first
+    lines names labels, and none looks like a row. Raises InputError as `read_text` does.
     """
     text = read_text(path)
     lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
@@ -140,7 +139,7 @@ def _values(cells: Iterable[str]) -> bool:
 
 def read_text(path: Path) -> str:
     """A file as text with plain line ends: UTF-8, UTF-16, or else Windows-1252, as spreadsheets
-    write it. Raises InputError where it is none, empty or too long.
+    write it. Raises InputError if it is no text, empty or too long.
     """
     path = Path(path)
     with errors.foreign(path, "a text file", "fetch the file again"):
@@ -171,7 +170,7 @@ def read_text(path: Path) -> str:
 def _decoded(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
-    if content[1:2] == b"\x00" or content[:1] == b"\x00":  # UTF-16 without its mark
+    if content[1:2] == b"\x00" or content[:1] == b"\x00":  # UTF-16 without a byte-order mark
         return content.decode("utf-16-le" if content[1:2] == b"\x00" else "utf-16-be", "replace")
     try:
         return content.decode("utf-8-sig")
@@ -180,8 +179,8 @@ def _decoded(content: bytes) -> str:
 
 
 def number(text: str, decimal_comma: bool = False) -> float:
-    """A number as people write it, with a decimal comma where the separator allows it; NaN for what
-    is none, and for what is not finite.
+    """A number as people write it, with a decimal comma if the separator allows it; NaN for text
+    that is no finite number.
     """
     text = text.strip().strip("'\"").replace("−", "-")
     if decimal_comma or re.fullmatch(r"[+-]?\d+,\d+", text):
@@ -194,10 +193,18 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
     sheet = Sheet(path, names, [], [], mark, settings, notes, start + 1)
-    reader, line = csv.reader(lines[start + 1 :], delimiter=mark), start + 1
+    # With its line ends: they belong to a cell in quotation marks that has several lines.
+    reader, line = (
+        csv.reader((f"{text}\n" for text in lines[start + 1 :]), delimiter=mark),
+        start + 1,
+    )
+    inner: set[int] = set()  # lines of such cells but for their first
     try:
         for cells in reader:
             first, line = line + 1, start + 1 + reader.line_num
+            if first < line:
+                _refuse_open_quotation(path, lines[first - 1 : line], first)
+                inner.update(range(first + 1, line + 1))
             _add(sheet, [cell.strip() for cell in cells], first)
     except csv.Error as error:
         raise InputError(
@@ -206,8 +213,21 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
             expected="cells of at most 131072 signs",
             todo="correct that line",
         ) from error
-    _tell_empty(sheet, len(lines) - start - 1)
+    _tell_empty(sheet, len(lines) - start - 1, inner)
     return sheet
+
+
+def _refuse_open_quotation(path: Path, lines: Sequence[str], first: int) -> None:
+    """Raise InputError where the lines of a row hold a quotation mark that is never closed: all
+    rows after it would be the text of one cell.
+    """
+    if sum(line.count('"') for line in lines) % 2:
+        raise InputError(
+            f"a cell that begins with a quotation mark and does not end: {lines[0][:80]!r}",
+            where=f"{path}:{first}",
+            expected='texts as "he said ""yes"""',
+            todo="close it, or take the mark out",
+        )
 
 
 def _header(
@@ -242,7 +262,7 @@ def _header(
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callable) -> None:
-    """Raise InputError where names are parted by blanks only, and numbers in the next line, too."""
+    """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
     below = lines[place + 1].split() if place + 1 < len(lines) else []
     names = lines[place].split()
     parted = any(mark in lines[place] for mark in MARKS)
@@ -290,9 +310,12 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
     sheet.lines.append(line)
 
 
-def _tell_empty(sheet: Sheet, lines: int) -> None:
-    """Note how many lines between the header and the end are no rows, and the first of them."""
-    taken = set(sheet.lines)
+def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None:
+    """Note how many lines after the header are no rows, and the first of them.
+
+    inner : lines that belong to a row which begins before them.
+    """
+    taken = {*sheet.lines, *inner}
     last = sheet.header_line + lines
     empty = [line for line in range(sheet.header_line + 1, last + 1) if line not in taken]
     if empty and sheet.lines:
@@ -334,12 +357,12 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
 
 
 def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
-    """Number of the header line among the rows of a sheet, from 0; None where none is."""
+    """Index of the header line among the rows of a sheet, from 0; None without one."""
     return next((place for place, cells in enumerate(rows[:PREAMBLE]) if header(cells)), None)
 
 
 def _refuse_no_zip(path: Path) -> None:
-    """Raise InputError for what is called .xlsx and is something else that is known."""
+    """Raise InputError for a file called .xlsx that is of another known kind."""
     head = kinds.start(path)
     if head.startswith(OLE):
         what, todo = "an old Excel file (.xls), or one with a password", "save it as .xlsx or CSV"
@@ -373,7 +396,7 @@ def _excel_sheet(path: Path, rows: list[list[str]], place: int) -> Sheet:
 def _excel_text(cell) -> str:
     if cell is None:
         return ""
-    if isinstance(cell, datetime):  # of a time, or of 1.5 that was taken for a day in May
+    if isinstance(cell, datetime):  # of a time, or of 1.5 that Excel took for a day in May
         return cell.isoformat(" ")
     if isinstance(cell, time):
         return cell.isoformat()

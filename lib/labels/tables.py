@@ -1,17 +1,18 @@
 """Label tables in the forms that people and published data sets have them ->
 `annotators.Annotation`.
 
-A table of ours: a header line, then rows (`lib.labels.sheets`, `lib.labels.columns`). Understood
-are
+A person's own table has a header line, then rows (`lib.labels.sheets`, `lib.labels.columns`). It
+may have
 
-* when: ``time`` (s, or the unit that its name tells), or ``start`` and ``end`` or ``duration`` (one
-  value an utterance), or ``frame`` (from 1; a table that begins with 0 counts from 0), or none;
-* what: ``valence`` and ``arousal``; of several annotators ``valence_anna``, ``arousal_anna``, …, or
-  a column ``annotator``; ``expression``. In a file below a folder called valence or arousal (or
+* times: ``time`` (s, or the unit that its name tells), or ``start`` and ``end`` or ``duration``
+  (one value per utterance), or ``frame`` (from 1; a table that begins with 0 counts from 0), or
+  none;
+* values: ``valence`` and ``arousal``; for several annotators ``valence_anna``, ``arousal_anna``, …,
+  or a column ``annotator``; ``expression``. In a file below a folder called valence or arousal (or
   ``<trial>_valence.csv``) every other column is an annotator;
 * what CARMA (``Second,Rating`` under its settings) and DARMA (``Second,X,Y``) export.
 
-RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, a column an
+RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, one column per
 annotator. SEWA (AVEC 2017–2019): ``name;timestamp;arousal;valence;liking``, 10 Hz. Tables of
 utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
 """
@@ -76,7 +77,7 @@ def form(path: Path) -> str:
 def _is_official(path: Path) -> bool:
     try:
         return any(official.has_header(path, kind) for kind in official.KINDS)
-    except InputError:  # `sheets` reads more codes, and says why it does not
+    except InputError:  # `sheets` reads more encodings, and gives the reason if it cannot
         return False
 
 
@@ -90,8 +91,8 @@ EARLIER = {
 
 
 def was_unscaled(path: Path) -> bool:
-    """Whether a table is DARMA's and does not say its scale: values within −1…1 were taken as they
-    are by earlier versions, and are hundredths of its scale.
+    """Whether a table is DARMA's and does not tell its scale: earlier versions took values within
+    −1…1 literally, but they are hundredths of its scale.
     """
     path = Path(path)
     if path.suffix.lower() not in TABLES or not path.is_file():
@@ -104,8 +105,8 @@ def was_unscaled(path: Path) -> bool:
 
 
 def was_untimed(path: Path) -> bool:
-    """Whether the rows of a table have times or frames now that were not understood earlier; its
-    labels are other ones since.
+    """Whether a table has times or frames that earlier versions did not understand, so that its
+    labels have changed.
     """
     path = Path(path)
     if path.suffix != ".csv" or not path.is_file():
@@ -120,8 +121,8 @@ def was_untimed(path: Path) -> bool:
 
 
 def was_averaged(path: Path) -> bool:
-    """Whether earlier versions averaged what does not belong together: columns as annotators' that
-    are their mean, their spread or something else, or rows of several recordings.
+    """Whether earlier versions averaged values that do not belong together: derived columns as if
+    they were annotators', or rows of several recordings.
     """
     path = Path(path)
     if path.suffix.lower() not in (*TABLES, *formats.SUFFIXES) or not path.is_file():
@@ -151,7 +152,7 @@ _WHEN = ("time", "frame", "start")
 
 
 def kinds(path: Path) -> list[str]:
-    """Which labels a table in a form of one's own holds: "va", "expression", both or none."""
+    """Which labels a person's own table holds: "va", "expression", both or none."""
     found = form(path)
     if found in FORMATS:
         return ["va"]
@@ -178,11 +179,11 @@ def read(
     """All annotators of one file (of a table of utterances the one that `rows` names).
 
     kind : "va" -> values (n, 2), −5 and empty cells NaN; "expression" -> values (n, 1), class
-        numbers of `labels.EXPRESSIONS`.
-    label_range : lowest and highest value that the table may hold, mapped to −1 and 1; empty: what
-        the file says of itself, else −1 and 1.
-    Raises InputError, with the line, for times that go back, values out of range, what is no
-    number, a column that might be a time and is not understood.
+        numbers of `official.EXPRESSIONS`.
+    label_range : lowest and highest value of the scale, mapped to −1 and 1; empty: the scale that
+        the file names, else −1 and 1.
+    Raises InputError, with the line, for decreasing times, values out of range or that are no
+    numbers, and for a column that might be a time and is not understood.
     """
     path = Path(path)
     if path.suffix.lower() in formats.SUFFIXES:
@@ -220,7 +221,7 @@ def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
 
 
 def _who(table: Sheet) -> list[str]:
-    """Who said each row, where a column tells several; else nothing."""
+    """The annotator of each row if a column tells several; else nothing."""
     places = [place for place, column in enumerate(table.kinds) if column.what == "who"]
     texts = table.texts(places[0]) if places else []
     return texts if len(set(texts)) > 1 else []

@@ -1,12 +1,13 @@
-"""Stretches of speech as programs write them: RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat
-TextGrid and ELAN.
+"""Read stretches of speech from RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat TextGrid and
+ELAN.
 
-A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and what was
-passed over.
+A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and notes on
+what was skipped.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from . import formats, sheets
 FIELDS = ("row", "recording", "start", "end", "speaker", "text")
 Rows = tuple[list[tuple], list[str]]
 
-# Lines of an RTTM file that are no speaker's (NIST, Rich Transcription 2009, appendix A).
+# Lines of an RTTM file other than a speaker's (NIST, Rich Transcription 2009, appendix A).
 _RTTM_OTHERS = {
     *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT"),
     *("SU", "IP", "CB", "A/P", "SPKR-INFO"),
@@ -30,7 +31,7 @@ _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}[.,]\d{1,3})"
 _ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
 _BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00]: text
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}")
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")  # <00:01.500>: of karaoke
 _SPEAKERS = ("speaker", "label", "face", "person")
 _LISTS = ("segments", "content", "speech", "diarization", "exclusive_diarization", "chunks")
 # Praat's manual, "TextGrid file formats": only free-standing numbers, texts and flags count.
@@ -55,7 +56,11 @@ def of_rttm(path: Path) -> Rows:
             others += 1
             continue
         begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
-        fields = FEWEST <= len(cells) <= MOST  # more: a name with a blank in it
+        fields = FEWEST <= len(cells) <= MOST  # more fields: a name that contains a blank
+        if fields and math.isfinite(
+            sheets.number(cells[5])
+        ):  # moved by it: no speaker line has one
+            fields = False
         if cells[0] != "SPEAKER" or not fields or not math.isfinite(begin + length):
             expected = "SPEAKER file 1 start duration <NA> <NA> name <NA> <NA>"
             raise _wrong(f"{path}:{number}", f"the line {line[:80]!r}", expected)
@@ -85,14 +90,16 @@ def of_subtitles(path: Path) -> Rows:
             where, shown = f"{path}:{number + place}", lines[place][:80]
             raise _wrong(where, f"the times {shown!r}", "00:00:01,000 --> 00:00:02,500")
         speaker, text = _spoken(" ".join(lines[place + 1 :]))
+        if path.suffix.lower() == ".vtt":  # only there a text is written as HTML is
+            speaker, text = html.unescape(speaker), html.unescape(text)
         times = (_seconds(*match.groups()[k : k + 3]) for k in (0, 3))
         rows.append((number + place, "", *times, speaker, text))
     return rows, _told(others, "blocks without times are passed over")
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line of its beginning, lines) of what empty lines part, or of a line of times and what
-    follows it, where the empty line before it was forgotten.
+    """(first line number, lines) of blocks that empty lines separate, or that begin with a line of
+    times if the empty line before it is missing.
     """
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], 1):
@@ -112,11 +119,12 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def _spoken(text: str) -> tuple[str, str]:
-    """(speaker, text without marks)."""
-    voice, bracket = _VOICE.search(text), _BRACKET.match(text)
-    if voice is None and bracket:
+    """(speaker, text without markup)."""
+    voices, bracket = _VOICE.findall(text), _BRACKET.match(text)
+    if not voices and bracket:
         return bracket[1].strip(), _MARKUP.sub("", text[bracket.end() :]).strip()
-    return (voice[1].strip() if voice else ""), _MARKUP.sub("", text).strip()
+    names = dict.fromkeys(name.strip() for name in voices)
+    return ", ".join(names), _MARKUP.sub("", text).strip()
 
 
 # ---- JSON
@@ -128,7 +136,7 @@ def of_json(path: Path) -> Rows:
     where, expected = str(path), '{"segments": [{"start": 0.5, "end": 2.0, "speaker": "A"}]}'
     recording = ""
     if isinstance(content, Mapping):
-        recording = str(content.get("uri") or content.get("video") or "")
+        recording = _plain(content.get("uri")) or _plain(content.get("video"))
         name = next((name for name in _LISTS if isinstance(content.get(name), list)), "")
         if not name:
             raise _wrong(where, "no list of stretches", expected)
@@ -151,22 +159,32 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_number and math.isfinite(value)):
             raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
-    speaker = next((entry[name] for name in _SPEAKERS if entry.get(name)), "")
-    return float(begin), float(until), str(speaker), str(entry.get("text") or "").strip()
+    told = (entry.get(name) for name in _SPEAKERS)
+    speaker = next((one for one in map(_plain, told) if one), "")
+    return float(begin), float(until), speaker, _plain(entry.get("text")).strip()
+
+
+def _plain(value: object) -> str:
+    """A value of JSON as a text that any file can hold; several names are parted by commas."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_plain, value)))
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no sign
 
 
 # ---- Praat
 def of_textgrid(path: Path) -> Rows:
     """Intervals with a text, of all interval tiers; the tier is the speaker.
 
-    pympi's reader loses signs and exponents of numbers ("1e-05" becomes 5), so that we read the
-    text ourselves.
+    pympi's reader loses signs and exponents of numbers ("1e-05" becomes 5), so the text is parsed
+    here.
     """
     content = Path(path).read_bytes()[:12]
     if content == b"ooBinaryFile":
         raise _wrong(path, "a binary TextGrid", "a text file: Praat, Save as text file")
     tokens = _Tokens(path, sheets.read_text(path))
-    if tokens.text("the type of file") != "ooTextFile" or tokens.text("the class") != "TextGrid":
+    kind = tokens.text("the type of file").removesuffix(" short")  # as Praat called it before 2007
+    if kind != "ooTextFile" or tokens.text("the class") != "TextGrid":
         raise _wrong(path, "no TextGrid", 'File type = "ooTextFile", Object class = "TextGrid"')
     tokens.number("xmin")
     tokens.number("xmax")
@@ -183,11 +201,12 @@ def of_textgrid(path: Path) -> Rows:
             else:
                 tokens.text("a text")
                 points += 1
-    return rows, _told(points, "points in time are no stretches and are passed over")
+    notes = _told(points, "points in time are no stretches and are passed over")
+    return rows, [*notes, *tokens.told_of_rest()]
 
 
 class _Tokens:
-    """What counts in a TextGrid, one after the other."""
+    """The tokens of a TextGrid, one after the other."""
 
     def __init__(self, path: Path, text: str):
         self.path = path
@@ -208,7 +227,15 @@ class _Tokens:
         return self._next(2, "<exists>")
 
     def number(self, what: str) -> float:
-        return float(self._next(3, what))
+        text = self._next(3, what)
+        if not math.isfinite(float(text)):
+            raise _wrong(self.path, f"{text} in the place of {what}", "a number that is finite")
+        return float(text)
+
+    def told_of_rest(self) -> list[str]:
+        """A note where more follows than the file announced."""
+        rest = sum(1 for _ in self.matches)
+        return ["more follows than the number of tiers says, and is not read"] if rest else []
 
     def count(self, what: str) -> int:
         number = self.number(f"the number of {what}")
@@ -220,15 +247,19 @@ class _Tokens:
 # ---- ELAN
 def of_elan(path: Path) -> Rows:
     """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
-    eaf, rows = formats.eaf(path), []
+    eaf, rows, untimed = formats.eaf(path), [], 0
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
         offset = formats.time_origin(eaf)
         for tier in eaf.get_tier_names():
             who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
             for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):
+                if begin is None or until is None:  # a subdivision that was not aligned
+                    untimed += 1
+                    continue
                 rows.append(((begin + offset) / 1000, (until + offset) / 1000, who, text or ""))
     rows.sort()
     told = [f"{offset / 1000:g} s of offset added"] if offset else []
+    told += _told(untimed, "annotations without a time of their own are passed over")
     return [(k, "", *row) for k, row in enumerate(rows, 1)], told
 
 

@@ -1,11 +1,12 @@
-"""Tables with a row an utterance of many recordings, and the words of emotions.
+"""Tables with one row per utterance of many recordings, and the names of emotions.
 
-Ready maps, after what the data sets document publicly (not tried on the real files, which are
-licensed):
+Layouts that are known, from the data sets' public documentation (not tried on the real files, which
+are licensed):
 
-* OMG-Emotion: one table, a row an utterance:
+* OMG-Emotion: one table, one row per utterance:
   ``link,start,end,video,utterance,arousal,valence,EmotionMaxVote``;
-* MELD and tables like it: a row an utterance with ``Dialogue_ID``, ``Utterance_ID``, ``Emotion``.
+* MELD and tables like it: one row per utterance with ``Dialogue_ID``, ``Utterance_ID``,
+``Emotion``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def form(names: Collection[str]) -> str:
 
 
 def keys(path: Path) -> list[tuple[str, str, str]]:
-    """(key for `tables.read`, video, utterance) of the rows of a table of utterances; an uncut
+    """(key for `tables.read`, video, utterance) of each row of a table of utterances; an uncut
     video has utterance "".
     """
     table = sheets.kept(path)
@@ -62,13 +63,13 @@ def keys(path: Path) -> list[tuple[str, str, str]]:
 
 
 def split_of(text: str) -> str:
-    """train, val or test, where a file's or folder's name says so; "" else."""
+    """train, val or test if a file's or folder's name says so; else ""."""
     words = {"train": "train", "valid": "val", "dev": "val", "test": "test"}
     return next((split for word, split in words.items() if word in text.lower()), "")
 
 
 def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> Annotation:
-    """The rows that a key of `keys` names."""
+    """The rows for a key of `keys`."""
     kept, notes = _rows_of(table, rows), list(table.notes)
     if kind == "expression":
         return _placed(table, kept, classes(table)[kept, None], rows, notes)
@@ -83,9 +84,7 @@ def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> An
 def _placed(
     table: Sheet, kept: np.ndarray, values: np.ndarray, rows: str, notes: list[str]
 ) -> Annotation:
-    """One value for a recording that is the utterance; stretches where the recording holds
-    several.
-    """
+    """One value for a recording of a single utterance; stretches for one of several."""
     where = str(table.path)
     if _place(table, "video") is None or "/" in rows:
         return Annotation("", values[:1], where=where, notes=tuple(notes))
@@ -118,7 +117,7 @@ def _of_classes(table: Sheet) -> int:
 
 
 def coded(table: Sheet) -> list[str]:
-    """A note where classes are written as numbers, which may be another order than ours."""
+    """A note if classes are written as numbers, whose order may differ from ours."""
     place = _of_classes(table)
     numbers = sorted({int(t) for t in table.texts(place) if t.isdecimal() and len(t) < 4})
     if not numbers or table.names[place].strip("'\"").lower() == "emotionmaxvote":

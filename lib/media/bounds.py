@@ -1,9 +1,9 @@
-"""What a file from a stranger would build, reckoned before anything is built: programs of pickles,
-zip archives, .npy files.
+"""Estimate what reading an untrusted file would build, before anything is built: pickles, zip
+archives, .npy files.
 
-A pickle of 83 bytes can ask for a gigabyte, and one of 130 bytes can count for ever: tuples in
-tuples, each of them twice, whose hash visits all. `scan` walks through the operations of such a
-program with sizes in the place of objects.
+A pickle of 83 bytes can ask for a gigabyte, and one of 130 bytes can compute for ever: nested
+tuples, each of them twice, whose hash visits all. `scan` executes the operations of a pickle with
+sizes instead of objects.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MOST_OPERATIONS = 10_000_000  # of one pickle: the published ones have below a million
-MOST_VALUES = 20_000_000  # in one object, shared ones counted as often as they occur; and in keys
+MOST_OPERATIONS = 10_000_000  # operations of one pickle; published ones have below a million
+MOST_VALUES = 20_000_000  # in one object, shared ones counted each time; and in keys
 DEEPEST = 200  # lists in lists
-COPIES = 8  # times the file's size that its calls may be given, beside SPARE
+COPIES = 8  # factor on the file's size for the arguments of its calls, besides SPARE
 SPARE = 1 << 24  # bytes
 MOST_MEMBERS = 100_000  # files of an archive
 CHUNK = 1 << 20  # bytes read at once
@@ -32,13 +32,14 @@ _PREFIX = {  # how long an argument is, written before it
 
 
 class RefusedError(pickle.UnpicklingError):
-    """The file asks for something that is not built from strangers' files."""
+    """The file asks for something that is not built from untrusted files."""
 
 
 @dataclass(slots=True)
 class _Item:
-    """An object as the scan sees it. values : how many it holds, itself too; shared ones count each
-    time. size : bytes of its texts. value : of a small number, a text, a name; of a tuple theirs.
+    """An object as the scan sees it. values : how many values it holds, including itself; shared
+    ones count each time. size : bytes of its texts. value : the value of a small number, text or
+    name; for a tuple those of its elements.
     """
 
     values: int = 1
@@ -58,8 +59,8 @@ class _Item:
 
 @dataclass
 class Scan:
-    """What a program would build. `end` is the first byte after it; `stored` has, for each object
-    kept outside of it (a tensor's numbers), the key and the largest number that stands with it.
+    """What a pickle would build. `end` is the first byte after it; `stored` has, for each object
+    that is stored outside of it (a tensor's numbers), the key and the largest number given with it.
     """
 
     end: int = 0
@@ -69,9 +70,9 @@ class Scan:
 def scan(data: bytes, start: int = 0, callables: Container[str] | None = None) -> Scan:
     """Walk through the pickle that begins at byte `start` of `data`, building nothing.
 
-    callables : dotted names that it may call, None: whatever the reader knows. Raises RefusedError
-    for what would take more memory, depth or time than the file's size allows, and
-    pickle.UnpicklingError for one that is broken.
+    callables : dotted names that it may call, None: all that the reader knows. Raises RefusedError
+    for a pickle that would take more memory, depth or time than the file's size allows, and
+    pickle.UnpicklingError for a broken one.
     """
     program = _Program(data, start, callables)
     try:
@@ -109,11 +110,13 @@ class _Program:
         raise RefusedError(f"more than {MOST_OPERATIONS:,} operations")
 
     def _argument(self, name: str, kind: int, start: int) -> bytes:
-        """The bytes of an argument whose length stands before it, or which ends with its line."""
+        """The bytes of an argument whose length is written before it, or which ends with its
+        line.
+        """
         if kind == pickletools.UP_TO_NEWLINE:
             self.place = start
             for _ in range(2 if name in ("GLOBAL", "INST") else 1):
-                # `find` is what bytes and memory maps have in common.
+                # bytes and memory maps both have `find`.
                 self.place = self.data.find(b"\n", self.place) + 1
                 if not self.place:
                     raise pickle.UnpicklingError("a line without an end")
@@ -122,7 +125,7 @@ class _Program:
         self.place = first + int.from_bytes(self.data[start:first], "little")
         return self.data[first : self.place]
 
-    # Each of these does one kind of operation: its name, its argument.
+    # Handlers of one kind of operation each, called with its name and argument.
     def _refuse(self, name: str, argument: bytes) -> None:
         raise RefusedError(f"an object from elsewhere ({name})")
 
@@ -270,7 +273,7 @@ _DONE_BY = {
     _Program._store: "PERSID BINPERSID",
 }
 _BY_NAME = {name: do for do, names in _DONE_BY.items() for name in names.split()} | {"STOP": None}
-# Byte -> name, how long its argument is (as `pickletools` says it), who does it; None ends.
+# Byte -> name, length of its argument (as `pickletools` has it), handler; None ends the pickle.
 _OPERATIONS = {
     ord(each.code): (each.name, each.arg and each.arg.n, _BY_NAME.get(each.name, _Program._push))
     for each in pickletools.opcodes
@@ -288,7 +291,7 @@ def _name(argument: bytes) -> str:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip archive, a damaged one too."""
+    """Whether a file is a zip archive, possibly a damaged one."""
     try:
         return zipfile.is_zipfile(path)
     except zipfile.BadZipFile:  # one that says that it is the last of several
@@ -296,11 +299,11 @@ def is_archive(path: Path) -> bool:
 
 
 def archive(path: Path, names: str = "") -> list[bytes]:
-    """Check a zip archive as PyTorch writes it, reading all of it once; the content of its members
-    whose name ends in `names`.
+    """Check a zip archive as PyTorch writes it, reading all of it once; returns the content of the
+    members whose name ends in `names`.
 
-    Raises RefusedError for one that would be larger when unpacked, and zipfile.BadZipFile, naming
-    the member, where a check-sum is another one: a bit has changed.
+    Raises RefusedError for an archive that would be larger when unpacked, and zipfile.BadZipFile,
+    naming the member, for a wrong check-sum: a bit has changed.
     """
     found, chunk = [], memoryview(bytearray(CHUNK))
     try:

@@ -1,8 +1,8 @@
-"""From several channels to one: their mean, unless that would lose the voice.
+"""Mix several channels down to one: their mean, unless that would lose the voice.
 
 Two channels in opposite phase cancel out in a mean, and a voice in one of six channels comes out
-16 dB too low. So the mean is taken only where it keeps what the loudest channel has; else channels
-are chosen, or turned over, by level and correlation.
+16 dB too low. So the mean is taken only if it keeps the power of the loudest channel; otherwise
+channels are selected or inverted by level and correlation.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 LOST = 6.0  # dB; where the mean has so much less power than the loudest channel, it is not taken
-QUIET = 12.0  # dB below the loudest channel: such a channel adds nothing but its noise
-OPPOSED = -0.25  # correlation with the loudest channel below which a channel is turned over
+QUIET = 12.0  # dB below the loudest channel; a channel that is quieter adds only noise
+OPPOSED = -0.25  # correlation with the loudest channel below which a channel is inverted
 
 
 def weights(product: np.ndarray, names: Sequence[str]) -> tuple[list[float], str]:
@@ -37,7 +37,7 @@ def weights(product: np.ndarray, names: Sequence[str]) -> tuple[list[float], str
     chosen = np.zeros(count)
     chosen[kept] = np.where(related < OPPOSED, -1, 1) / len(kept)
     if _power(product, chosen) < _below(powers[loudest], LOST):
-        chosen *= np.sqrt(len(kept))  # unlike each other: their sum, at the power of their mean
+        chosen *= np.sqrt(len(kept))  # uncorrelated: their sum, at the power of their mean
     if _power(product, chosen) < _below(powers[loudest], LOST):
         chosen = np.eye(count)[loudest]
     return chosen.tolist(), _sentence(chosen, _called(names), mean, product)

@@ -1,10 +1,10 @@
-"""Time 0 of a recording, as a person means it who counts from its start: one function for all.
+"""Time 0 of a recording: where a person starts to count. One function for all formats.
 
 Files whose own clock starts at 0 (MP4, MOV, Matroska, WebM, AVI) count from that 0, after their
 edit lists: a picture that is late there is really late. All others (transport streams, VOB,
 broadcasts, …) have a clock that started somewhere, so they count from their first picture, unless
-the sound begins more than one frame earlier: then from its first sample. An encoder's 21 ms of
-priming so shift nothing.
+the sound begins more than one frame earlier: then from its first sample. So the 21 ms of priming of
+an encoder shift nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FROM_ZERO = {"mov", "mp4", "matroska", "webm", "avi"}  # FFmpeg's names of these
 
 
 def origin(path: Path) -> float:
-    """Time 0 of a recording in s on its container's clock; all times that we give out count from
+    """Time 0 of a recording in s on its container's clock; all times in this repository count from
     it.
 
-    0 for a folder of pictures, and for files that say of themselves where 0 is. Raises InputError
-    for a file that cannot be opened.
+    0 for a folder of pictures, and for formats whose own clock starts at 0. Raises InputError for a
+    file that cannot be opened.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():

@@ -1,8 +1,8 @@
 """Media files through PyAV (FFmpeg): open one, decode a track from its first frame to its last,
 with times.
 
-PyAV is imported where a file is opened, so that networks can be trained on a machine that has
-arrays and no PyAV.
+PyAV is imported only when a file is opened, so that networks can be trained from stored arrays on a
+machine without PyAV.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
 
-# One picture for one: FFmpeg's motion-adaptive filter, only where a frame says that it is
+# FFmpeg's motion-adaptive deinterlacing filter: one picture per frame, only for frames marked as
 # interlaced.
 DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
 STRETCH = 4.0  # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
@@ -44,8 +44,8 @@ def pyav():
 
 
 def _reading(av) -> dict[str, str]:
-    """How titles and names that are no UTF-8 are read: before PyAV 19 they stop a file unless they
-    are replaced; since then they stop nothing, and it knows no such word.
+    """Option for titles and names that are not UTF-8: before PyAV 19 they are replaced, because a
+    file could not be opened otherwise; later versions need no option and have none.
     """
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
@@ -92,7 +92,7 @@ def opened(path: Path):
 def picture(container):
     """The video track that a player shows: the first one that is no cover, the first where all are.
 
-    A container without any has to be told apart before.
+    The caller must have checked that there is one.
     """
     tracks = container.streams.video
     return next((track for track in tracks if not is_cover(track)), tracks[0])
@@ -116,7 +116,7 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
     track.thread_type = "AUTO"
     step, last = 1 / float(track.average_rate or 25), None
     for frame in decoded(container, track, path):
-        # Some AVI frames carry no stamp: they follow the last one at the average rate.
+        # Some AVI frames carry no time stamp: they follow the last frame at the average rate.
         time = frame.time
         if time is None:
             time = 0.0 if last is None else last + step
@@ -127,11 +127,11 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
 def progressive(
     frames: Iterator[tuple[float, av.VideoFrame]],
 ) -> Iterator[tuple[float, av.VideoFrame, orientation.Orientation]]:
-    """(time, frame, how it is shown) of what `timed` gives, interlaced frames made whole, one for
-    one.
+    """(time, frame, how it is shown) for each frame of `timed`; interlaced frames are deinterlaced,
+    one for one.
 
-    The filter needs the next frame to give one back, so what belongs to it waits in a queue beside
-    it.
+    The filter returns a frame only after it got the next one, so times and orientations wait in a
+    queue.
     """
     graph, waiting = None, deque()
     for time, frame in frames:
@@ -160,7 +160,7 @@ def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, orient
     while waiting:
         try:
             frame = graph.vpull()
-        except pyav().error.FFmpegError:  # wants the next frame first
+        except pyav().error.FFmpegError:  # needs the next frame first
             return
         time, shown = waiting.popleft()
         yield time, frame, shown
@@ -172,8 +172,8 @@ def pixel_aspect(track) -> float:
 
 
 def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
-    """Width and height of a stored frame with square pixels: stretched in width, as viewers do;
-    never by nonsense.
+    """Width and height of a frame with square pixels: stretched in width, as viewers do; absurd
+    ratios are ignored.
     """
     aspect = pixel_aspect(track)
     return (
@@ -200,8 +200,8 @@ def packets(container, track, path: Path) -> Iterator:
 
 
 def decoded(container, track, path: Path) -> Iterator:
-    """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an
-    error.
+    """Every frame of a track. A damaged packet of sound is skipped (it leaves a hole), one of
+    picture is an error.
     """
     good = refused = 0
     reason, av = "", pyav()
@@ -224,7 +224,7 @@ def decoded(container, track, path: Path) -> Iterator:
         )
 
 
-PLANES = 8  # channels from which PyAV 18.1 reads beyond a frame that has a plane for each
+PLANES = 8  # number of channels from which PyAV 18.1 reads beyond the end of a planar frame
 
 
 def samples(frame: av.AudioFrame) -> np.ndarray:
@@ -244,9 +244,9 @@ def samples(frame: av.AudioFrame) -> np.ndarray:
 
 
 def finite(frame: av.AudioFrame) -> tuple[av.AudioFrame, int]:
-    """The frame with silence in place of samples that are no finite numbers, as a broken program
-    leaves them in files of floating point; and how many there are. One of them would spoil all that
-    is computed from it.
+    """The frame with silence instead of samples that are not finite (faulty programs write them
+    into floating-point files), and their number. A single one would spoil everything computed from
+    it.
     """
     if frame.format.name.removesuffix("p") not in ("flt", "dbl"):
         return frame, 0

@@ -1,5 +1,5 @@
-"""YAML of a person, or of a stranger, within bounds: parameter files and values, cluster files,
-the params.yaml of a run.
+"""Read YAML within bounds, whoever wrote it: parameter files and values, cluster files, the
+params.yaml of a run.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import yaml
 
 from ..errors import InputError
 
-# What a YAML file may hold at most: far more than any parameter file has, and read within a second.
+# Limits of a YAML file: far more than any parameter file has, and read within a second.
 YAML_BYTES = 1 << 20
-YAML_VALUES = 20_000  # with what its aliases repeat
+YAML_VALUES = 20_000  # including what its aliases repeat
 YAML_DEPTH = 20
-INTEGER_BITS = 64  # of a number that any parameter means
+INTEGER_BITS = 64  # digits of a number; no parameter needs more
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {None, "!", *(_TAG + name for name in ("str", "int", "float", "bool", "seq", "map"))}
 _KINDS = {"int": "whole number", "float": "number", "bool": "truth value", "timestamp": "date"}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML that refuses what would be read as something else than was meant."""
+    """A YAML loader that refuses text that would be read as something other than what was meant."""
 
     def construct_object(self, node, deep=False):
         try:
@@ -59,7 +59,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _key(loader: _Loader, node: yaml.Node) -> str:
-    """The name that a key gives; a whole number stands for its text, as trials are called 171."""
+    """A key as a name; a whole number becomes its text, since trials may be called 171."""
     kind = node.tag.removeprefix(_TAG)
     if kind == "int":
         node.value, node.tag = str(loader.construct_yaml_int(node)), f"{_TAG}str"
@@ -78,11 +78,13 @@ def _brief(text: str) -> str:
 
 
 def yaml_value(text: str, where: object) -> object:
-    """What YAML says: mappings whose keys are texts, lists, texts, numbers, truth values, dates.
+    """The value of a YAML text: mappings with text keys, lists, texts, numbers, truth values,
+    dates.
 
     Bounded before anything is built (`YAML_BYTES`, `YAML_VALUES`, `YAML_DEPTH`). Raises InputError,
-    one sentence with `where` and the line, for what cannot be read or would be read as something
-    else than was meant: keys twice, dates that are none, tags, numbers of thousands of digits.
+    one sentence with `where` and the line, for text that cannot be read or that would be read as
+    something other than what was meant: duplicate keys, invalid dates, tags, numbers of thousands
+    of digits.
     """
     try:
         if len(text) > YAML_BYTES:
@@ -120,7 +122,9 @@ def _within_bounds(text: str) -> None:
 
 
 def _counted(event: yaml.Event, sizes: dict[str, int]) -> int:
-    """How many values an event stands for; raises YAMLError for a tag or alias of no use here."""
+    """The number of values that an event stands for; raises YAMLError for a tag, or an alias that
+    is not allowed here.
+    """
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in sizes:
             raise _fault(f"*{_brief(event.anchor)} stands for nothing before it", event)
@@ -133,7 +137,7 @@ def _counted(event: yaml.Event, sizes: dict[str, int]) -> int:
 
 
 def read_yaml(path: Path) -> object:
-    """What a YAML file says (`yaml_value`), also as Windows writes it: its line ends, its mark.
+    """The content of a YAML file (`yaml_value`), also with Windows line ends and a byte-order mark.
 
     Raises InputError for one that cannot be read.
     """

@@ -1,4 +1,5 @@
-"""Sound whose time stamps run slower or faster than its samples: where each sample belongs.
+"""Clock drift: sound whose time stamps run slower or faster than its samples, and where each sample
+belongs.
 
 Programs that write what arrives (screen recorders, browsers, capture cards) stamp sound by one
 clock while another one made its samples. Where samples are simply counted, the sound is soon out of
@@ -13,16 +14,15 @@ from collections.abc import Sequence
 import numpy as np
 
 GAP = 0.05  # s; a longer jump between two pieces of sound is a hole, not rounding
-ALLOWED = 0.03  # s that counted samples may be off their stamps; lips are out of step from 0.04 on
+ALLOWED = 0.03  # s between counted samples and stamps; lips are out of step from 0.04 on
 STEP = 5.0  # s between two points of the course: clocks do not change faster
-SPIKE = 5  # pieces; a stamp that is alone among so many is a slip of the pen
-HALF = 16  # samples on each side that a value between two samples is made from
+SPIKE = 5  # pieces of a running median; a single deviating stamp among them is an error of writing
+HALF = 16  # samples on each side from which a value between two samples is interpolated
 PHASES = 4096  # places between two samples that the filter is made for: 72 dB below the sound
 
 
 def counted(times: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Where pieces of sound come to lie (s) by counting samples, and leaving holes where stamps
-    jump ahead.
+    """Start times (s) of pieces of sound by counting samples, with holes where stamps jump ahead.
 
     times : (n,) stamps in s, NaN where there is none. lengths : (n,) s of the pieces.
     """
@@ -37,7 +37,8 @@ def counted(times: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def course(times: np.ndarray, lengths: np.ndarray) -> tuple:
-    """Where the samples of a track belong by its stamps; empty where counting them does as well.
+    """Where the samples of a track belong by its stamps; empty if counting samples is accurate
+    enough.
 
     times, lengths : as in `counted`. Returns stretches without a jump, each ``(first piece, (s of
     samples since the first piece of all, …), (s on the container's clock, …))``: points of a curve
@@ -83,7 +84,7 @@ def _level(point: float, before: np.ndarray, late: np.ndarray) -> float:
 
 
 def said(stamps: Sequence) -> list[str]:
-    """What was done, in a sentence; nothing where the samples were counted."""
+    """A sentence on what was done; "" if samples were counted."""
     if not stamps:
         return []
     samples = sum(points[-1] - points[0] for _, points, _ in stamps)
@@ -98,7 +99,8 @@ def said(stamps: Sequence) -> list[str]:
 
 
 class Stretcher:
-    """Puts samples where they belong: pieces of counted sound in, pieces at even times out.
+    """Resamples sound to the stamps' clock: takes pieces as they were counted, returns pieces at
+    even times.
 
     points, clock : (s of samples, s on the clock) of one stretch. start : s, where its first sample
     in the output lies; earlier ones are left out (what came before still sounds).
@@ -110,9 +112,9 @@ class Stretcher:
         self.held, self.first = np.zeros(HALF), -HALF  # samples from number `first` on
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take samples; returns those that can be given now, (n,) float64."""
+        """Take samples; returns those that are ready, (n,) float64."""
         self.held = np.concatenate([self.held, samples])
-        last = self.first + len(self.held) - HALF  # the last sample that has neighbours enough
+        last = self.first + len(self.held) - HALF  # the last sample with enough neighbours
         return self._until(self._time(last), last)
 
     def close(self) -> np.ndarray:
@@ -122,7 +124,7 @@ class Stretcher:
         return self._until(self._time(end), end)
 
     def _time(self, sample: int) -> float:
-        """On the clock; beyond the last point as before it."""
+        """Time on the clock; extrapolated beyond the last point."""
         seconds = self.points[0] + sample / self.rate
         beyond = max(0.0, seconds - self.points[-1])
         return float(np.interp(seconds, self.points, self.clock)) + beyond

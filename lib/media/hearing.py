@@ -1,5 +1,11 @@
-"""The sound of a recording as one channel, on the container's clock: one track, its channels mixed,
-holes as silence, and by its stamps where those run away from its samples.
+"""The sound of a recording as one channel on the container's clock: one track, its channels mixed,
+holes filled with silence, and placed by its stamps if they drift away from its samples.
+
+Resampling is FFmpeg's, through PyAV, frame by frame, so that hours need little memory; torchaudio
+resamples whole waveforms only, to other numbers.
+
+Resampling is FFmpeg's, through PyAV, frame by frame, so that hours need little memory; torchaudio
+resamples whole waveforms only, to other numbers.
 """
 
 from __future__ import annotations
@@ -48,23 +54,24 @@ def pieces(path: Path, rate: int, asked: int = 0) -> Iterator[tuple[float, np.nd
 
 
 class _Resampler:
-    """Frames of a track in, one channel at the rate that is wanted out."""
+    """Takes frames of a track, returns one channel at the requested rate."""
 
     def __init__(self, rate: int, track: tracks.Track):
         self.rate, self.mix, self.is_broken = rate, track.mix, bool(track.broken)
         self.resampler = self.form = None
 
     def push(self, frame, anew: bool = False) -> Iterator[np.ndarray]:
-        """`anew`: what came before is given out to its end first, as at a hole."""
+        """anew : first return all that came before, as at a hole, and start again."""
         if self.is_broken:
             frame, _ = containers.finite(frame)
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if anew or form != self.form:
             yield self.close()
-            # One that was flushed takes no more sound, and each takes one form of it only.
+            # A flushed resampler takes no more sound, and each resampler takes one sample format
+            # only.
             self.resampler = containers.pyav().AudioResampler(format="flt", rate=self.rate)
             self.form = form
-        frame.pts = None  # the times are kept elsewhere; the filter would warn about uneven stamps
+        frame.pts = None  # times are tracked separately; the filter would warn about uneven stamps
         yield self._mono(self.resampler.resample(frame))
 
     def close(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and not by its name: a recording, a sound, a picture, a text.
+"""The kind of a file by its first bytes, not by its name: a recording, a sound, a picture, a text.
 
 The signatures are those of the containers' own specifications. Nothing is decoded, so that a
 hundred thousand files can be looked at.
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import InputError
 
 HEAD = 1100  # bytes that are read: five packets of a transport stream of 204 bytes, and a bit
-# Recordings that people have. A file with such a name is expected to be one, whatever is in it.
+# Suffixes of recordings. A file with such a suffix is expected to be one, whatever it contains.
 VIDEO_SUFFIXES = (
     ".mp4",
     ".avi",
@@ -73,10 +73,10 @@ _TRANSPORT = tuple(re.compile(rb"(?s)G(?:.{%d}G){4}" % (size - 1)) for size in (
 
 
 def kind(path: Path | str) -> str:
-    """ "video", "sound", "picture", "text", or "" for what has no signature that is known.
+    """ "video", "sound", "picture", "text", or "" for an unknown signature.
 
-    A moving GIF is a recording. What bears the name of a sound file is one, whatever container it
-    uses. Raises OSError for what cannot be read.
+    An animated GIF is a recording. A container with the suffix of a sound file counts as sound.
+    Raises OSError for an unreadable file.
     """
     suffix = os.path.splitext(path)[1].lower()
     head = start(path)
@@ -85,7 +85,7 @@ def kind(path: Path | str) -> str:
         return "sound"
     if head.startswith(b"GIF8"):
         return "video" if _moves(path) else "picture"
-    if found in ("", "text") and suffix in VIDEO_SUFFIXES:  # to be refused by its own reason
+    if found in ("", "text") and suffix in VIDEO_SUFFIXES:  # refused elsewhere, with its own reason
         return "video"
     return found
 
@@ -122,25 +122,25 @@ def _sound_or_video(is_sound: bool) -> str:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Whether a mark stands at the beginning of several packets in a row; a recording may begin in
-    the middle of one.
+    """Whether several packets in a row begin with the sync byte; a recording may begin in the
+    middle of a packet.
     """
     return any(packets.search(head) for packets in _TRANSPORT)
 
 
 def _moves(path: Path | str) -> bool:
-    """Whether a GIF has several pictures: a control block stands before each."""
+    """Whether a GIF has several pictures: a control block precedes each."""
     content = start(path, 1 << 22)
     return content.count(b"\x00\x21\xf9\x04") > 1 or b"NETSCAPE2.0" in content
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a text: UTF-8 or UTF-16, no control signs."""
+    """Whether the first bytes of a file are text: UTF-8 or UTF-16, without control characters."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     if not head or _CONTROL.search(head):
         return False
-    body = head[:-4] if len(head) > 64 else head  # a sign of several bytes may be cut in two
+    body = head[:-4] if len(head) > 64 else head  # a character of several bytes may be cut in two
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
@@ -149,8 +149,8 @@ def is_text(head: bytes) -> bool:
 
 
 def refuse_text(path: Path) -> None:
-    """Raise InputError for a text in place of a recording: the error page of a failed download, or
-    a playlist, which would lead to other files.
+    """Raise InputError for a text instead of a recording: the error page of a failed download, or a
+    playlist, which would open other files.
     """
     head = start(path)
     if of_bytes(head) != "text":

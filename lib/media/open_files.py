@@ -1,6 +1,6 @@
-"""How many files a process may have open at once: an array that is mapped into memory is one.
+"""The limit of open files of a process: each memory-mapped array counts as one.
 
-Most systems let a process open 1024 and allow it to ask for more, which it does here.
+Most systems let a process open 1024 files and raise the limit on request, which is done here.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from ..errors import InputError
 
 FEWEST = 96  # measured: with 64 a notebook's kernel cannot open its modules, with 96 01–06 run
-RESERVED = 128  # of a kernel's sockets and pipes, of modules, of files that are written
-MOST = 65_536  # more are not asked for; Linux maps no more than 65,530 files (vm.max_map_count)
+RESERVED = 128  # reserve for a kernel's sockets and pipes, modules, files being written
+MOST = 65_536  # requested at most; Linux maps no more than 65,530 files (vm.max_map_count)
 ARRAYS = (16, 32_768)  # kept open at once: at least, at most
 
 
 def allowed() -> int:
-    """At most so many files may be open in this process, after the limit was raised as far as the
-    system allows. Where a system has no such limit, `MOST`.
+    """The number of files that this process may have open, after raising the limit as far as the
+    system allows; `MOST` on a system without such a limit.
     """
     try:
         import resource
@@ -28,13 +28,13 @@ def allowed() -> int:
         return soft
     try:
         resource.setrlimit(limit, (asked, resource.getrlimit(limit)[1]))
-    except (ValueError, OSError):  # macOS says that it allows more than it does
+    except (ValueError, OSError):  # macOS reports a higher limit than it allows
         return soft
     return asked
 
 
 def require() -> None:
-    """Raise InputError where so few files may be open that no notebook can run."""
+    """Raise InputError if the limit is too low for any notebook to run."""
     most = allowed()
     if most < FEWEST:
         raise InputError(
@@ -47,6 +47,6 @@ def require() -> None:
 
 
 def arrays_at_once() -> int:
-    """How many arrays are kept open, so that files remain for everything else."""
+    """How many arrays may be kept open, so that enough files remain for everything else."""
     least, most = ARRAYS
     return min(max(allowed() - RESERVED, least), most)

@@ -23,8 +23,8 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Orientation:
-    """What is done to a stored picture, in this order: rows and columns changed over, left and
-    right, top and bottom.
+    """The operations on a stored picture, in this order: transpose, swap left and right, swap top
+    and bottom.
     """
 
     transposed: bool = False
@@ -33,7 +33,9 @@ class Orientation:
 
     @property
     def name(self) -> str:
-        """What the picture is besides turned: mirrored, flipped, transposed; "" for a mere turn."""
+        """What is done besides a rotation: mirrored, flipped, transposed; "" for a mere
+        rotation.
+        """
         return NAMES.get((self.transposed, self.mirrored, self.flipped), "")
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
@@ -53,8 +55,8 @@ TURNS = (
 
 
 def of(frame: av.VideoFrame) -> Orientation:
-    """How a viewer shows this frame. A matrix that is no quarter turn, mirrored or not, counts as
-    the nearest turn; one that is nonsense as none.
+    """How a viewer shows this frame. A matrix that is not exactly a quarter turn (mirrored or not)
+    counts as the nearest one; an invalid matrix is ignored.
     """
     stored = frame.side_data.get("DISPLAYMATRIX")
     plain = _plain(np.frombuffer(stored, "=i4")[:9].astype(float)) if stored is not None else None

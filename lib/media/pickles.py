@@ -1,9 +1,9 @@
-"""Read pickles from strangers as data: lists, dicts, numbers, texts and NumPy arrays; nothing else
-is ever built.
+"""Read untrusted pickles as data: lists, dicts, numbers, texts and NumPy arrays; nothing else is
+ever built.
 
-A pickle is a program. This reader knows the few names that NumPy writes and puts small objects of
-its own in their place, so that not even NumPy's rebuilding of arrays (which trusts sizes and flags
-out of the file) is run.
+A pickle is a program. This reader accepts only the few names that NumPy writes and replaces them by
+small classes of its own, so that not even NumPy's own code for rebuilding arrays (which trusts
+sizes and flags in the file) is run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ARRAY_MODULES = (
 
 
 class _Dtype:
-    """In the place of numpy.dtype: plain numbers, truth values and texts of fixed length."""
+    """Stands in for numpy.dtype: plain numbers, truth values and texts of fixed length."""
 
     def __init__(self, code, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code
@@ -43,7 +43,7 @@ class _Dtype:
 
 
 class _Array:
-    """In the place of numpy.ndarray, until `_plain` takes the value out."""
+    """Stands in for numpy.ndarray until `_plain` extracts the value."""
 
     def __init__(self, *_):
         self.value = None
@@ -56,7 +56,7 @@ class _Array:
 def _array(data, dtype, shape, order="C"):
     if not isinstance(dtype, _Dtype):
         raise RefusedError("an array without a type")
-    if dtype.dtype.kind == "O":  # an array of objects is a list of what this reader allows
+    if dtype.dtype.kind == "O":  # an array of objects is read as a list of allowed values
         return list(data)
     raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
     return np.frombuffer(raw, dtype.dtype).reshape(shape, order=order).copy()
@@ -81,7 +81,7 @@ def _empty():
 
 
 class _ArrayType:
-    """The name numpy.ndarray, which is only ever handed to `_Array`."""
+    """Stands in for the name numpy.ndarray, which is only passed to `_Array`."""
 
 
 class _Reader(pickle.Unpickler):
@@ -101,7 +101,7 @@ class _Reader(pickle.Unpickler):
         raise RefusedError(f"the file asks for {module}.{name}")
 
 
-# What damaged pickles are known to raise.
+# Exceptions that damaged pickles are known to raise.
 DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
@@ -123,8 +123,8 @@ def read(path: Path) -> object:
     """The content of a pickle: lists, tuples, dicts, numbers, texts, None and arrays, nested as
     they were.
 
-    What it would build is reckoned first (`bounds.scan`). Raises InputError, naming what it asks
-    for, when a file holds anything else, would grow beyond its size, is damaged or not there.
+    Its size in memory is estimated first (`bounds.scan`). Raises InputError, naming the reason, if
+    the file holds anything else, would take too much memory, is damaged or absent.
     """
     path = Path(path)
     if not path.is_file():
@@ -154,7 +154,7 @@ def read(path: Path) -> object:
 
 
 def _plain(value, known: dict):
-    """Take arrays out of their place-holders; what occurs twice is converted once."""
+    """Replace stand-ins by real arrays; a value that occurs twice is converted once."""
     if id(value) in known:
         return known[id(value)][1]
     if isinstance(value, _Array):
@@ -177,5 +177,5 @@ def _plain(value, known: dict):
         result = value
     else:
         raise RefusedError(f"a {type(value).__name__}")
-    known[id(value)] = (value, result)  # the value too: an id is only good while its object lives
+    known[id(value)] = (value, result)  # also the value: an id is valid while its object lives
     return result

@@ -2,7 +2,7 @@
 write them.
 
 Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins with 1 is frame 0
-(specs/asd.md §1.4).
+(speaker specification §1.4).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def read(
     kind, todo : what it is and what mends it, for the error. Raises InputError when it is no
         picture, or not whole.
     """
-    try:  # what is no file (a pipe) would never end
+    try:  # reading a pipe would never end
         content = Path(path).read_bytes() if Path(path).is_file() else None
     except OSError as error:
         raise _unreadable(path, kind, todo, error.strerror) from error
@@ -143,16 +143,16 @@ def read(
 
 
 def _too_large(content: bytes) -> str:
-    """How many pixels a picture's header claims, where these are too many to be built; else ""."""
+    """The number of pixels that a picture's header claims, as text, if it is too large; else ""."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about pictures that are refused anyway
+        warnings.simplefilter("ignore")  # warnings about pictures that are refused anyway
         try:
             with Image.open(io.BytesIO(content)) as picture:
                 width, height = picture.size
         except Image.DecompressionBombError:
             return "hundreds of millions of"
         except (OSError, ValueError, SyntaxError, TypeError, struct.error):
-            return ""  # the decoder says why
+            return ""  # the decoder reports why
     return f"{width}×{height}" if width * height > MOST_PIXELS else ""
 
 

@@ -1,15 +1,14 @@
-"""How each recording is read where that is not the ordinary way, kept beside its arrays.
+"""How each recording is read if not in the ordinary way; stored beside its arrays.
 
-What is not ordinary stands in the parameters of the arrays whose numbers it changes, and so in
-their names: ``origin`` (s; the file's clock does not begin with the recording), ``picture`` (the
-video track from 1, where the first one is a cover), ``display`` (mirrored, …), ``track`` (not the
-first one), ``channels`` (not their mean), ``stamps`` (followed), ``broken`` (samples
-that are no numbers), ``offset`` and ``speed`` (a separate recorder's sound, placed by what the
-camera heard itself), ``stretches`` (a long recording's faces are followed in stretches that begin
-at these frames). An ordinary recording has none of these, and its arrays bear the names that they
-always had.
+Such a *reading* is part of the parameters of the arrays whose numbers it changes, and so of their
+names: ``origin`` (s; the file's clock does not begin with the recording), ``picture`` (the video
+track from 1, where the first one is a cover), ``display`` (mirrored, …), ``track`` (not the first
+one), ``channels`` (not their mean), ``stamps`` (followed), ``broken`` (samples that are no
+numbers), ``offset`` and ``speed`` (a separate recorder's sound, placed by what the camera heard
+itself), ``stretches`` (a long recording's faces are followed in stretches that begin at these
+frames). An ordinary recording has none of these.
 
-To hear all sound of a recording takes seconds, so what was found lies in ``reading.json`` in the
+Decoding all sound of a recording takes seconds, so the result is stored in ``reading.json`` in the
 video's folder of the store, where machines without the recording find it, too.
 """
 
@@ -26,8 +25,8 @@ from ..errors import InputError
 from . import recordings, separate, stretches, tracks
 
 KEPT = "reading.json"
-PLACED = "separate_sound"  # where it has what `separate.placing` found
-VERSION = 1  # raised when another rule finds something else
+PLACED = "separate_sound"  # key of the result of `separate.placing`
+VERSION = 1  # raised when a changed rule gives other results
 FIELDS = (
     *("origin", "picture", "display", "track", "channels", "stamps", "broken", "offset", "speed"),
     "stretches",
@@ -98,7 +97,7 @@ def of_recorder(trial: Mapping, place: store.Store) -> dict:
 
 
 def fields(trial: Mapping, place: store.Store) -> dict:
-    """All that is not ordinary in a trial's recording."""
+    """All fields of the reading of a trial's recording."""
     found = {**of_time(trial, place), **of_picture(trial, place), **of_length(trial, place)}
     with contextlib.suppress(InputError):
         found |= of_sound(trial, place)
@@ -136,7 +135,7 @@ def heard(trial: Mapping, place: store.Store) -> tuple[tracks.Track, ...]:
 
 
 def notes(trial: Mapping, place: store.Store) -> list[str]:
-    """What a person should know of a trial's recording, one sentence each.
+    """Sentences on what is unusual about a trial's recording.
 
     Raises InputError where the track that is asked for is not there.
     """
@@ -159,7 +158,7 @@ def _view(trial: Mapping, place: store.Store, name: str) -> dict:
 
 
 def _found(trial: Mapping, place: store.Store, column: str) -> dict:
-    """What is known of the file in a column of the trial table; {} of what cannot be read."""
+    """The reading of the file in a column of the trial table; {} for an unreadable file."""
     named = trial.get(column, "")
     if not named:
         return {}
@@ -176,8 +175,8 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
     told = _kept(folder).get(column, {})
-    # Earlier versions did not keep a recording's length, and which of its tracks is the picture.
-    # A level that is none is of sound with samples that are no numbers, which spoilt it.
+    # Earlier versions did not store a recording's length, nor which of its tracks is the picture. A
+    # level that is NaN comes from sound with samples that are not finite.
     whole = column != "video_path" or {"seconds", "picture"} <= told.keys()
     levels = [track.get("level") for track in told.get("tracks", ()) if isinstance(track, dict)]
     whole = whole and not any(level != level for level in levels)
@@ -186,13 +185,13 @@ def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     try:
         told = {**head, **(_look(path) if column == "video_path" else _listen(path))}
     except InputError:
-        return {}  # the maker of the array says why
+        return {}  # the array's maker reports why
     _keep(folder, column, told)
     return told
 
 
 def _keep(folder: Path, column: str, told: Mapping) -> None:
-    with contextlib.suppress(OSError, InputError):  # a store that cannot be written is read as well
+    with contextlib.suppress(OSError, InputError):  # a read-only store
         text = json.dumps({**_kept(folder), column: told}, indent=1, sort_keys=True)
         files.clear_leftovers(folder, f".{KEPT}.*.part", deep=False)  # of a killed process
         files.write_text(folder / KEPT, text + "\n")

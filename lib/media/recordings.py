@@ -1,8 +1,8 @@
 """Recordings: what is in a file, its frames and its sound with their times, and writing mp4.
 
 One clock: every time is in seconds from the recording's time 0 (`clock.origin`). Nothing is padded
-or trimmed so that picture and sound start together; who needs that does it knowingly. Decoding and
-encoding are PyAV's (FFmpeg).
+or trimmed so that picture and sound start together; a caller that needs that must do it explicitly.
+Decoding and encoding are PyAV's (FFmpeg).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from . import clock, containers, hearing, orientation, pictures
 
 # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
 CLOCK = Fraction(1, 90_000)
-# 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
+# 16 bits per sample, like the wav files of the published pipelines (TSAV specification, §1.4)
 FULL_SCALE = 32767
-MAX_SIDE = 1280  # px of a video that is made to be looked at: enough to judge, and small files
+MAX_SIDE = 1280  # px of a side of a video for people: enough to judge it, and small files
 
 
 @dataclass(frozen=True)
 class Info:
-    """What the container says about a recording; nothing was decoded, so counts and times are
+    """What the container says about a recording; nothing was decoded, so counts and times are only
     claims.
 
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not
@@ -127,8 +127,8 @@ def _seconds(stamp: int | None, track) -> float:
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes the file is too short for its own index: 0 for a whole one, and where there is
-    no index.
+    """By how many bytes the file is too short for its own index: 0 for a whole file and for one
+    without an index.
     """
     with containers.opened(path) as container:
         tracks = [track for track in container.streams if track.type in ("video", "audio")]
@@ -139,7 +139,7 @@ def missing_bytes(path: Path) -> int:
 
 def length(info: Info) -> tuple[float, int]:
     """Seconds and frames of a recording: as its header claims, else (a browser's recorder writes no
-    length) by the stamps of its packets, which are read and not decoded; 0.0 where they have none.
+    length) by the stamps of its packets, which are read but not decoded; 0.0 without stamps.
     """
     if info.duration or not info.video_codec:
         return info.duration, info.n_frames or round(info.duration * info.fps)
@@ -167,8 +167,7 @@ def frames(
 
     Arguments
     ---------
-    start : frames to pass over at the beginning (they are decoded, as their followers depend on
-        them).
+    start : frames to skip at the beginning (they are decoded, because later frames depend on them).
     rotate : turn and mirror the picture as the container asks a viewer to; False gives it as it is
         stored.
     square : stretch a picture whose pixels are not square (DV, DVD, anamorphic lenses) to the width
@@ -177,14 +176,14 @@ def frames(
     Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels.
     All pictures have the size of the first one: a recording that changes its resolution is scaled
     to it. Raises InputError when there is no video track, or at the place where it does not decode:
-    a frame that is passed over in silence would shift every later row.
+    a frame that was skipped silently would shift every later row.
     """
     if Path(path).is_dir():
         yield from ((time, picture) for time, picture in pictures.frames(path, start))
         return
     width = height = 0
     zero = clock.origin(path)
-    # One for all frames: to begin anew with each costs several times the conversion itself.
+    # One converter for all frames: making one per frame costs several times the conversion itself.
     converter = containers.pyav().video.reformatter.VideoReformatter()
     with containers.opened(path) as container:
         whole = containers.progressive(containers.timed(container, path))
@@ -204,13 +203,13 @@ def sound(path: Path, rate: int, track: int = 0) -> tuple[np.ndarray, float]:
 
     Arguments
     ---------
-    rate : samples a second wanted. track : number of the sound track from 1, 0 for the one that a
-        player would play (`tracks.playing`).
+    rate : samples per second of the result. track : number of the sound track from 1, 0 for the one
+        that a player would play (`tracks.playing`).
 
     Returns waveform (n,) float32 in −1…1, and the time t0 (s) of its first sample: sample i is at
-    t0 + i/rate. It is the mean of all channels, where that loses nothing (`channels.weights`). The
+    t0 + i/rate. It is the mean of all channels if that loses nothing (`channels.weights`). The
     beginning is neither padded nor trimmed; holes inside are filled with silence, because otherwise
-    all later sound would lie too early; where stamps run away from the samples, they count
+    all later sound would be too early; if the stamps drift away from the samples, the stamps count
     (`drift`). Raises InputError when there is no audio track or it does not decode.
     """
     pieces = list(sound_pieces(path, rate, track))

@@ -1,10 +1,10 @@
 """Frames from the middle of a recording, without decoding all that lies before: the same ones, with
 the same numbers and times, as one pass from the beginning gives.
 
-Which frame it is, its time says: the times of all frames are known from a pass before (the array
-`time`), and every frame that is decoded after a jump must have the next one of them. A file where
-that does not hold (no stamps, stamps that fall, an index that leads elsewhere, key frames too rare)
-is inexact, and must be decoded from its beginning.
+A frame is identified by its time: the times of all frames are known from an earlier pass (the array
+`time`), and the frames decoded after a jump must have consecutive times of that list. A file for
+which that does not hold (no stamps, decreasing stamps, a wrong index, too few key frames) is
+inexact and must be decoded from its beginning.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 from ..errors import InputError
 from . import clock, containers, pictures
 
-MARGIN = 12  # frames before the first one that must be decoded: a filter looks at neighbours
-FAR = 3000  # frames that may be decoded to no other end than to reach the first one
+MARGIN = 12  # frames decoded before the first one, since a filter looks at neighbours
+FAR = 3000  # frames that may be decoded only to reach the first one
 FAR_SECONDS = 120.0  # the same where frames are not counted yet
-# s before the wanted time to which is jumped, one after the other, until a frame before it comes
+# s before the wanted time, tried in turn until a jump lands before the wanted frame
 BACK = (0.0, 1.0, 4.0, 16.0)
-LOOKED_AT = 4  # frames whose times must be right for a jump to count
+LOOKED_AT = 4  # frames whose times must match for a jump to be accepted
 
 
 class InexactError(InputError):
-    """Jumping into this file does not lead exactly to a frame; the sentence says why."""
+    """Seeking in this file does not lead exactly to a frame; the message says why."""
 
 
 def frames(
@@ -37,9 +37,9 @@ def frames(
     `recordings.frames` shows them.
 
     times : (T,) s of all frames, as `recordings.frame_times` gives them. lead : frames before the
-        first one that are decoded, too, so that the jump is the one to frame `first` − `lead`.
+        first one that are decoded, too, so that the jump goes to frame `first` − `lead`.
 
-    Raises InexactError, perhaps after some frames, where the file does not give just these frames.
+    Raises InexactError, perhaps after some frames, if the file does not give exactly these frames.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,7 +52,7 @@ def frames(
         yield from _shown(path, np.asarray(times), first, stop, first - lead)
     except InexactError:
         raise
-    except InputError as error:  # what does not decode after a jump may do so in one pass
+    except InputError as error:  # a frame that does not decode after a jump may do so in one pass
         raise InexactError(error.what, where=path) from error
 
 

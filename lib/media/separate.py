@@ -1,8 +1,8 @@
-"""The sound file of a separate recorder: one that lies beside a video and bears its name, and where
-it belongs on the video's clock.
+"""The sound file of a separate recorder: a file beside a video with the same name, and its offset
+on the video's clock.
 
-Where the camera has sound of its own, the two are compared (`synchrony`), and the file is heard at
-the time that the camera heard the same. Without it, the file begins with the video.
+If the camera recorded sound, too, the two are aligned by cross-correlation (`synchrony`). Otherwise
+the file is taken to begin with the video.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUFFIXES = (
     ".mka",
 )
 LONGEST = 1e6  # s, twelve days: no sound file is longer
-PARAMETER = "separate_sound"  # that says whether it is heard instead of the video's own sound
+PARAMETER = "separate_sound"  # parameter: whether the file replaces the video's own sound
 
 
 def beside(video: Path) -> Path | None:
@@ -57,7 +57,7 @@ def heard(video: Path, codec: str, take: bool) -> Path | None:
 
 
 def placing(video: Path, sound: Path) -> dict:
-    """Where a sound file belongs on a video's clock, by what the camera heard itself.
+    """The offset of a sound file on a video's clock, by the camera's own sound.
 
     Returns {} where the camera has no sound to compare with, so that the file begins with the
     video; else ``offset`` (s on the video's clock at which the file's clock says 0), ``speed`` (s

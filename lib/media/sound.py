@@ -1,8 +1,8 @@
 """Sound of a video on the recording's clock, as the store keeps it: sample i is heard at ``t0 + i /
 rate``.
 
-What a frame hears is a pair of indices into it (`segments`), cut when it is needed (`cut`): no file
-a frame. Section numbers are those of the TSAV/JCA specification.
+The sound of a frame is a pair of indices into it (`segments`), cut when needed (`cut`): there is no
+file per frame. Section numbers are those of the TSAV/JCA specification.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 # frame intervals that JCA's published code cuts out; the name "32 frames" counts their ends (§2.2)
 INTERVALS = 31
 LOOK_BACK = 32  # frame intervals under corrected rules (§7.2)
-GRID = 100  # places a second that a segment may start at: the hop of the spectrogram (§7.2)
+GRID = 100  # possible starts of a segment per second: the hop of the spectrogram (§7.2)
 FRAMES = 25  # rows per second that stand for frames where a recording has no picture
 ANCHORS = ("published", "end", "centre")
 
@@ -111,8 +111,8 @@ def segments(
     Arguments
     ---------
     times : (T,) s, time stamps of the frames on the recording's clock.
-    n_samples, t0, rate : of the waveform: length, time of sample 0 on the same clock (s), samples a
-        second.
+    n_samples, t0, rate : of the waveform: length, time of sample 0 on the same clock (s), samples
+        per second.
     anchor : "published": JCA's own cuts, from 31 frames before to the frame's stamp, of a sound
         that was padded or trimmed to begin with the picture (§2.2); "end": the last `seconds` up to
         the frame (JCA, §7.2); "centre": `seconds` round it (TSAV, §7.2). Those two start on the 10
@@ -126,7 +126,9 @@ def segments(
     """
     times = np.asarray(times, np.float64)
     if anchor not in ANCHORS:
-        raise InputError(f"anchor {anchor!r}", where="audio.segments", expected=", ".join(ANCHORS))
+        raise InputError(
+            f"anchor {anchor!r}", where="media.sound.segments", expected=", ".join(ANCHORS)
+        )
     if anchor == "published":
         starts, stops = published_spans(times, np.arange(len(times)))
         # silence in front of the published wav

@@ -1,13 +1,14 @@
 """Long recordings are cut into stretches, so that many workers share one film.
 
 A recording of more than 20 minutes is worked on in equal stretches of at most 10 minutes. They
-begin at the same frames always: on one machine or a cluster, with any number of workers, in one run
-or taken up after a kill. Where they begin follows from the length and the frame rate that the
-file's header claims (`recordings.length`); a wrong claim makes other stretches, and no wrong ones.
+always begin at the same frames: on one machine or a cluster, with any number of workers, in one run
+or continued after a kill. Where they begin follows from the length and the frame rate that the
+file's header claims (`recordings.length`); a wrong claim leads to other stretches, not to wrong
+results.
 
 What is computed of one stretch lies in the store under a name of its own, as any array does (whole
 or not there), until the array of the whole recording is put together and the pieces are removed. So
-whoever is killed loses the stretch in hand.
+a process that is killed loses only the stretch in hand.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from ..errors import InputError
 # detections (`lib.faces.tracking.EVERY`)
 ROUND = 60
 MOST = 1000  # stretches, of 10 minutes a week: beyond it they are longer, whatever a header claims
-# frames decoded before a stretch, too: whoever is followed there with a low score is followed when
-# it begins, and both neighbours must see the same pictures in them. 4 to 5 s
+# frames decoded before a stretch: a face that is tracked there with a low score is tracked when the
+# stretch begins, and both neighbours must see the same pictures in these 4 to 5 s
 LEAD = 120
 AT_ONCE = 256  # frames that are copied before their memory is given back
 
@@ -63,7 +64,7 @@ class Piece:
 
     @property
     def alone(self) -> Piece:
-        """The same for who only looks at the stretch's own frames, decoded from the same place."""
+        """The same stretch for work that needs only its own frames, decoded from the same place."""
         return replace(self, begin=self.first, end=self.stop, lead=self.first - self.begin)
 
 
@@ -91,7 +92,7 @@ def path_of(shelf: store.Shelf, whole: Mapping, number: int) -> Path:
 
 
 class UnlikeError(InputError):
-    """Where two stretches meet, they did not see the same pictures; `number` is the later one."""
+    """At their border two stretches did not see the same pictures; `number` is the later one."""
 
     def __init__(self, number: int):
         self.number = number

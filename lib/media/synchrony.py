@@ -1,11 +1,11 @@
-"""Where the sound of a separate recorder belongs on a camera's clock, by what both have heard.
+"""Align the sound of a separate recorder with a camera's clock by cross-correlation.
 
-Both sounds become the onsets in ten bands of the spectrum, 200 times per second: level, microphone
-and room change little of when something begins. Windows of the shorter sound (as a rule the
-camera's) are looked for in the whole of the longer one by cross-correlation. A window counts where
-its highest peak stands far above the second one; all that count must agree up to two clocks that
-run a little apart, and a line through them tells where the recorder's first sample belongs and how
-much faster its clock runs.
+Both sounds are turned into onsets in ten frequency bands, 200 times per second, because level,
+microphone and room hardly change when something begins. Windows of the shorter sound (usually the
+camera's) are searched in the whole of the longer one. A window counts if its highest correlation
+peak is far above the second one. All windows that count must agree up to a small drift between the
+clocks; a line through them gives the offset of the recorder's first sample and the speed of its
+clock.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ BANDS, LOWEST, HIGHEST = 10, 150.0, 3800.0  # Hz: what speech has and small micr
 LENGTH = 160  # samples of a spectrum, 20 ms
 BACK = 4  # steps, over which a level must rise
 FLOOR = 0.01  # of a band's mean power (−20 dB); quieter sound is no onset
-WINDOW = 60.0  # s of the camera's sound that are looked for together: 100 ppm are 6 ms
+WINDOW = 60.0  # s of the camera's sound per window: a drift of 100 ppm is 6 ms
 MOST_WINDOWS = 9
 OVERLAP = 2.0  # s, at least, and this share of a window that must lie inside the recorder's sound
 SHARE = 0.25
-BESIDE = 0.25  # s round the highest peak in which no second one is looked for
+BESIDE = 0.25  # s around the highest peak in which no second peak is searched
 # Times as high as the second peak must the highest be; in less than `SHORT` s, where one beginning
 # is like another, `CLEAR_SHORT` times. Of 322 pairs of different recordings
 # (benchmarks/sound_beside.py) none of 5 s reaches 2.1, and none of 3 s 3.1.
 CLEAR, SHORT, CLEAR_SHORT = 2.2, 5.0, 3.3
 APART, SLIP = 0.05, 5e-4  # s, and s per s, that two windows may disagree about the shift
 LONG = 60.0  # s between the first and the last window, from which a drift can be told
-LEAST_DRIFT = 0.005  # s over the whole recording, below which no drift is told
+LEAST_DRIFT = 0.005  # s over the whole recording below which no drift is reported
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Match:
 
     @property
     def found(self) -> bool:
-        """Whether the two have heard the same, at one place: most clear windows say so, and a
-        quarter of all (nobody may speak in the others).
+        """Whether both recorded the same sound: most of the clear windows agree on one offset, and
+        a quarter of all windows do (in the others perhaps nobody speaks).
         """
         return self.windows > 0 and 2 * self.windows > self.clear and 4 * self.windows >= self.tried
 
@@ -94,7 +94,7 @@ def _bands() -> np.ndarray:
 
 
 def match(camera: np.ndarray, recorder: np.ndarray) -> Match:
-    """Look for the shorter one of a camera's and a recorder's sound in the longer one.
+    """Find the shorter of a camera's and a recorder's sound in the longer one.
 
     camera, recorder : `onsets` of both. Returns where the recorder's first row belongs, in s from
     the camera's first row.

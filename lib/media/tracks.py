@@ -1,5 +1,5 @@
-"""The sound tracks of a recording, listened to once from end to end: how loud each is, which one a
-player would play, how its channels belong together, whether its time stamps agree with its samples.
+"""The sound tracks of a recording, decoded once from end to end: how loud each is, which one a
+player would play, how to mix its channels, whether its time stamps agree with its samples.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..errors import InputError
 from ..files import version
 from . import channels, containers, drift
 
-LEAST = 2.0**-15  # of full scale: one step of 16 bits; what is below is digital silence
-MOSTLY = 0.5  # of its length; a track that is silent for longer is named
+LEAST = 2.0**-15  # of full scale: one step of 16 bits; anything lower is digital silence
+MOSTLY = 0.5  # share of its length; a track that is silent for longer is reported
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Track:
 
     @property
     def heard(self) -> bool:
-        """Whether there is anything in it."""
+        """Whether it has any sound."""
         return self.silent < 1
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ def of(path: Path) -> tuple[Track, ...]:
 
 
 def remember(path: Path, known: Sequence[Track]) -> None:
-    """Take what an earlier process heard of this file."""
+    """Take over the result of an earlier process for this file."""
     _KNOWN[_place(path)] = tuple(known)
 
 
@@ -83,7 +83,9 @@ def _listened(path: Path) -> tuple[Track, ...]:
 
 
 def _listen(container, listeners: dict) -> None:
-    """Decode all sound in one pass. What does not decode is left out here: reading says so."""
+    """Decode all sound in one pass. Undecodable parts are skipped here; reading the sound reports
+    them.
+    """
     error = containers.pyav().error.FFmpegError
     with contextlib.suppress(error):  # of a file that ends in the middle
         for packet in container.demux(list(container.streams.audio)):
@@ -174,7 +176,7 @@ def playing(tracks: Sequence[Track], asked: int = 0, where: object = "") -> Trac
 
 
 def notes(tracks: Sequence[Track], asked: int = 0) -> list[str]:
-    """What a person should know of the sound that is heard; nothing where it is ordinary."""
+    """Sentences on what is unusual about the sound that is used; none for ordinary sound."""
     if not tracks:
         return []
     track, words = playing(tracks, asked), []
@@ -193,8 +195,8 @@ def notes(tracks: Sequence[Track], asked: int = 0) -> list[str]:
 
 
 def fields(tracks: Sequence[Track], asked: int = 0, where: object = "") -> dict:
-    """What is heard besides the mean of all channels of the first track, as it stands in
-    `made_from`; {} for that. Raises InputError where the track asked for is not there.
+    """How the sound differs from the mean of all channels of the first track, as part of
+    `made_from`; {} if it does not. Raises InputError if there is no such track.
     """
     if not tracks:
         return {}

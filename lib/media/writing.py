@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError, explain_full_disk
-from ..files import temporary_name
+from ..errors import InputError
+from ..files import whole
 from ..store import give_back
 from . import containers
 from .recordings import CLOCK, MAX_SIDE
@@ -35,11 +35,11 @@ def write_video(
     preset: str = "veryfast",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an H.264/AAC mp4; a file of that name is whole.
+    """Write an H.264/AAC mp4 atomically.
 
     Arguments
     ---------
-    frames : pictures (H, W, 3) uint8 RGB, one for every time; an odd last row or column is left out
+    frames : pictures (H, W, 3) uint8 RGB, one per time; an odd last row or column is left out
         (4:2:0).
     times : (T,) s, increasing, from 0; uneven steps are kept.
     sound : (n,) −1…1, or None for a silent file; its first sample is played at `sound_start` (s,
@@ -53,11 +53,11 @@ def write_video(
     """
     path, times = Path(path), np.asarray(times, np.float64)
     _refuse_unordered(times, path)
-    with explain_full_disk(path), temporary_name(path) as part:
-        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
-            how = (crf, preset, progress)
-            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
-        part.replace(path)
+    with (
+        whole(path) as part,
+        containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container,
+    ):
+        _encode(container, iter(frames), times, sound, rate, sound_start, crf, preset, progress)
     return path
 
 
@@ -66,8 +66,8 @@ def _refuse_unordered(times: np.ndarray, path: Path) -> None:
         raise InputError(
             "frame times do not increase from 0 on",
             where=path,
-            expected="one time a frame, in s",
-            todo="pass the times of media.frame_times",
+            expected="one time per frame, in s",
+            todo="pass the times of lib.media.recordings.frame_times",
         )
 
 

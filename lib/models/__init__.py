@@ -18,7 +18,7 @@ from ..errors import InputError, nearest_name
 from .base import REGISTRY, Model
 from .published import LICENCES, load_published
 
-# whoever adds a file need not add its name to a list as well
+# found by walking the folder, so that a new file need not be added to a list
 for _module in walk_packages(__path__, f"{__name__}."):
     import_module(_module.name)
 
@@ -32,8 +32,7 @@ def create(name: str, compat: bool = False, **chosen: object) -> Model:
     Arguments
     ---------
     name : one of `REGISTRY`, e.g. "tsav".
-    compat : True: the published network to the last rule, defects included; False: the corrected
-        one.
+    compat : True: the published network exactly, defects included; False: the corrected one.
     chosen : the network's options, see `options(name)` and its docstring.
 
     Raises InputError for an unknown name or option, with the nearest known one.

@@ -1,4 +1,4 @@
-"""What every network offers: named inputs and outputs with shapes, options, a readable `repr`."""
+"""The base of every network: named inputs and outputs with shapes, options, a readable `repr`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,27 @@ def scaled(channels: int, width: float) -> int:
 
 
 def arguments(values: Mapping[str, object]) -> dict[str, object]:
-    """What a network's `__init__` was called with, from `locals()` in its first statement."""
+    """The arguments of a network's `__init__`, from `locals()` in its first statement."""
     return {name: value for name, value in values.items() if name not in ("self", "__class__")}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A number of rows that follows from a number of steps, as rows reach to the last step.
+
+    of : the letter of the steps. step_hop, every : frames from a step, from a row, to the next.
+    """
+
+    of: str
+    step_hop: int
+    every: int
+
+    def count(self, steps: int) -> int:
+        """ceil((steps − 1) · step_hop / every) + 1."""
+        return -(-(steps - 1) * self.step_hop // self.every) + 1
+
+    def __str__(self) -> str:
+        return f"ceil(({self.of} - 1) * {self.step_hop} / {self.every}) + 1"
 
 
 class Model(nn.Module):
@@ -38,7 +58,7 @@ class Model(nn.Module):
     """
 
     name: str = ""
-    licence: str = ""  # what may be done with weights that others published; "" for our own
+    licence: str = ""  # licence of published weights; "" for our own
     inputs: dict[str, str]
     outputs: dict[str, str]
 
@@ -68,7 +88,7 @@ class Model(nn.Module):
         return InputError(what, where=f"model {self.name}", expected=expected)
 
     def take(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
-        """The named input, or an error that says which inputs are there."""
+        """The named input, or an error that lists the present inputs."""
         if name not in batch:
             raise self.wrong(
                 f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
@@ -79,7 +99,7 @@ class Model(nn.Module):
     def shapes(self, **letters: int) -> dict[str, tuple[int, ...]]:
         """Shape of one sample of every input that is needed, as `inputs` declares them.
 
-        letters : what stands for a size that the network leaves open, as T=300 for its frames.
+        letters : values for sizes that the network leaves open, such as T=300 for its frames.
         Raises InputError for a letter that is not given.
         """
 
@@ -99,17 +119,21 @@ class Model(nn.Module):
         return shapes
 
     def limits(self) -> dict[str, tuple[int, int]]:
-        """Least and most of sizes that `inputs` leave open: letter -> (1, 16), 0 for no limit.
+        """Limits of the sizes that `inputs` leave open: letter -> (1, 16), 0 for no limit.
 
         A letter that is not named may be any size from 1 on.
         """
         return {}
 
-    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A copy that predicts as fast as it can; outputs are the same to rounding.
+    def lengths(self) -> dict[str, Rows]:
+        """Letters of `inputs` whose size follows from that of another letter; {} for none."""
+        return {}
 
-        dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have
-            none: themselves.
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """A copy in its fastest form for prediction; outputs are the same up to rounding.
+
+        dtype : inside encoders that can be folded; bfloat16 is less exact. Most networks have none
+            and return themselves.
         """
         return self
 

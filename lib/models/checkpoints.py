@@ -1,4 +1,4 @@
-"""Checkpoints of our own trainings: what may stand in them, and reading them safely."""
+"""Checkpoints of our own trainings: their allowed content, and reading them safely."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .. import files
 from ..errors import InputError
 from ..media import bounds
 
-KEPT = 2  # files whose contents are remembered: a prediction uses a network and one that hears
+KEPT = 2  # cached files: a prediction uses a network and one that tells who speaks
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
-# What a file may hold beside tensors, numbers and text: the scores beside the weights of JCA are
-# NumPy scalars.
+# Types that a file may hold besides tensors, numbers and text: JCA's files contain scores as NumPy
+# scalars.
 ALLOWED = [
     scalar,
     (scalar, "numpy.core.multiarray.scalar"),
@@ -29,7 +29,8 @@ ALLOWED = [
     *{type(np.dtype(each)) for each in _FLOATS},
     *_FLOATS,
 ]
-# What it may call: nothing that makes much out of a number, as bytearray(10**9) does.
+# Functions that it may call: none that creates a large object from a number, as bytearray(10**9)
+# does.
 CALLED = {
     "collections.OrderedDict",
     "torch._utils._rebuild_tensor",
@@ -47,27 +48,28 @@ CALLED = {
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
 }
-# What PyTorch raises for a program that is damaged.
+# Exceptions that PyTorch raises for a damaged pickle.
 DAMAGED = (ValueError, LookupError, AttributeError, TypeError, AssertionError)
-PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the other
+PICKLES = 5  # number of consecutive pickles in a file by PyTorch before 1.6
 
 
 def write(content: object, path: Path) -> Path:
-    """Write a file of PyTorch's whole or not at all. Raises InputError if the disk is full."""
-    # Into an open file: given a path, PyTorch does not say that it was the disk that was full.
+    """Write a PyTorch file atomically. Raises InputError if the disk is full."""
+    # Written into an open file: given a path, PyTorch does not report that the disk is full.
     with files.whole(path) as temporary, temporary.open("wb") as stream:
         torch.save(content, stream)
     return path
 
 
 def contents(path: Path) -> object:
-    """What a file of PyTorch's holds, without running anything in it.
+    """The content of a PyTorch file, read without running anything in it.
 
-    It is read once as long as the file is the same, and again where a training replaces it
-    meanwhile (PyTorch opens a mapped file twice, and would mix two epochs): whoever asks again gets
-    the same tensors, and must not change them. First of all, its check-sums are compared and what
-    it would build is reckoned (`lib.media.bounds`): InputError for a bit that has changed,
-    pickle.UnpicklingError for what asks for too much. What torch.load raises is left as it is.
+    It is cached while the file does not change, and read again if a training replaces it meanwhile
+    (PyTorch opens a mapped file twice, and would mix two epochs); all callers get the same tensors
+    and must not change them. Before reading, its check-sums are compared and the size of what it
+    would build is estimated (`lib.media.bounds`): InputError for a changed bit,
+    pickle.UnpicklingError for a file that asks for too much. Exceptions of torch.load are passed
+    on.
     """
     path = Path(path)
     return files.while_unchanged(path, lambda: _contents(path, *files.version(path)))
@@ -78,7 +80,7 @@ def _contents(path: Path, *version: int) -> object:
     zipped = bounds.is_archive(path)
     (_bounded_archive if zipped else _bounded_pickles)(path)
     with torch.serialization.safe_globals(ALLOWED):
-        # Mapped: a file that is remembered takes memory only where it is looked at.
+        # Memory-mapped: a cached file takes memory only for the parts that are read.
         saved = torch.load(path, "cpu", weights_only=True, mmap=zipped)
     _no_repeated_numbers(saved)
     return saved
@@ -100,7 +102,7 @@ def _bounded_archive(path: Path) -> None:
 
 
 def _bounded_pickles(path: Path) -> None:
-    """The same for a file of PyTorch's before 1.6."""
+    """The same for a file by PyTorch before 1.6."""
     place = 0
     with path.open("rb") as stream:
         if not path.stat().st_size:
@@ -113,14 +115,16 @@ def _bounded_pickles(path: Path) -> None:
 
 
 def _within(found: bounds.Scan, path: Path) -> None:
-    """Raise where the tensors' numbers would be more than the file has bytes."""
+    """Raise an error if the tensors would take more bytes than the file has."""
     total, size = sum(found.stored.values()), path.stat().st_size
     if total > size:
         raise bounds.RefusedError(f"{total:,} numbers in a file of {size:,} bytes")
 
 
 def _no_repeated_numbers(saved: object) -> None:
-    """Raise where a tensor shows its numbers many times over: a copy would need more memory."""
+    """Raise an error for a tensor that repeats its numbers (by strides): a copy would need more
+    memory.
+    """
     waiting, seen = [saved], set()
     while waiting:
         value = waiting.pop()
@@ -134,7 +138,7 @@ def _no_repeated_numbers(saved: object) -> None:
 
 
 def plain(params: Mapping) -> dict:
-    """Parameters as numbers and text, as a checkpoint may hold them."""
+    """Parameters as numbers and text, the types that a checkpoint may hold."""
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dict(params).items()
@@ -142,7 +146,9 @@ def plain(params: Mapping) -> dict:
 
 
 def load(path: Path) -> dict:
-    """A checkpoint of ours (see `contents`). Raises InputError when it is missing or no such."""
+    """A checkpoint of ours (see `contents`). Raises InputError if it is missing or not one of
+    ours.
+    """
     if not Path(path).is_file():
         raise InputError(
             "the checkpoint is not there",
@@ -150,11 +156,11 @@ def load(path: Path) -> dict:
             todo="train first (notebook 05_train), or correct the run's name",
         )
     try:
-        # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
+        # Anything but a zip archive would be read as a bare pickle, which fails in many ways.
         saved = contents(path) if bounds.is_archive(path) else None
     except InputError:
         raise
-    # Code in it, too much of anything, or a damaged archive.
+    # It contains code, asks for too much memory, or is damaged.
     except (pickle.UnpicklingError, RuntimeError, EOFError, *DAMAGED) as error:
         raise InputError(
             "a checkpoint that is damaged or holds more than numbers and text",
@@ -168,13 +174,13 @@ def load(path: Path) -> dict:
             where=path,
             expected="model, params, state, … as 05_train writes them",
         )
-    tensors = ("model", "raw", "optimizer")  # large, and nobody changes them
+    tensors = ("model", "raw", "optimizer")  # large, and never changed
     return {name: each if name in tensors else deepcopy(each) for name, each in saved.items()}
 
 
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
-    """Give a network the weights of a checkpoint. Raises InputError where they are those of a
-    network of another form, as after an upgrade that changed the method's sizes.
+    """Load the weights of a checkpoint into a network. Raises InputError if they belong to a
+    network of another shape, for example after an upgrade that changed the method's sizes.
     """
     if odd := misfits(model.state_dict(), saved["model"]):
         raise InputError(
@@ -185,7 +191,27 @@ def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
             todo="give this experiment another name with `run`, or rename the old folder, and "
             "train again",
         )
+    require_numbers(saved["model"], path)
     model.load_state_dict(saved["model"])
+
+
+def require_numbers(state: Mapping[str, torch.Tensor], path: Path | str) -> None:
+    """Raise InputError where weights hold what no network can compute with: NaN, infinity, complex
+    numbers.
+    """
+    lost = [
+        name
+        for name, each in state.items()
+        if each.is_complex()
+        or (each.is_floating_point() and not each.sum(dtype=torch.float64).isfinite())
+    ]
+    if lost:
+        raise InputError(
+            f"weights that are no finite numbers: {len(lost)} of {len(state)}, first {lost[0]}",
+            where=path,
+            expected="a network that was trained to its end",
+            todo="download or copy the file again, or train again with a lower lr",
+        )
 
 
 def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:

@@ -1,13 +1,16 @@
-"""Networks as files that run without this repository: ONNX, `torch.export`, or weights alone.
+"""Export networks as files that run without this repository: ONNX, `torch.export`, or weights
+alone.
 
 The graph (`graphs`) is translated by ``torch.onnx.export(dynamo=True)``. The older exporter
-(TorchScript) was tried first: it cannot sort or pack sequences nor index by a mask, and it records
-sizes of its example. Packages are imported where they are used: nothing here needs them unasked.
+(TorchScript) was tried first: it can neither sort or pack sequences nor index by a mask, and it
+fixes the sizes of its example. Packages are imported where they are used, so that other work does
+not need them.
 """
 
 from __future__ import annotations
 
 import copy
+import io
 import math
 import warnings
 from collections.abc import Callable
@@ -22,8 +25,8 @@ from .base import Model
 from .graphs import chosen, example, given, program, refusing
 
 FILES = {"onnx": "model.onnx", "export": "model.pt2", "safetensors": "model.safetensors"}
-TOLERANCE = 1e-4  # of a file's outputs, as a part of the largest one where that is above 1
-TRIED = ((1, 1), (3, 2), (2, 7), (1, 40))  # samples and steps that a file is checked with
+TOLERANCE = 1e-4  # largest difference of outputs, relative to the largest output if that is above 1
+TRIED = ((1, 1), (3, 2), (2, 7), (1, 40))  # samples and steps with which a file is checked
 WITHOUT = "pip install 'affect-notebooks[export]', or pip install onnx onnxscript onnxruntime"
 
 
@@ -51,13 +54,14 @@ def _write_onnx(net: Model, path: Path) -> None:
 
 
 def _write_program(net: Model, path: Path) -> None:
-    made = program(net)
-    with path.open("wb") as stream:  # given a path, PyTorch does not say that the disk was full
-        torch.export.save(made, stream)
+    made, content = program(net), io.BytesIO()
+    with refusing(net, "a file of torch.export"):
+        torch.export.save(made, content)
+    path.write_bytes(content.getbuffer())  # PyTorch itself would not say that the disk was full
 
 
 def _write_weights(net: Model, path: Path) -> None:
-    """Names as in the network's state dict; what it has under two names is there twice."""
+    """Names as in the network's state dict; a weight with two names is stored twice."""
     save = _package("safetensors.torch").save
     state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
     path.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
@@ -80,8 +84,8 @@ def _package(name: str):
 
 
 def deviation(net: Model, path: Path, tried: tuple = TRIED) -> dict[str, float]:
-    """How far a written file's outputs are from the network's, "B × T" -> the largest difference
-    (of weights alone: "weights"), as a part of the largest output where that is above 1.
+    """Largest difference between a written file's outputs and the network's, by "B × T" (for
+    weights alone: "weights"), relative to the largest output if that is above 1.
 
     The network itself takes its usual path. Raises InputError above `TOLERANCE`.
     """

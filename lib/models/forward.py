@@ -1,4 +1,6 @@
-"""Networks at work: laid out for the device, in the form that predicts fastest, batch by batch."""
+"""Inference: move a network to its device (channels_last, folded or compiled) and run it in
+batches.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from ..errors import full_gpu
 
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
-    """The network with its three-dimensional convolutions laid out for GPUs; elsewhere as it is.
+    """The network with its 3-D convolutions in channels_last layout on a GPU; unchanged elsewhere.
 
-    On a CPU that layout was six times slower in training.
+    On a CPU this layout was six times slower in training.
     """
     for weight in model.parameters():
         if weight.is_cuda and weight.ndim == 5:
@@ -26,7 +28,7 @@ def channels_last(model: torch.nn.Module) -> torch.nn.Module:
 def ready(
     model: torch.nn.Module, precision: str = "auto", compiled: bool = False
 ) -> torch.nn.Module:
-    """The network in the form that predicts fastest, outputs the same to rounding (not with
+    """The network in its fastest form for prediction; outputs are the same up to rounding (not with
     precision "bfloat16").
     """
     found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
@@ -37,7 +39,9 @@ def ready(
 def predict(
     model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device, batch_size: int = 0
 ) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in order: name -> (N, …) float32; zeros behind shorter windows."""
+    """Outputs of all windows, in order: name -> (N, …) float32; shorter windows are padded with
+    zeros.
+    """
     model.eval()
     size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
     pieces = (every[start : start + size] for start in range(0, len(every), size))
@@ -45,13 +49,13 @@ def predict(
     joined: dict[str, list] = {}
     for piece, batch in ahead(batches):
         outputs = _fitting(model, recipe, piece, device, batch)
-        for name, values in outputs.items():  # left on the device: fetching them would wait for it
+        for name, values in outputs.items():  # kept on the device: copying them would wait for it
             joined.setdefault(name, []).append(values.float())
     return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
 
 
 def _gathered(recipe, windows: list, device: torch.device) -> dict:
-    """A batch on the device; {} where it has no memory for it."""
+    """A batch on the device; {} if it does not have enough memory."""
     try:
         return recipe.gather(windows, device)
     except torch.OutOfMemoryError:
@@ -61,7 +65,7 @@ def _gathered(recipe, windows: list, device: torch.device) -> dict:
 def _fitting(
     model: torch.nn.Module, recipe, windows: list, device: torch.device, batch: dict
 ) -> dict[str, torch.Tensor]:
-    """Outputs of a batch; where the GPU's memory runs out, of its halves. Raises `full_gpu`."""
+    """Outputs of a batch; if the GPU's memory runs out, computed in halves. Raises `full_gpu`."""
     try:
         if batch:
             return model(batch)
@@ -93,7 +97,7 @@ def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def ahead(batches: Iterator) -> Iterator:
-    """The same batches, the next one prepared by a thread while the last one is computed with."""
+    """Yield the batches; a thread prepares the next one during the computation."""
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, batches, None)
         while (batch := following.result()) is not None:

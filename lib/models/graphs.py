@@ -1,7 +1,7 @@
-"""Graphs of networks: what `torch.export` makes of a network, for any number of samples and steps.
+"""Graphs of networks by `torch.export`, for any number of samples and steps.
 
-Networks run inside `whole.whole_sequences`, where nothing depends on what stands in a batch; so
-`valid`, `pad` and `strength` are no inputs of a graph. A recurrent layer is a *scan* in it
+Networks run inside `whole.whole_sequences`, where no control flow depends on the batch's content;
+so `valid`, `pad` and `strength` are no inputs of a graph. A recurrent layer is a *scan* in it
 (`blocks.stepwise`).
 """
 
@@ -23,8 +23,8 @@ from .base import Model
 from .blocks.whole import whole_sequences
 
 LEFT_OUT = ("valid", "pad", "strength")  # optional inputs that are no inputs of a graph
-TRACED = {"B": 2, "N": 2}  # sizes of the example that a graph is made from; no size is 1 there
-STEPS = 6  # of any other letter, or as many as the network takes
+TRACED = {"B": 2, "N": 2}  # sizes of the example for tracing; none may be 1
+STEPS = 6  # size of any other letter, or the network's maximum
 # What `torch.export` and the translation to ONNX raise, beside errors of their own, which are
 # RuntimeErrors: for control flow that depends on numbers, operators without a translation.
 REFUSED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
@@ -56,12 +56,14 @@ def letters(net: Model) -> dict[str, tuple[int, int]]:
 
 
 def chosen(net: Model, samples: int, steps: int) -> dict[str, int]:
-    """A size for each letter: samples for B and N, else steps, within what the network takes."""
+    """A size for each letter: samples for B and N, else steps, within what the network takes, or
+    what follows from them (`Model.lengths`).
+    """
     found = {}
     for letter, (least, most) in letters(net).items():
         size = samples if letter in TRACED else steps
         found[letter] = max(least, min(size, most) if most else size)
-    return found
+    return found | {letter: rows.count(found[rows.of]) for letter, rows in net.lengths().items()}
 
 
 def example(net: Model, samples: int, steps: int, seed: int = 0) -> dict[str, Tensor]:
@@ -114,8 +116,8 @@ def program(net: Model) -> torch.export.ExportedProgram:
 
 
 def _without_assertions(graph: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """A graph without what its trace noted about sizes, as that one is not 1 because it was not in
-    the example. What is right for which sizes is tried (`deviation`).
+    """A graph without the assertions about sizes that tracing added, such as that a size is not 1
+    because it was not in the example. `export.deviation` checks for which sizes the graph is right.
     """
     for module in graph.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
@@ -128,8 +130,8 @@ def _without_assertions(graph: torch.export.ExportedProgram) -> torch.export.Exp
 
 
 def _plain(net: Model) -> Model:
-    """A copy in evaluation mode on the CPU, its weights contiguous: how a convolution's weights lie
-    in memory would ask for more than one step.
+    """A copy in evaluation mode on the CPU with contiguous weights: the memory layout of a
+    convolution's weights would otherwise require more than one step.
     """
     net = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
     for weight in net.parameters():
@@ -153,8 +155,8 @@ def _axes(shape: list[int | str], axes: Mapping[str, object]) -> dict[int, objec
 
 @contextlib.contextmanager
 def _traceable() -> Iterator[None]:
-    """PyTorch without what makes a graph hold for the sizes of its example only: kernels that are
-    chosen by size, an encoder layer as one operator.
+    """Inside the block PyTorch avoids operations that fix a graph to the sizes of its example:
+    kernels chosen by size, an encoder layer as one operator.
     """
     from torch.fx.experimental import _config
 
@@ -169,7 +171,7 @@ def _traceable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def refusing(net: Model, what: str) -> Iterator[None]:
-    """InputError for a network of which `what` cannot be made; no messages but ours."""
+    """Raise InputError if `what` cannot be made of a network; other messages are suppressed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

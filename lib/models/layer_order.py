@@ -3,7 +3,7 @@
 A module says the order of its parts in an attribute `layer_order`: names of submodules or weights;
 inside of it a tuple of parts that work side by side, in that a list of parts of one branch, as
 ``((["spatial", "temporal"], "sound"), "head")``. Without it parts follow each other as they were
-set. Lists and modules that wrap another one are looked into; everything else is one layer.
+set. Lists and modules that wrap another module are expanded; everything else is one layer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LISTS = (nn.Sequential, nn.ModuleList)
 def layers(module: nn.Module) -> list[list[str]]:
     """Names of the weights of each layer, from the input to the head.
 
-    Branches of different depth end at the same layer. What has vectors only (a norm, an activation)
-    belongs to the layer before it.
+    Branches of different depth end at the same layer. A module with vectors only (a norm, an
+    activation) belongs to the layer before it.
     """
     order = getattr(module, "layer_order", ()) or _as_set(module)
     return _with_norms(module, _layers_of(module, list(order)))
@@ -35,7 +35,9 @@ def _layers_of(module: nn.Module, stage: str | tuple | list) -> list[list[str]]:
 
 
 def _as_set(module: nn.Module) -> list[str | tuple[str, ...]]:
-    """Own weights first, then the parts; of named streams (ModuleDict) all side by side."""
+    """The default order: own weights first, then the parts; named streams (ModuleDict) are side by
+    side.
+    """
     own = tuple(name for name, _ in module.named_parameters(recurse=False))
     parts = [name for name, _ in module.named_children()]
     if isinstance(module, nn.ModuleDict):

@@ -1,4 +1,4 @@
-"""How much is computed at once on a GPU: from its free memory, and less where that runs out."""
+"""Batch sizes on a GPU: from its free memory, and smaller if that runs out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import torch
 
 from ..errors import full_gpu
 
-SHARE = 0.7  # of the free memory: cuDNN's workspaces and the allocator's gaps need the rest
+SHARE = 0.7  # share of the free memory; cuDNN's workspaces and the allocator's gaps need the rest
 
 
 def at_once(place: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0) -> int:
-    """Items that fit: on a GPU at most `most`, by what is free there; on a CPU `on_cpu`.
+    """Number of items per batch: on a GPU as many as fit into its free memory, at most `most`; on a
+    CPU `on_cpu`.
 
     bytes_each : memory of the activations of one item, 0: not known, so `most` are tried.
     on_cpu : 0 for `most`.
@@ -30,8 +31,8 @@ def pieces(
 ) -> Iterator[tuple[slice, object]]:
     """Yield ``(slice, compute(start, stop))`` for `count` items, `size` at once.
 
-    Where the GPU's memory runs out the size is halved, and stays so. Raises the InputError
-    `lib.errors.full_gpu` when not even one item fits: no file is to blame for it.
+    If the GPU's memory runs out the size is halved for the rest. Raises the InputError of
+    `lib.errors.full_gpu` if not even one item fits, since no file causes that.
     """
     start = 0
     while start < count:

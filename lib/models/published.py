@@ -22,12 +22,14 @@ from ..media.bounds import RefusedError
 from . import tensor_manifest, tensorflow_layout
 from .base import REGISTRY, Model
 from .blocks.residual import PLANES
-from .checkpoints import contents, misfits
+from .checkpoints import contents, misfits, require_numbers
 
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
 MANIFEST = ".json"  # suffix of a manifest as TensorFlow.js publishes weights
 # TSAV's and JCA's name for the weights in their files, and ours for those of a manifest.
+LFS_POINTER = b"version https://git-lfs"
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of several GPUs, of torch.compile
 CONTAINERS = ("state_dict", "net", "manifest")
 _RESEARCH = (
     "The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; "
@@ -66,11 +68,11 @@ LICENCES = {
         "licence; cite Tao et al. (ACM Multimedia 2021).",
     ),
 }
-# by which a speaker network's file, which has no container, is known
+# key that identifies a speaker network's file, whose weights are not inside a dict entry
 SPEAKER_HEAD = "lossAV.FC.weight"
 # buffers that the Ego4D version of TalkNet saves with its heads
 CLASS_WEIGHTS = ".criterion.weight"
-# How an unreadable file shows: each was met with a file cut or altered at some place.
+# Exceptions of unreadable files, each seen with a file that was cut or altered.
 _UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -87,7 +89,7 @@ _UNREADABLE = (
 
 
 class UnsafeError(InputError):
-    """A file that names something which is more than data."""
+    """A file that contains more than data."""
 
 
 def load_published(name: str, path: Path | str, **options: object) -> Model:
@@ -102,19 +104,20 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
         (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone" (res50_ir_0.887.pth), "lfan",
         "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth),
         "face_api" or "face_api_landmarks" (their ….json, the numbers beside it).
-    path : the file. A `module.` before every key (several GPUs) is taken off.
+    path : the file. `module.` (several GPUs) and `_orig_mod.` (torch.compile) before keys are taken
+        off.
     options : of the network where the file is not of the published size; ``channels=3`` cuts the
         mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
 
-    The network's `licence` says what may be done with the weights: whoever loads them shows it.
-    Raises InputError for a file that is damaged, holds more than data, or is of another network.
+    The network's `licence` is that of the weights; a program that loads them must show it. Raises
+    InputError for a file that is damaged, holds more than data, or is of another network.
     """
     licence(name, path)
     return fill(REGISTRY[name](compat=True, **options), path)
 
 
 def licence(name: str, path: Path | str = "") -> str:
-    """What may be done with a network's published weights. Raises InputError for an unknown one."""
+    """The licence of a network's published weights. Raises InputError for an unknown network."""
     if name not in LICENCES:
         raise InputError(
             f"no published weights are known of {name!r}",
@@ -125,7 +128,7 @@ def licence(name: str, path: Path | str = "") -> str:
 
 
 def fill(net: Model, path: Path | str) -> Model:
-    """`load_published` into a network that is there already, one with `compat`; returns it."""
+    """`load_published` into an existing network with `compat`; returns it."""
     if Path(path).suffix == MANIFEST:
         tensorflow_layout.fill(net, path)
         net.licence = licence(net.name, path)
@@ -134,13 +137,16 @@ def fill(net: Model, path: Path | str) -> Model:
     if STEM in expected and STEM in state and state[STEM].ndim == 5:
         state = {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}
     _require_fit(name, state, expected, path)
+    require_numbers(state, path)
     net.load_state_dict(state)
     net.licence = licence(name, path)
     return net.eval().requires_grad_(False)
 
 
 def read(path: Path | str) -> dict:
-    """What a weights file holds, with nothing run. Raises InputError if that cannot be read."""
+    """The content of a weights file, without running code in it. Raises InputError for an
+    unreadable one.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(
@@ -182,6 +188,14 @@ def _refused(path: Path, message: str) -> InputError:
     name = re.search(
         r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message
     )
+    with path.open("rb") as stream:
+        is_pointer = stream.read(len(LFS_POINTER)) == LFS_POINTER
+    if is_pointer:
+        return InputError(
+            "a pointer of Git LFS, which stands for the weights and holds none",
+            where=path,
+            todo="fetch the file itself: `git lfs pull`, or the site's download button",
+        )
     if name is None:
         return InputError(
             "a weights file that is damaged or no file of PyTorch's",
@@ -198,7 +212,9 @@ def _refused(path: Path, message: str) -> InputError:
 
 
 def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
-    """The state dict in what `read` returned, without `module.` before its keys."""
+    """The state dict in what `read` returned, without what a wrapper put before its keys
+    (`WRAPPERS`).
+    """
     state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         held = ", ".join(map(str, list(found)[:5])) or "nothing"
@@ -207,7 +223,13 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
             where=path,
             expected=f"named tensors under {' or '.join(CONTAINERS)}",
         )
-    named = {str(key).removeprefix("module."): value for key, value in state.items()}
+    named = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
+    if len(named) < len(state):
+        raise InputError(
+            f"{len(state) - len(named)} weights are there twice, with module. before and without",
+            where=path,
+            expected="one state dict",
+        )
     return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
 
 
@@ -247,7 +269,7 @@ def networks_of(state: Mapping) -> list[str]:
 
 
 def _keys(name: str) -> set[str]:
-    with torch.device("meta"):  # no memory, no numbers
+    with torch.device("meta"):  # meta device: no memory, no numbers
         return set(REGISTRY[name](compat=True).state_dict())
 
 
@@ -318,11 +340,11 @@ def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def begin(net: nn.Module, path: Path) -> nn.Module:
-    """Give a network the weights of a checkpoint of ours, or of a file as its authors published it,
-    to train on.
+    """Initialise a network for training with the weights of a checkpoint of ours or of a published
+    file.
 
-    Of a first layer for four channels the mask's weights are cut off where the network has three.
-    Raises InputError where a weight is missing, too many, or of another shape.
+    If the file's first layer has four channels and the network's three, the mask's weights are cut
+    off. Raises InputError for a weight that is missing, superfluous, or of another shape.
     """
     found, mine = read(path), net.state_dict()
     its = found["model"] if "model" in found else weights_in(found, path)

@@ -3,7 +3,7 @@
 The manifest is a list of groups, each with `paths`, files that are read as one, and `weights`,
 tensors in the order in which they lie there, without gaps. A tensor with `quantization` has one or
 two bytes for each number, value = stored number · scale + min; any other is little-endian float32
-(open_nets.md §1.1). What a manifest claims is compared with its files before any number is read.
+(specification §1.1). What a manifest claims is compared with its files before any number is read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 
 from ..errors import InputError
 
-# Limits chosen here, so that no file can ask for much memory or time.
+# Limits chosen here, so that no file can demand much memory or time.
 LONGEST_MANIFEST = 1 << 20  # bytes; those of face-api have 9 kB
 LARGEST = 8 << 20  # bytes of numbers in all; the largest network of face-api has 6.4 MB
-LARGEST_NUMBER = 1e6  # by amount; beyond it no weight makes sense
+LARGEST_NUMBER = 1e6  # absolute value; larger weights make no sense
 MOST_AXES = 4
 LONGEST_NAME = 200
 
@@ -49,11 +49,11 @@ class Entry:
 
 
 def read(manifest: Path | str) -> dict[str, np.ndarray]:
-    """Tensors by name, float32, in the order and with the layout in which they were published.
+    """Tensors by name, float32, in the published order and layout.
 
-    manifest : the JSON file; the files that it names lie in its folder. Raises InputError for
-    whatever is not as the module says: claims that do not fit the files, names used twice, files
-    outside the folder, numbers that are infinite or none.
+    manifest : the JSON file; the files that it names lie in its folder. Raises InputError for any
+    violation of the format above: claims that do not match the files, duplicate names, files
+    outside the folder, numbers that are not finite.
     """
     manifest = Path(manifest)
     tensors: dict[str, np.ndarray] = {}
@@ -66,7 +66,9 @@ def read(manifest: Path | str) -> dict[str, np.ndarray]:
 
 
 def _groups(manifest: Path) -> list[tuple[list[Entry], dict[Path, int]]]:
-    """Tensors and files (path -> bytes) of each group; they fit each other and the limits."""
+    """Tensors and files (path -> bytes) of each group, checked against each other and the
+    limits.
+    """
     groups = [_group(group, manifest) for group in _list(_json(manifest), "groups", manifest)]
     names: set[str] = set()
     for entry in (entry for entries, _ in groups for entry in entries):
@@ -137,7 +139,7 @@ def _list(value: object, name: str, manifest: Path) -> list:
 
 
 def _beside(manifest: Path, text: object) -> Path:
-    """The file that a manifest names; on no system may the name lead out of its folder."""
+    """The file that a manifest names; the name must not lead out of its folder on any system."""
     safe = isinstance(text, str) and text.isprintable() and text != ""
     for kind in (PurePosixPath, PureWindowsPath) if safe else ():
         safe = safe and not kind(text).anchor and ".." not in kind(text).parts
@@ -195,7 +197,7 @@ def _quantisation(value: object, manifest: Path, name: str) -> tuple[np.dtype, f
 
 def _numbers(entry: Entry, content: bytes, manifest: Path) -> np.ndarray:
     numbers = np.frombuffer(content, entry.stored).astype(np.float32)
-    if entry.scale:  # in float32, as the published programs reckon
+    if entry.scale:  # in float32, like the published programs
         numbers *= np.float32(entry.scale)
         numbers += np.float32(entry.minimum)
     # A NaN makes both extremes NaN, and every comparison with one is false.

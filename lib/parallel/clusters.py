@@ -1,6 +1,6 @@
 """Clusters from files: `params/cluster/*.yaml` → an open Dask cluster here, of SLURM or PBS.
 
-What is opened here serves sweeps and, as `parallel=`, everything that goes through
+The cluster serves sweeps and, as `parallel=`, everything that goes through
 `lib.parallel.mapping.map`.
 """
 
@@ -50,11 +50,11 @@ scratch: str = ""  # folder on the nodes for Dask's own files, empty for the sys
 logs: str = "runs/cluster_logs"  # folder of the jobs' output
 """
 
-# Started by the command that asks the scheduler about itself; where that is missing there is no
-# scheduler.
+# Command that asks a job scheduler about its state; a machine without the command has no scheduler.
 COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
 UNITS = "KMGT"
-SIZE = rf"(\d+(?:\.\d+)?)\s*([{UNITS}])i?B"  # of memory
+SIZE = rf"([0-9]+(?:\.[0-9]+)?)\s*([{UNITS}])i?B"  # of memory
+ONE_WORD = ("queue", "account", "interface")  # what stands in a script as it is
 
 # The clock of a job: `lib.experiments.sweeps.worker` reads it to know when the walltime ends.
 CLOCK = "export SWEEP_JOB_STARTED=$(date +%s)"
@@ -92,14 +92,41 @@ def problems_of(values: dict) -> list[str]:
         ]
     if values.get("kind", "local") != "local" and not wall:
         return ['walltime: a job needs one, for example "04:00:00"']
-    if not re.fullmatch(SIZE, values.get("memory", "16GB")):
+    size = re.fullmatch(SIZE, values.get("memory", "16GB"))
+    if not size or not float(size[1]):
         return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
-    return []
+    return _no_words(values)
+
+
+def _no_words(values: dict) -> list[str]:
+    """Texts that would end, or mean something else, in the middle of a job script."""
+    problems = [
+        f"{name}: {values[name]!r} is more than one word"
+        for name in ONE_WORD
+        if re.search(r"[\s'\"]", values.get(name, ""))
+    ]
+    problems += [
+        f"{name}: {values[name]!r} has a quotation mark or a line break in it"
+        for name in ("logs", "scratch", "python")
+        if re.search(r"[\n\r\"]", values.get(name, ""))
+    ]
+    return problems + [
+        f"directives: {line!r} is no line for the scheduler: write it without #SBATCH or #PBS, for "
+        "example --constraint=a100"
+        for line in values.get("directives", [])
+        if not line.strip() or "\n" in line or line.lstrip().startswith("#")
+    ]
+
+
+def _word(text: str) -> str:
+    """A path as one word of a script; ``~`` is the home folder, ``$TMPDIR`` the node's."""
+    text = str(Path(text).expanduser()) if text.startswith("~") else text
+    return f'"{text}"' if "$" in text else shlex.quote(text)
 
 
 def seconds(text: str) -> int | None:
     """``04:00:00`` → 14400, also ``1-12:00:00`` (SLURM's days); None for anything else."""
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)", text)
+    match = re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-5]?[0-9]):([0-5]?[0-9])", text)
     if not match:
         return None
     days, hours, minutes, rest = (int(part or 0) for part in match.groups())
@@ -107,8 +134,8 @@ def seconds(text: str) -> int | None:
 
 
 def script(spec: Params, items: bool = False) -> str:
-    """The job script of one worker (with `items` see `opened`), made without a scheduler; the
-    scheduler's address stands there as ADDRESS.
+    """The job script of one worker (for `items` see `opened`). No scheduler is needed for it; the
+    text ADDRESS stands for the address of Dask's scheduler.
     """
     if spec.kind == "local":
         raise InputError(
@@ -152,12 +179,12 @@ def check_there(spec: Params) -> None:
 def opened(
     spec: Params, workers: int = 0, items: bool = False
 ) -> Iterator[tuple[object, Jobs | None]]:
-    """An open Dask cluster, and for job schedulers what starts and replaces its jobs; all of it
-    ends with the block.
+    """Open a Dask cluster and, for a job scheduler, the `jobs.Jobs` that starts and replaces its
+    jobs. All of it ends with the block.
 
-    workers : at most so many; 0 for what the file says. items : it is for many short items, not for
-        trainings: a job has one worker for each processor core, or one in all where it has a GPU,
-        each with one thread; and there is a dashboard where the package bokeh is installed.
+    workers : at most so many; 0 for what the file says. items : the cluster is for many short
+        items, not for trainings: a job has one worker per processor core, or a single one if it has
+        a GPU, each with one thread; and there is a dashboard if the package bokeh is installed.
     """
     from . import mapping
 
@@ -184,7 +211,7 @@ def has_dashboard() -> bool:
 
 
 def workers_of_job(spec: Params) -> int:
-    """Workers for items in one job: one a processor core, or one where it has a GPU."""
+    """Workers for items in one job: one per processor core, or a single one with a GPU."""
     return 1 if spec.gpus else spec.cores
 
 
@@ -225,12 +252,14 @@ def _class(spec: Params):
 
 
 def _options(spec: Params, items: bool = False) -> dict:
-    """What dask-jobqueue's job classes take; nothing is left to a person's own configuration."""
+    """Arguments of dask-jobqueue's job classes; all are set, so that a person's own Dask
+    configuration changes none.
+    """
     root = shlex.quote(str(files.ROOT))
-    python = shlex.quote(spec.python or sys.executable)
+    python = _word(spec.python or sys.executable)
     if spec.container:
         prefix = spec.container_command.replace("{root}", root)
-        python = f"{prefix} {shlex.quote(spec.container)} {shlex.quote(spec.python or 'python')}"
+        python = f"{prefix} {_word(spec.container)} {_word(spec.python or 'python')}"
     logs = str(files.resolve(spec.logs))
     common = {
         "cores": spec.cores,
@@ -243,7 +272,7 @@ def _options(spec: Params, items: bool = False) -> dict:
         "log_directory": logs,
         "job_name": "sweep",
         "interface": spec.interface or None,
-        "local_directory": spec.scratch or None,
+        "local_directory": _word(spec.scratch) if spec.scratch else None,
         "job_script_prologue": [f"cd {root}", CLOCK, *spec.setup],
         "nanny": True,
         "death_timeout": 120,
@@ -251,15 +280,30 @@ def _options(spec: Params, items: bool = False) -> dict:
     }
     if items:
         common |= _for_items(spec, common["job_script_prologue"])
-    size = whole_size(spec.memory)
+    size, (skipped, own) = whole_size(spec.memory), _quoted_logs(spec.kind, logs)
+    common["job_directives_skip"] = skipped
     if spec.kind == "slurm":
         common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
-        return common | {"job_mem": size, "job_extra_directives": [*gpu, *spec.directives]}
+        return common | {"job_mem": size, "job_extra_directives": [*own, *gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
     select = f"select=1:ncpus={spec.cores}{gpu}:mem={size.lower()}b"
     common["walltime"] = _without_days(spec.walltime)
-    return common | {"resource_spec": select, "job_extra_directives": list(spec.directives)}
+    return common | {"resource_spec": select, "job_extra_directives": [*own, *spec.directives]}
+
+
+def _quoted_logs(kind: str, logs: str) -> tuple[list[str], list[str]]:
+    """Directives of dask-jobqueue to leave out, and those to write in their place, where the folder
+    of the jobs' output has blanks in its name: a scheduler would take its first word.
+    """
+    if shlex.quote(logs) == logs:
+        return [], []
+    mark = {"slurm": "#SBATCH", "pbs": "#PBS"}[kind]
+    names = (
+        {"-e": "sweep-%J.err", "-o": "sweep-%J.out"} if kind == "slurm" else {"-e": "", "-o": ""}
+    )
+    own = [f'{letter} "{logs}/{name}"' for letter, name in names.items()]
+    return [f"{mark} {letter} " for letter in names], own
 
 
 def whole_size(memory: str) -> str:
@@ -280,8 +324,9 @@ def _without_days(walltime: str) -> str:
 
 
 def _for_items(spec: Params, prologue: list[str]) -> dict:
-    """Of `_options`, what is different where workers have one thread each (sums are then rounded
-    alike everywhere). A full memory ends one worker, never makes all wait.
+    """The entries of `_options` that differ where workers have one thread each (so that sums are
+    rounded alike everywhere). A worker whose memory is full is ended; Dask's default would pause
+    it.
     """
     count = workers_of_job(spec)
     names = [f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}" for name in ("TARGET", "SPILL", "PAUSE")]

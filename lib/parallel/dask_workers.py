@@ -1,5 +1,5 @@
-"""Dask's workers in the place of our own processes: the same `each`, on this machine or on any
-other Dask cluster.
+"""The pool `each` on Dask's workers instead of our own processes, on this machine or on any Dask
+cluster.
 
 This module needs the package `distributed`; `lib.parallel.mapping` imports it only when somebody
 asks for it.
@@ -25,11 +25,11 @@ from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
 from ..errors import InputError
 from . import processes, remote, threads
 
-PATIENCE = 60.0  # s for the first worker of this machine to stand
+PATIENCE = 60.0  # s until the first worker of this machine must have started
 LOOK = 0.25  # s between two looks at how many workers there are
-FETCH = 10.0  # s in which an answer is fetched from its worker
+FETCH = 10.0  # s within which an answer must be fetched from its worker
 ANSWERED = ("finished", "error", "cancelled")  # not "lost", which Dask's `done` takes for done
-TELL = 1.0  # s between two times that a scheduler is told how many items are still to do
+TELL = 1.0  # s between two reports to the scheduler of how many items are left
 
 
 def each(
@@ -40,14 +40,14 @@ def each(
     tries: int = 1,
     growing: bool = False,
 ) -> Iterator[tuple[int, object]]:
-    """Yield ``(index, function(items[index]))`` as they come; arguments and promises are those of
-    `processes.each`.
+    """Yield ``(index, function(items[index]))`` as results arrive; arguments and guarantees are
+    those of `processes.each`.
 
     cluster : an open Dask cluster or the address of its scheduler; it stays open and decides itself
         how many workers it has. None starts `workers` on this machine, one thread each, and ends
         them.
-    tries : how many workers an item may lose before `Death` stands in the place of its value. A
-        scheduler that is given by its address is also told how many items are still to do.
+    tries : how many workers an item may lose before `Death` is returned instead of its value. A
+        scheduler that is given by its address is also told how many items are left.
     """
     if cluster is None and (workers <= 1 or (len(items) <= 1 and not growing)):
         yield from ((index, function(item)) for index, item in enumerate(items))
@@ -57,7 +57,7 @@ def each(
         most = workers if growing else min(workers, len(items))
         cluster = cluster or stack.enter_context(local(most))
         client = stack.enter_context(Client(cluster, set_as_default=False))
-        client.register_plugin(Manners())
+        client.register_plugin(WorkerSetup())
         tell = isinstance(cluster, str)
         if tell:
             stack.callback(client.set_metadata, remote.WANTED, 0)
@@ -66,16 +66,16 @@ def each(
 
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[LocalCluster]:
-    """`workers` processes of this machine, on ports that are free; they are gone at the end,
-    whatever ends it.
+    """A cluster of `workers` processes of this machine, on free ports; they end with the block,
+    however it ends.
 
-    A worker that dies is replaced, the item that it had is not tried again: it would most often
-    kill the next one.
+    A worker that dies is replaced; its item is not tried again, because it would most often kill
+    the next worker, too.
     """
     unused = resource_tracker._resource_tracker._fd is None
     with tempfile.TemporaryDirectory(prefix="dask-", ignore_cleanup_errors=True) as folder:
         try:
-            # Without workers at first: an interruption inside Dask's own start would leave them
+            # Workers are added later: an interruption while Dask starts them would leave them
             # behind.
             with LocalCluster(
                 n_workers=0,
@@ -112,8 +112,8 @@ def _await_one(cluster: LocalCluster) -> None:
 def _hand_out(
     client: Client, function: Callable, items: list, tries: int = 1, tell: bool = False
 ) -> Iterator[tuple[int, object]]:
-    """Never more items than living workers: a second one that waits on a worker would die
-    with it. Workers get their next item before what they answered is fetched.
+    """Submit at most one item per living worker, so that a worker that dies takes only one item
+    with it. A worker gets its next item before its last answer is fetched.
     """
     waiting, busy, lost = processes.Waiting(items), {}, Counter()
     answered: list[tuple] = []  # (future, (index, address))
@@ -122,7 +122,7 @@ def _hand_out(
         if tell and time.monotonic() - told > TELL:  # those who start jobs
             told = time.monotonic()
             client.set_metadata(remote.WANTED, len(waiting) + len(busy))
-        for address in _idle(client, busy) or ([] if busy else [None]):  # None: whoever comes first
+        for address in _idle(client, busy) or ([] if busy else [None]):  # None: any worker
             if waiting:
                 index = waiting.popleft()
                 busy[_submit(client, (function, items[index]), address)] = index, address
@@ -135,7 +135,7 @@ def _hand_out(
                 continue
             lost[index] += isinstance(value, processes.Death)
             if isinstance(value, processes.Death) and lost[index] < tries:
-                waiting.append(index)  # the others first: it may be what kills workers
+                waiting.append(index)  # behind the others: this item may be what kills workers
             else:
                 yield index, value
         if busy:
@@ -147,8 +147,8 @@ def _hand_out(
 
 
 def _idle(client: Client, busy: dict) -> list[str]:
-    """Addresses of the workers that have no item; none as long as it is not known who has one that
-    was given to whoever comes first, or whose worker left before it had begun.
+    """Addresses of the workers that have no item. None while it is unknown which worker has an item
+    that any worker could take, or whose worker left before it began.
     """
     alive = client.nthreads()
     holders = {future.key: address for future, (_, address) in busy.items()}
@@ -162,8 +162,8 @@ def _idle(client: Client, busy: dict) -> list[str]:
 
 
 def _submit(client: Client, task: tuple, address: str | None):
-    """A future of the task on that worker, or on another one where it has left."""
-    # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
+    """A future of the task on that worker, or on any other one if that worker has left."""
+    # Pickled to bytes: Dask would search lists and dictionaries for parts of its own graphs.
     return client.submit(
         processes.answer,
         pickle.dumps(task),
@@ -174,7 +174,7 @@ def _submit(client: Client, task: tuple, address: str | None):
 
 
 def _receive(future) -> object:
-    """What an item answered. Raises TimeoutError where that is not there any more."""
+    """The result of an item. Raises TimeoutError if it cannot be fetched any more."""
     try:
         value, error = pickle.loads(future.result(timeout=FETCH))
     except KilledWorker as killed:
@@ -184,19 +184,21 @@ def _receive(future) -> object:
     return value
 
 
-class Manners(WorkerPlugin):
-    """What a worker does at its start and its end, wherever it runs."""
+class WorkerSetup(WorkerPlugin):
+    """Worker plugin: signals and environment at start, clean-up at the end."""
 
-    name = "manners"
+    name = "setup"
 
     def setup(self, worker) -> None:
-        """Ctrl-C is the parent's to handle; what an item maps itself stays on this worker."""
+        """Ignore Ctrl-C, which the parent handles; `map` inside an item must not use the cluster
+        again.
+        """
         os.environ.pop(remote.VARIABLE, None)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def teardown(self, worker) -> None:
-        """End the item that is being worked on, so that its `finally` removes unfinished files."""
+        """Stop the item in hand, so that its `finally` removes unfinished files."""
         for thread in list(worker.active_threads):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread), ctypes.py_object(SystemExit)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that is granted at a good moment."""
+"""Ctrl-C and SIGTERM as a stop request that the work honours at a safe point."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Self
 
 
 class Interrupts:
-    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted later, for example
-    between batches; the second one acts.
+    """Record the first Ctrl-C or SIGTERM as a stop request (`asked`), which the caller honours
+    later, for example between batches; a second one interrupts at once.
     """
 
     def __init__(self):
         self.asked, self.before = False, {}
 
     def __enter__(self) -> Self:
-        # Not in the main thread, whoever runs us there handles signals.
+        # Python allows handlers in the main thread only; elsewhere the main thread handles signals.
         with contextlib.suppress(ValueError):
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.before[number] = signal.signal(number, self._note)

@@ -1,5 +1,5 @@
-"""The jobs of SLURM or PBS behind a cluster's workers: started while they are wanted, replaced when
-they end, never more than allowed.
+"""The jobs of SLURM or PBS behind a cluster's workers: started while there is work, replaced when
+they end, never more than the limit.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from ..parameters import Params
 QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["qstat"]}
 PATIENCE = 30.0  # s for a scheduler to answer
 SETTLE = 120.0  # s for it to accept jobs
-# jobs that end before their worker stood, one after the other: then something is wrong
+# jobs in a row that end before their worker has started: then something is wrong
 MOST_EARLY_ENDS = 3
 
 
 class Jobs:
-    """The jobs behind a cluster's workers: as many as are wanted, new ones for those that ended."""
+    """The jobs behind a cluster's workers: as many as `keep` asks for, new ones for those that
+    ended.
+    """
 
     def __init__(self, cluster, spec: Params, most: int):
         self.cluster, self.spec, self.most, self.early_ends = cluster, spec, most, 0
 
     def keep(self, wanted: int, standing: set[str]) -> None:
-        """See to it that `wanted` workers (at most `most`) stand or are queued; `standing`: names
-        of those that stand.
+        """Start jobs until `wanted` workers (at most `most`) run or are queued. standing : names of
+        the workers that run.
 
-        Raises InputError when the scheduler does not take the jobs, or they end before their
-        workers stand.
+        Raises InputError when the scheduler refuses the jobs, or when jobs end before their workers
+        have started.
         """
         if standing:
             self.early_ends = 0
@@ -58,7 +60,9 @@ class Jobs:
         await self.cluster
 
     def _forget_ended(self, standing: set[str]) -> None:
-        """A job that ended before its worker stood is unknown to Dask; ask the scheduler."""
+        """Forget jobs that ended before their worker started: Dask knows nothing of them, so the
+        scheduler is asked.
+        """
         waiting = {
             job.job_id: name
             for name, job in self.cluster.workers.items()
@@ -87,7 +91,7 @@ class Jobs:
 
 
 def _queued(kind: str, jobs: list[str]) -> set[str]:
-    """Those of `jobs` that wait or run; all of them when the scheduler does not say."""
+    """Those of `jobs` that wait or run; all of them if the scheduler does not answer."""
     found = set()
     if not jobs:
         return found

@@ -2,7 +2,8 @@
 
 The package filelock (4.3) is not used: it does not see that the folder of a lock file was renamed
 meanwhile, raises where a file system has no locks (ENOLCK, ENOTSUP) or may not be written, and on
-Windows, which it would add, a locked file cannot be read, renamed or removed by whom it concerns.
+Windows, which it would add, a locked file can be neither read, renamed nor removed by other
+processes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from ..errors import InputError
+from ..errors import InputError, explain_full_disk
 
 LOCK = ".lock"  # the file in a locked folder
 LOOK = 0.2  # s between two looks whether the lock is free
@@ -40,23 +41,24 @@ class BusyError(InputError):
 
 
 def beside(path: Path) -> Path:
-    """The lock file of whoever writes a file or folder; it lies beside it, out of sight."""
+    """The lock file for writing a file or folder: a hidden file beside it."""
     return path.with_name(f".{path.name}.lock")
 
 
 def tell(holder: str, path: Path) -> None:
-    """Say, in a line of text, for whom this process waits."""
+    """Print a line that says which process this one waits for."""
     sys.stdout.write(f"waiting for another process, {holder} (lock: {path})\n")
     sys.stdout.flush()
 
 
 @contextmanager
 def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) -> Iterator[None]:
-    """Hold the lock on a folder, which is made; it is given back however this process ends.
+    """Hold the lock on a folder, which is created if absent. The lock is released however this
+    process ends.
 
-    Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a
-    file system has no locks, or may not be written, there is none. `told` is called once with the
-    holder, if it must be waited for. A thread may hold the same lock several times.
+    Raises BusyError, which names the holder, if the lock is not free after `wait` s. Does nothing
+    on systems or file systems without flock, and on those that may not be written. `told` is called
+    once with the holder if this process has to wait. A thread may hold the same lock several times.
     """
     with held(folder / LOCK, wait, told):
         yield
@@ -70,8 +72,8 @@ def held(
     remove: bool = False,
     quiet: float = 0.0,
 ) -> Iterator[None]:
-    """The same for a lock file of any name, whose folder is made; `remove`: it is taken away
-    afterwards. quiet : s of waiting before `told` is called.
+    """Like `locked`, for a lock file of any name, whose folder is created if absent. remove :
+    delete the file afterwards. quiet : s of waiting before `told` is called.
     """
     with lent(path) as is_held:
         if is_held:
@@ -92,8 +94,8 @@ def held(
 
 @contextmanager
 def lent(path: Path) -> Iterator[bool]:
-    """While the block lasts, this lock file counts as held in this thread: the process that this
-    one works for, perhaps on another machine, holds it. Gives whether it did so before.
+    """Inside the block this lock file counts as held by this thread: the process that this one
+    works for, perhaps on another machine, holds it. Yields whether it already counted as held.
     """
     mine = str(path.absolute()), threading.get_ident()
     is_held = mine in _HELD
@@ -106,7 +108,7 @@ def lent(path: Path) -> Iterator[bool]:
 
 
 def _opened(path: Path) -> TextIO | None:
-    """The lock file, or None where there are no locks."""
+    """The opened lock file, or None on a system without locks."""
     try:
         import fcntl  # noqa: F401
 
@@ -116,7 +118,8 @@ def _opened(path: Path) -> TextIO | None:
         return None
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise
+            with explain_full_disk(path):
+                raise
         return None
 
 
@@ -161,7 +164,7 @@ def _acquired(
 
 
 def _in_words(content: str) -> str:
-    """Who holds a lock, as its file says, for people."""
+    """The holder of a lock as its file names it, in words."""
     try:
         who = json.loads(content)
         return f"number {who['pid']} on {who['host']}, at work since {who['since']}"

@@ -15,7 +15,9 @@ from . import processes, remote
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item: `value` of the function or the `error` it raised; `seconds`."""
+    """What became of an item: the `value` that the function returned or the `error` that it raised,
+    and `seconds`.
+    """
 
     item: object
     value: object = None
@@ -45,37 +47,39 @@ def map(
     ---------
     function : importable function (or `functools.partial` of one) of one item; items and results
         are pickled.
-    workers : 1 works in this process; 0 is one a processor. More than the number of items are not
+    workers : 1 works in this process; 0 means one per processor. Never more workers than items are
         started.
     progress : called as ``progress(done, total, outcome)`` in this process, in the order of
         completion.
-    catch : exceptions that become the `error` of their item, an InputError with its `traceback` as
-        text, whatever was raised: one trial that the program was not prepared for must not cost a
-        night. Any other one stops everything and is raised.
+    catch : exceptions that become the `error` of their item, always as an InputError that keeps the
+        `traceback` as text: one unexpected trial must not cost a night of work. Any other exception
+        stops everything and is raised.
     name : what an item is called in messages.
     parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's
         LocalCluster; or an open Dask cluster of any kind, which has its own number of workers. The
         values do not depend on it.
-    environments : what each worker has in its environment beside what this process has, such as the
-        GPU that it sees; of processes only.
+    environments : for processes only: variables that each worker has in addition to this process's
+        environment, such as the GPU that it sees.
     networks : whether the function computes with networks, for which a cluster may have jobs with
         GPUs.
-    then : further items, by what became of one; they are handed out before those that wait.
+    then : a function of an outcome that returns further items; they are handed out before the
+        waiting ones.
 
-    Where `lib run --cluster` opened a cluster (`lib.parallel.remote`), its workers do all of it,
-    whatever `workers` and `parallel` (if it is a word) say, and an item whose worker is lost is
-    tried again.
+    If `lib run --cluster` opened a cluster (`lib.parallel.remote`), its workers do the work,
+    whatever `workers` and `parallel` (unless it is a cluster) say, and an item whose worker is lost
+    is tried again.
 
-    Returns the outcomes in the order of the items, those of further ones at the end. A worker that
-    dies (no memory) costs its own item only. Raises InputError at once when the disk is full: every
-    other item would fail in the same way; and when Dask is asked for but not installed.
+    Returns the outcomes in the order of the items, those of further items at the end. A worker that
+    dies (out of memory) costs only its own item. Raises InputError at once when the disk is full,
+    because every other item would fail in the same way, and when Dask is asked for but not
+    installed.
     """
     items = list(items)
     done: list[Outcome | None] = [None] * len(items)
     work = partial(_one, function, catch)
     workers = workers or processes.available_processors()
     each = _workers(parallel, environments, networks)
-    # Closing: whatever stops this loop also ends the workers, at once.
+    # Closing the generator ends the workers at once, whatever stopped this loop.
     with closing(each(work, items, workers, growing=then is not None)) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
@@ -90,7 +94,7 @@ def map(
 def _workers(
     parallel: object, environments: Sequence[Mapping[str, str]] = (), networks: bool = False
 ) -> Callable:
-    """`processes.each`, or what does the same with Dask."""
+    """`processes.each`, or its counterpart on Dask's workers."""
     there = remote.current() if isinstance(parallel, str) else None
     if there:
         address = there.gpu if networks else there.cpu
@@ -102,7 +106,7 @@ def _workers(
 
 
 def with_dask(asked_by: str):
-    """The module `lib.parallel.dask_workers`. Raises InputError where Dask is not there."""
+    """The module `lib.parallel.dask_workers`. Raises InputError if Dask is not installed."""
     try:
         from . import dask_workers
     except ModuleNotFoundError as error:
@@ -117,7 +121,7 @@ def with_dask(asked_by: str):
 
 
 def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable) -> Outcome:
-    """The outcome with the item itself in it, not with a copy of it; a death as an error."""
+    """The outcome with the item itself instead of its pickled copy; a `Death` becomes an error."""
     if isinstance(outcome, Outcome):
         if outcome.error is not None and not outcome.error.where:
             outcome.error.where = name(item)
@@ -131,14 +135,14 @@ def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable)
 
 
 def _one(function: Callable, catch: tuple, item: object) -> Outcome:
-    """Run one item, in the worker: an error is judged while it still has its cause."""
+    """Run one item, in the worker: an error becomes an outcome while it still has its cause."""
     start = time.perf_counter()
     try:
         return Outcome(None, function(item), None, time.perf_counter() - start)
     except (OSError, *catch) as error:
         if _is_full_disk(error) and not isinstance(error, InputError):
             raise full_disk(getattr(error, "filename", None) or "") from error
-        if type(error).__name__ == "OutOfMemoryError":  # of PyTorch, which need not be there
+        if type(error).__name__ == "OutOfMemoryError":  # of PyTorch, which need not be installed
             raise full_gpu(str(error)) from error
         if _is_full_disk(error) or _is_full_gpu(error) or not isinstance(error, catch):
             raise

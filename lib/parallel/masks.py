@@ -1,8 +1,9 @@
 """Masks (bool tensors of steps) on a GPU that keep their copy on the processor.
 
-How many steps of a window are valid decides the shapes of what follows: which rows a batch norm
-sees, how long a recurrent layer runs. To ask a GPU for it is to wait until everything before is
-computed. The trainer has the mask on the processor before it sends it; here it is kept beside.
+The number of valid steps in a window decides shapes: which rows a batch norm sees, how long a
+recurrent layer runs. Reading it from a GPU means waiting until everything queued there is computed.
+The trainer has the mask on the processor before it sends it to the GPU; that copy is kept here as
+an attribute of the GPU's mask.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def derived(make: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """`make` of the tensors, and of their copies where each has one: the copy of the result."""
+    """Apply `make` to the masks and, if each has a copy on the processor, to the copies: they give
+    the result's copy.
+    """
     result = make(*tensors)
     copies = [getattr(tensor, _ON_HOST, None) for tensor in tensors]
     if all(copy is not None for copy in copies):
@@ -33,7 +36,7 @@ def derived(make: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
 
 
 def on_host(mask: Tensor) -> Tensor:
-    """The mask on the processor; where no copy was kept it is fetched, which waits for the GPU."""
+    """The mask on the processor. If no copy was kept it is fetched, which waits for the GPU."""
     copy = getattr(mask, _ON_HOST, None)
     return mask.cpu() if copy is None else copy
 

@@ -1,10 +1,9 @@
-"""Worker processes: a function of one item, in several fresh Python processes, with a pipe to each
-and nothing else.
+"""A process pool of spawned workers that talk to the parent over one pipe each.
 
-They import the module of the function, so it must be importable. A fork would copy a notebook's
-threads (IPython, torch, OpenCV), which can hang, and cannot use a GPU. What `multiprocessing`
-starts beside its workers (the resource tracker) keeps a notebook's kernel from ending for 14 s
-(ipykernel 7.4, measured).
+Workers import the module of the function, so it must be importable. Forked workers would copy a
+notebook's threads (IPython, torch, OpenCV), which can hang, and could not use a GPU.
+`multiprocessing` is not used because its resource tracker keeps a notebook's kernel from ending for
+14 s (ipykernel 7.4, measured).
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 
 @dataclass(frozen=True)
 class Death:
-    """In the place of a value: the process that worked on the item died of `cause`."""
+    """Returned instead of a value when the worker process died; `cause` says how."""
 
     cause: str
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, this end of its pipe, and the index of the item that it works on."""
+    """A worker process, the parent's end of its pipe, and the index of its current item."""
 
     process: subprocess.Popen
     pipe: Connection
@@ -56,22 +55,22 @@ def each(
     environments: Sequence[Mapping[str, str]] = (),
     growing: bool = False,
 ) -> Iterator[tuple[int, object]]:
-    """Yield ``(index, function(items[index]))`` as they come.
+    """Yield ``(index, function(items[index]))`` as results arrive.
 
     Arguments
     ---------
     function : importable function of one item (or a `functools.partial` of one); items and values
         are pickled.
-    workers : processes; more than there are items are not started. 1 works in this process.
-    environments : one for each worker, that which replaces a dead one has the dead one's.
-    growing : whether items may be appended to the list whenever a value was given; they are handed
-        out before those that wait.
+    workers : number of processes; never more than items are started. 1 works in this process.
+    environments : one per worker; a worker that replaces a dead one gets the dead one's.
+    growing : whether items may be appended to the list after a value was yielded; they are handed
+        out before the waiting ones.
 
-    Each worker has one item at a time. When one dies (no memory), `Death` stands in the place of
-    that item's value and a new one goes on. An error of the function ends all and is raised; so
-    does closing the iterator.
+    Each worker has one item at a time. When a worker dies (out of memory), its item gets a `Death`
+    instead of a value and a new worker takes over. An exception of the function ends all workers
+    and is raised; closing the iterator ends them, too.
     """
-    # On Windows a pipe's end cannot be handed on.
+    # On Windows a pipe's end cannot be passed to a child process.
     if workers <= 1 or (len(items) <= 1 and not growing) or sys.platform == "win32":
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
@@ -110,8 +109,8 @@ def _in_pool(
 
 
 class Waiting(deque):
-    """Indices of the items that nobody has begun; `look` finds those that were appended to the
-    list meanwhile, and puts them first.
+    """Queue of the indices of items that no worker has begun; `look` puts items that were appended
+    to the list meanwhile first.
     """
 
     def __init__(self, items: list):
@@ -119,7 +118,7 @@ class Waiting(deque):
         self._items, self._known = items, len(items)
 
     def look(self) -> bool:
-        """Whether anything waits."""
+        """Whether any item waits."""
         self.extendleft(range(len(self._items) - 1, self._known - 1, -1))
         self._known = len(self._items)
         return bool(self)
@@ -131,7 +130,7 @@ def available_processors() -> int:
 
 
 def must_be_importable(function: Callable) -> None:
-    """Raise InputError for a function that only this notebook has: others cannot import it."""
+    """Raise InputError for a function that is defined in a notebook: workers cannot import it."""
     if isinstance(function, partial):
         for part in (function.func, *filter(callable, function.args)):
             must_be_importable(part)
@@ -154,8 +153,8 @@ def _start(threads: int, own: Mapping[str, str]) -> _Worker:
     }
     command = [sys.executable, "-c", f"from {__name__} import serve; serve()", str(there.fileno())]
     with there:
-        # A session of its own: Ctrl-C is the parent's to handle, and a kernel that ends does not
-        # wait for it.
+        # In a session of its own: the parent handles Ctrl-C, and a kernel that ends does not wait
+        # for the worker.
         process = subprocess.Popen(
             command,
             pass_fds=[there.fileno()],
@@ -168,7 +167,7 @@ def _start(threads: int, own: Mapping[str, str]) -> _Worker:
 
 def _hand_out(worker: _Worker, function: Callable, items: list, waiting: deque) -> None:
     worker.index = waiting.popleft()
-    with contextlib.suppress(*GONE):  # it died: `_receive` will find that out and tell
+    with contextlib.suppress(*GONE):  # the worker died: `_receive` notices that and reports it
         worker.pipe.send_bytes(pickle.dumps((function, items[worker.index])))
 
 
@@ -184,7 +183,9 @@ def _receive(worker: _Worker) -> object:
 
 
 def _end(workers: list[_Worker]) -> None:
-    """Ask all to end; unfinished files are removed by the `finally` of the function. Then kill."""
+    """Ask all workers to end, so that the function's `finally` removes unfinished files; kill those
+    that do not.
+    """
     for worker in workers:
         worker.pipe.close()
         worker.process.terminate()
@@ -211,13 +212,13 @@ def serve() -> None:
 
 
 def _leave(*_) -> None:
-    """End in order, so that `finally` removes unfinished files; once is enough."""
+    """Exit by an exception, so that `finally` removes unfinished files; ignore further signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(143)
 
 
 def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
-    """Read in a thread, so that the parent's end is noticed in the middle of an item."""
+    """Read items in a thread, so that the end of the parent is noticed in the middle of an item."""
     try:
         while True:
             tasks.put(pipe.recv_bytes())
@@ -231,7 +232,7 @@ def answer(task: bytes) -> bytes:
         function, item = pickle.loads(task)
         _limit_threads()
         return pickle.dumps((function(item), None))
-    except Exception as error:  # nothing is swallowed: the parent raises it
+    except Exception as error:  # sent to the parent, which raises it
         story = "".join(traceback.format_exception(error))
         error.add_note(story)
         try:
@@ -241,7 +242,7 @@ def answer(task: bytes) -> bytes:
 
 
 def _limit_threads() -> None:
-    """Tell libraries that do not read the environment."""
+    """Set the thread limit in libraries that do not read it from the environment."""
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)

@@ -1,4 +1,6 @@
-"""Progress of long steps: a line now and then in logs, one line that moves in JupyterLab."""
+"""Progress of long steps: an occasional line in logs, one line that is updated in place in
+JupyterLab.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,22 @@ def clock(seconds: float) -> str:
 
 
 INTERVAL, TENTH = 30.0, 0.1  # s, and share of the work, between two lines in a log
-LIVE = 0.5  # s between two states of a line that moves
+LIVE = 0.5  # s between two updates of a line in place
 BAR = 20  # characters
 
 
 def has_front_end() -> bool:
-    """Is there a person with a browser (JupyterLab, VS Code, Colab)?
+    """Whether a person with a browser looks at this notebook (JupyterLab, VS Code, Colab).
 
-    papermill and plain Python have none: a widget would be lost there, its buttons useless.
+    Under papermill and in plain Python nobody does: a widget would be lost there.
     """
     import IPython
 
     shell = IPython.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):
         return False
-    # Jupyter's server names the notebook to the kernels that it starts; papermill starts kernels
-    # without a server.
+    # Jupyter's server tells the kernels that it starts the notebook's name; papermill starts
+    # kernels without a server.
     return (
         any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID"))
         or "google.colab" in sys.modules
@@ -44,11 +46,11 @@ def has_front_end() -> bool:
 class Progress:
     """A ``progress(done, total, item)`` that writes ``label 12/24 (50 %) 8 s, 1.5/s, 8 s left``.
 
-    stream : where to; sys.stdout by default. `live` lines overwrite each other and have a bar
-        (None: where there is a person with a browser). A log (papermill) stays short: a line after
-        `INTERVAL` s, then one when a `TENTH` more and `INTERVAL` s have passed; a trial that was
-        lost; and the last one, unless `last` is false. before : what was done before this began;
-        it tells nothing of the rate.
+    stream : where to write; default sys.stdout. live : lines overwrite each other and have a bar
+        (None: if there is a browser). A log (papermill) stays short: a line after `INTERVAL` s,
+        then one whenever a further `TENTH` of the work is done and `INTERVAL` s have passed, one
+        for each trial that was lost, and a last one unless `last` is false. before : items that
+        were done before this start; they do not count for the rate.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Progress:
         last: bool = True,
         before: int = 0,
     ):
-        self.last, self.before, self.shown = last, before, 0.0  # the share that was shown
+        self.last, self.before, self.shown = last, before, 0.0  # the share at the last line
         self.label, self.stream = label, stream or sys.stdout
         self.live = has_front_end() if live is None else live
         self.started = self.written = time.monotonic()
@@ -95,7 +97,9 @@ class Progress:
 
 
 def _trial(item: object) -> str:
-    """``10-60_left: 4.1 s`` of an outcome, and that it was lost; "" of anything smaller."""
+    """``10-60_left: 4.1 s`` for an outcome, and whether it was lost; "" for items that are no
+    outcomes.
+    """
     if not hasattr(item, "seconds"):
         return ""
     name = item.item["trial"] if isinstance(item.item, Mapping) else item.item
@@ -107,7 +111,7 @@ def _share(done: int, total: int) -> str:
 
 
 def _left(done: int, total: int, passed: float) -> str:
-    """Rate and time left, as far as they can be known."""
+    """Rate and remaining time, as far as they are known."""
     if not 0 < done < total or passed < 1:
         return ""
     return f", {done / passed:.3g}/s, {span(passed * (total - done) / done)} left"

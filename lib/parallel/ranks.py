@@ -1,9 +1,9 @@
-"""Several processes that train one network (torchrun): each computes a part of every batch, all see
-the whole loss.
+"""Several processes that train one network (torchrun): each computes a part of every batch, and all
+have the loss of the whole batch.
 
 Nothing is averaged over processes: outputs are gathered, so that a loss over the batch (CCC) is
-that of the batch, and gradients are added up. Without batch norm and dropout the result is that of
-one process, to rounding.
+that of the whole batch, and gradients are summed. Without batch norm and dropout the result equals
+that of one process up to rounding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def count() -> int:
 
 
 def store(name: str):
-    """Messages of all processes under this name: torchrun holds them, else the first process."""
+    """The key-value store through which all processes exchange messages under this name; torchrun
+    hosts it, otherwise rank 0.
+    """
     here = os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     found = distributed.TCPStore(
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here, timeout=PATIENCE
@@ -51,11 +53,11 @@ class Ranks:
 
     @property
     def here(self) -> int:
-        """How many of them share this machine."""
+        """Number of ranks on this machine."""
         return int(os.environ.get("LOCAL_WORLD_SIZE", self.size)) if self.size > 1 else 1
 
     def device(self, device: torch.device) -> torch.device:
-        """Of several GPUs of this machine the one of this process."""
+        """The device of this process: with several GPUs on the machine, its own one."""
         if self.size == 1 or device.type != "cuda":
             return device
         local = int(os.environ.get("LOCAL_RANK", self.rank))
@@ -64,12 +66,12 @@ class Ranks:
 
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
-        """The processes can talk inside this block."""
+        """Inside this block the processes form a process group and can communicate."""
         if self.size == 1:
             yield
             return
-        # Trainings one after the other (a run and the one that it builds on) must not find each
-        # other's addresses.
+        # Consecutive trainings (a run and the one that it builds on) must not find each other's
+        # addresses.
         own = store(f"training {os.environ.get('TRAINING_NUMBER', '')}")
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
@@ -84,9 +86,10 @@ class Ranks:
             distributed.destroy_process_group()
 
     def part(self, batch: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-        """This process's share of a batch of `number` items: its rows of tensors with so many.
+        """This process's share of a batch of `number` items: its rows of all tensors with `number`
+        rows.
 
-        Where there are fewer items than processes, a process without one gets the last item;
+        If there are fewer items than processes, a process without an item gets the last one again;
         `whole` leaves it out.
         """
         if self.size == 1:
@@ -107,8 +110,8 @@ class Ranks:
         return min(rank * share, number), min((rank + 1) * share, number)
 
     def whole(self, outputs: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-        """Outputs of all processes for a batch of `number` items, in its order; gradients flow into
-        our own rows only.
+        """All-gather: outputs of all processes for a batch of `number` items, in the batch's order.
+        Gradients flow into this process's own rows only.
 
         Every output has one row per item.
         """
@@ -130,7 +133,7 @@ class Ranks:
         return torch.cat(parts)
 
     def add_gradients(self, model: torch.nn.Module) -> None:
-        """Sum the gradients of all processes; a weight without one in some counts as zero there."""
+        """All-reduce: sum the gradients of all processes; a missing gradient counts as zero."""
         if self.size == 1:
             return
         weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -145,7 +148,7 @@ class Ranks:
             weight.grad.copy_(piece.view_as(weight))
 
     def any(self, mine: bool, device: torch.device) -> bool:
-        """Whether it is true in one of the processes at least."""
+        """Whether the value is true in at least one process."""
         if self.size == 1:
             return mine
         flag = torch.tensor(float(mine), device=device)
@@ -153,7 +156,7 @@ class Ranks:
         return bool(flag.item())
 
     def from_first(self, function: Callable[[], object]) -> object:
-        """The value of `function`, which only the first process calls."""
+        """Broadcast: the value of `function`, which only rank 0 calls."""
         if self.size == 1:
             return function()
         found = [function() if self.is_first else None]
@@ -161,6 +164,6 @@ class Ranks:
         return found[0]
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Barrier: wait for all ranks."""
         if self.size > 1:
             distributed.barrier()

@@ -1,5 +1,5 @@
-"""The workers of a cluster's jobs, for notebooks: a kernel learns from its environment that
-`lib run --cluster` opened them, and `lib.parallel.mapping.map` then shares its items among them.
+"""Use a cluster's workers from a notebook: environment variables tell the kernel which cluster `lib
+run --cluster` opened, and `lib.parallel.mapping.map` sends its items there.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-VARIABLE = "LIB_CLUSTER"  # in the environment of notebooks, never of workers
-WANTED = "wanted"  # name under which a Dask scheduler knows how many items are still to do
+VARIABLE = "LIB_CLUSTER"  # environment variable of notebooks, never of workers
+WANTED = "wanted"  # name under which a Dask scheduler keeps how many items are left
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Remote:
 
     @property
     def told(self) -> str:
-        """ ", jobs with GPUs" where networks run there, else ""."""
+        """ ", jobs with GPUs" if networks run there, else ""."""
         return ", jobs with GPUs" if self.gpus else ""
 
     @property
     def apart(self) -> bool:
-        """Whether networks have jobs of their own."""
+        """Whether networks run in jobs of their own."""
         return self.cpu != self.gpu
 
     def environment(self) -> dict[str, str]:
-        """What a notebook must have in its environment to use these workers."""
+        """The environment variables with which a notebook uses these workers."""
         return {VARIABLE: json.dumps(asdict(self))}
 
 
 def current(environment: Mapping[str, str] = os.environ) -> Remote | None:
-    """The workers that this process shall use; None where nobody opened a cluster for it."""
+    """The workers that this process is to use; None if no cluster was opened for it."""
     text = environment.get(VARIABLE, "")
     return Remote(**json.loads(text)) if text else None

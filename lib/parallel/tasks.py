@@ -1,8 +1,8 @@
-"""Hand out long tasks to the workers of a Dask cluster: one a worker, in order of need, tried again
-where it died.
+"""Hand out long tasks to the workers of a Dask cluster: one per worker, in the order of their
+dependencies, and again when a worker died.
 
-`lib.parallel.mapping.map` is for many short items of equal right; this is for trainings. Needs the
-package `distributed`.
+`lib.parallel.mapping.map` is for many short, independent items; this module is for trainings. It
+needs the package `distributed`.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from distributed import Client, KilledWorker, wait
 from distributed.client import FutureCancelledError
 
 from ..errors import InputError
-from .dask_workers import LOOK, Manners
+from .dask_workers import LOOK, WorkerSetup
 
-LOST = 5.0  # s that a worker may be missing before its task is given to another one
-RESCALE = 3.0  # s between two looks whether jobs have to be started anew
+LOST = 5.0  # s that a worker may be missing before its task goes to another one
+RESCALE = 3.0  # s between two checks whether jobs must be started again
 FINISHED, CONTINUE, FAILED, DIED = "finished", "continue", "failed", "died"  # how a try ends
 
-# What became of a task in the end; STOPPED: the person stopped all, it can be continued.
+# Final states of a task; STOPPED: the person stopped everything, the task can be continued.
 GAVE_UP, STOPPED, BLOCKED = "gave up", "stopped", "blocked"
 ENDS = (FINISHED, FAILED, GAVE_UP, STOPPED, BLOCKED)
 
 
 @dataclass
 class Task:
-    """Something to do: `payload` is handed to the work function.
+    """A task: `payload` is the argument of the work function.
 
-    needs : tasks that must be finished before. after : tasks that must have ended before, in
-        whatever way.
+    needs : tasks that must be finished before this one starts. after : tasks that must have ended
+        before, successfully or not.
     """
 
     name: str
     payload: Mapping
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    tries: int = 0  # that died, or came back without progress
+    tries: int = 0  # tries that died or came back without progress
     seconds: float = 0.0  # of all tries
     avoid: set = field(default_factory=set)  # workers on which it died
-    mark: object = None  # of progress, at the start of the last try
+    mark: object = None  # value of `progress` at the start of the last try
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,18 @@ def run(
     ---------
     work : importable function of ``{**payload, "slot": k}``, k the worker's number on its machine.
         It returns ``{"end": FINISHED | CONTINUE | FAILED | DIED, "status", "why", "host",
-        "seconds", "leave", "not_started"}``; with "leave" its worker is sent away (its time is
+        "seconds", "leave", "not_started"}``; with "leave" its worker's job is ended (its time is
         over), with "not_started" the try does not count.
     tries : how often a task may die, or come back with CONTINUE although `progress(task)` stayed
         the same.
     tell : called with each event; tick : called a few times a second.
-    stopping : when it says True nothing more is handed out, and what runs is waited for (`work`
-        must find out itself).
-    jobs : `schedulers.Jobs` of a cluster whose workers are jobs: one that ended is replaced while
-        there is work.
+    stopping : once it returns True no further task starts, and running ones are waited for (`work`
+        must notice the stop request itself).
+    jobs : `jobs.Jobs` of a cluster whose workers are jobs: a job that ended is replaced while there
+        is work.
     """
     with Client(cluster, set_as_default=False) as client:
-        client.register_plugin(Manners())
+        client.register_plugin(WorkerSetup())
         return _Dispatcher(client, tasks, work, tries, tell, progress, stopping, jobs).run(tick)
 
 
@@ -146,7 +146,7 @@ class _Dispatcher:
         return {address: facts for address, facts in found.items() if address not in self.sent_away}
 
     def _rescale(self, living: Mapping) -> None:
-        """Jobs for what waits; an idle worker that nothing waits for is given back."""
+        """Start jobs for waiting tasks; end the job of an idle worker if no task waits."""
         if self.jobs is None or self.stopping() or time.monotonic() - self.scaled < RESCALE:
             return
         self.scaled = time.monotonic()
@@ -157,16 +157,18 @@ class _Dispatcher:
             )
             return
         try:
-            # Not for what cannot start yet: processors would stand idle while arrays are made.
+            # Only tasks that can start count: processors would stand idle while arrays are made.
             ready = sum(self._is_ready(name) for name in self.waiting)
             self.jobs.keep(ready + len(self.busy), {facts["name"] for facts in living.values()})
         except InputError:
-            # At the very start it is a person's to mend; later a scheduler may be down for an hour.
+            # At the start a person must act; later the scheduler may merely be down for an hour.
             if not self.last:
                 raise
 
     def _pairs(self, living: Mapping) -> Iterator[tuple[str, str]]:
-        """Tasks that can start, each with a free worker; not where it died, if there is another."""
+        """Pairs of a task that can start and a free worker; not the worker that it died on if there
+        is another.
+        """
         taken = {address for _, address in self.busy.values()}
         free = [address for address in living if address not in taken]
         for name in [name for name in self.waiting if self._is_ready(name)]:
@@ -183,14 +185,14 @@ class _Dispatcher:
         )
 
     def _ended(self, name: str) -> str:
-        """How a task ended, "" if it has not; one that was never asked for counts as finished."""
+        """The final state of a task, "" if it has none yet; an unknown task counts as finished."""
         if name not in self.tasks:
             return FINISHED
         state = self.last[name].state if name in self.last else ""
         return state if state in ENDS else ""
 
     def _block(self) -> None:
-        """What waits for something that will never be there ends here."""
+        """End the tasks whose dependency has failed for good."""
         for name in list(self.waiting):
             lost = [
                 other
@@ -241,7 +243,7 @@ class _Dispatcher:
             self._again(task, address, result, facts)
 
     def _again(self, task: Task, address: str, result: Mapping, facts: Mapping) -> None:
-        """Put it back, unless it had all its tries."""
+        """Queue the task again, unless it used all its tries."""
         if result["end"] == DIED:
             task.tries += 1
             task.avoid.add(address)
@@ -256,13 +258,15 @@ class _Dispatcher:
         self._say(task, "waiting", **facts)
 
     def _send_away(self, address: str) -> None:
-        """End the job of a worker whose time is over, instead of letting it stand idle."""
+        """End the job of a worker whose time is nearly over, instead of letting it stand idle."""
         self.sent_away.add(address)
         if self.jobs is not None and address in self.names:
             self.jobs.release([self.names[address]])
 
     def _drop_lost(self, living: Mapping) -> None:
-        """A worker that left in order does not end its task, which would wait for it for ever."""
+        """Give up tasks of workers that left: Dask would let such a task wait for its worker for
+        ever.
+        """
         now = time.monotonic()
         for future, (name, address) in list(self.busy.items()):
             if address in living or address in self.sent_away or future.done():

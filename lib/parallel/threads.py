@@ -1,6 +1,7 @@
-"""How many threads the numeric libraries of a process take, and how long idle ones spin.
+"""How many threads the numeric libraries of a process use, and how long idle threads spin.
 
-Both are read from the environment when libraries load, so they are set before PyTorch's import.
+Libraries read both from the environment when they are loaded, so they are set before PyTorch is
+imported.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ def spin(before: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def limits(threads: int) -> dict[str, str]:
-    """Environment variables for a new process whose libraries shall take so many threads each."""
+    """Environment variables for a new process whose libraries are to use so many threads each."""
     return {f"{library}_NUM_THREADS": str(threads) for library in LIBRARIES}
 
 
 def environment(threads: int, before: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a new worker: `before` with thread limits, and `SPIN` if not set."""
+    """The environment of a new worker: `before` with thread limits, and with `SPIN` unless it is
+    set.
+    """
     return {**before, **spin(before), **limits(threads)}

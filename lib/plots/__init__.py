@@ -1,10 +1,10 @@
 """Pictures of data and results. Every function takes data and axes, labels them with units and
 returns them.
 
-Without `ax` a new pyplot figure is made: in JupyterLab and under papermill it appears under the
-cell by itself, so nothing here calls ``show``; end the cell's last line with a semicolon to keep
-the returned axes from being printed. `note` is written under the picture (``trials.SYNTHETIC_NOTE``
-where a network was trained on sample data).
+Without `ax` a new pyplot figure is made: JupyterLab and papermill show it under the cell, so
+nothing here calls ``show``; end the cell's last line with a semicolon so that the returned axes are
+not printed. `note` is written under the picture (``trials.SYNTHETIC_NOTE`` where a network was
+trained on sample data).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What notebook 04 shows of clips, read from the clips themselves."""
+"""Pictures of clips for notebook 04, read from the clips themselves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ VOICES = {
 
 
 def timeline(root: Path, note: str, name: str):
-    """Who is seen and speaks, and any voice, in the clip `name` (``<split>/<video>/clip_f…``)."""
+    """Time line of who is seen and speaks, and of any voice, in the clip `name`
+    (``<split>/<video>/clip_f…``).
+    """
     told = schema.read(Path(root) / name / "clip.json")
     persons = {
         f"person {person['person_id']}": (person["visible"] == 1, person["asd"] == 1)

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from ..metrics import EMOTIONS
 from . import style
 
-BINS = 40  # cells of the plane to a side
+BINS = 40  # cells per side of the plane
 _STATES = {
     "ok": (style.PALETTE[0], ""),
     "missing": (style.PALETTE[1], "///"),
@@ -22,7 +22,7 @@ _STATES = {
     "extra": (style.PALETTE[4], "..."),
 }
 _OTHER = (style.PALETTE[7], "--")
-_ENVELOPE = 20_000  # samples; longer waveforms are drawn as their extremes in 2000 steps of time
+_ENVELOPE = 20_000  # samples; longer waveforms are drawn by their extremes in 2000 time steps
 _TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 _TICK_INCHES = 0.16  # from one name of a frequency to the next
 
@@ -33,8 +33,8 @@ def found_against_expected(
     """Bars: how much of each item was found, in per cent of what was expected, and both numbers.
 
     report : columns item, found, expected (numbers; NaN = not known beforehand), state (ok,
-        missing, damaged,
-    extra or another word). More than `most` items: those not ok come first, the rest is counted.
+        missing, damaged, extra or another word). More than `most` items: those not ok come first,
+        the rest is counted.
     """
     if len(report) > most:
         report = report.iloc[np.argsort(report["state"].eq("ok"), kind="stable")]
@@ -51,7 +51,7 @@ def found_against_expected(
         ax.barh(row, length, color=colour, hatch=hatch, edgecolor="white", height=0.7)
     for row, (have, want, state) in enumerate(zip(found, expected, shown["state"], strict=True)):
         text = f"{_number(have)} of {_number(want)}" if want == want else _number(have)
-        # Numbers stand in a column of their own, where no bar and no line crosses them.
+        # Numbers have a column of their own, which no bar or line crosses.
         ax.text(1.02, row, f"{text}, {state}", va="center", transform=ax.get_yaxis_transform())
     ax.axvline(100, color=style.LABEL, linewidth=1)
     ax.set(
@@ -102,9 +102,8 @@ def face_strip(
 ) -> Axes:
     """Faces side by side, each with its time; frames without a face are hatched and say so.
 
-    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s. valid : (N,) bool, False = no
-        face
-    found.
+    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s.
+    valid : (N,) bool, False = no face found.
     """
     valid = np.ones(len(faces), bool) if valid is None else np.asarray(valid, bool)
     # Inches per face; the rest is room for title, times and note.
@@ -157,10 +156,11 @@ def sound_view(
 ) -> np.ndarray:
     """Waveform with the grid of video frames, above the mel spectrogram, on one time axis.
 
-    waveform : (n,) in −1…1, sample i at t0 + i/rate. mel : (bands, columns) dB, column j centred at
-        t0 +
-    j·hop, HTK mel bands from 0 Hz to `f_max` (tsav_jca.md §1.4). times : (T,) s of the video
-    frames. span : (start, stop) s that is shown; all of it if None. Returns both axes.
+    waveform : (n,) in −1…1, sample i at t0 + i/rate.
+    mel : (bands, columns) dB, column j centred at t0 + j·hop, HTK mel bands from 0 Hz to `f_max`
+        (TSAV/JCA specification §1.4).
+    times : (T,) s of the video frames.
+    span : (start, stop) s that is shown; all of it if None. Returns both axes.
     """
     if axes is None:
         axes = style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))
@@ -202,7 +202,7 @@ def _draw_mel(ax: Axes, mel: np.ndarray, t0: float, hop: float, f_max: float) ->
         interpolation="nearest",
         extent=(t0 - hop / 2, t0 + (columns - 0.5) * hop, -0.5, bands - 0.5),
     )
-    # Inside the axes' own room: beside them, whatever legends the axes below have.
+    # Inside the axes' own space, independent of legends of the axes below.
     bar = ax.inset_axes((1.01, 0, 0.012, 1))
     ax.figure.colorbar(image, cax=bar, label="power (dB)")
     ax.set_ylim(-0.5, bands - 0.5)
@@ -210,7 +210,7 @@ def _draw_mel(ax: Axes, mel: np.ndarray, t0: float, hop: float, f_max: float) ->
 
 
 def mel_axis(ax: Axes, bands: int = 64, f_max: float = 22_050) -> None:
-    """Name the bands of a spectrogram in Hz; of the frequencies only those whose names have room.
+    """Label the bands of a spectrogram in Hz, with only as many labels as have room.
 
     ax : band k is drawn from k − ½ to k + ½.
     """

@@ -1,4 +1,4 @@
-"""Pictures of what goes wrong, trial by trial: notebook 06."""
+"""Pictures of errors per trial for notebook 06."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..metrics import EMOTIONS
 from . import style
 from .data import mel_axis
 
-MOST = 30  # trials in a picture: more cannot be read
+MOST = 30  # trials in a picture; more are illegible
 CONTEXT = 0.5  # s before and after a stretch that its curves show
 _PARTS = {
     "correlation": ("correlation", 1.0),
@@ -31,7 +31,7 @@ def worst_stretches(
     title: str = "",
     note: str = "",
 ):
-    """A column a stretch: faces, spectrogram, values against labels. Returns the figure.
+    """One column per stretch: faces, spectrogram, values against labels. Returns the figure.
 
     shown : mappings with span (s, s), rmse, and where known faces (n, S, S, 3) uint8 with valid
         (n,) bool.
@@ -82,7 +82,9 @@ def _draw_curves(
     label: np.ndarray,
     span: tuple[float, float],
 ) -> None:
-    """Valence and arousal against their labels, in a stretch (shaded) and shortly around it."""
+    """Valence and arousal against their labels, in a stretch (shaded) and a short time around
+    it.
+    """
     start, stop = span
     near = (time >= start - CONTEXT) & (time <= stop + CONTEXT)
     for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
@@ -112,7 +114,7 @@ def ccc_parts(
     table: pd.DataFrame, axes: Sequence[Axes] | None = None, note: str = ""
 ) -> np.ndarray:
     """One row per trial, the worst on top: correlation, scale, shift and bias of both emotions; a
-    line where it is right.
+    line marks the ideal value.
 
     table : of `errors.parts`; the first 30 trials are drawn. Returns the axes.
     """

@@ -1,5 +1,5 @@
-"""One HTML page without a network: headings, tables, sentences and pictures. No script runs in it,
-whoever wrote what it shows.
+"""HTML pages that need no network connection: headings, tables, sentences and pictures. No script
+runs in them, whatever their content.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup as Html  # text that is HTML already; any other text is escaped
 
-# What a browser may do on a page: show its own styles and pictures, nothing else.
+# Content security policy: a browser may use the page's own styles and pictures, nothing else.
 POLICY = (
     "default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
 TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
 SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
-LONG = 40  # letters of a word that is broken
-MANY = 18  # columns from which any word of a table may be broken
+LONG = 40  # characters from which on a word may be broken
+MANY = 18  # number of columns above which any word of a table may be broken
 STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
@@ -31,7 +31,7 @@ STYLE = (
     "img{max-width:100%}pre{white-space:pre-wrap}"
     ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}"
 )
-# All our pages. What is no `Html` is escaped.
+# Template of all our pages. Text that is no `Html` is escaped.
 TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""\
 <!doctype html>
 <html lang="en">
@@ -63,13 +63,13 @@ TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""
 
 
 class _Table(HTMLParser):
-    """Writes a table anew: the tags of `TABLE` without their attributes, all else as text."""
+    """Rewrites a table: the tags of `TABLE` without their attributes, everything else as text."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.open: list[str] = []
-        self.silent = 0  # inside how many elements whose text nobody should read
+        self.silent = 0  # depth of enclosing elements whose text is left out (scripts, styles)
 
     def handle_starttag(self, tag, attributes):
         if tag in SILENT:
@@ -92,8 +92,8 @@ class _Table(HTMLParser):
 
 
 def table_of(text: str) -> Html:
-    """The table that a notebook's output shows, written anew: rows, cells, text, no attributes and
-    no other elements. What else stands there is text, scripts and styles are left out.
+    """The table in a notebook's output, rewritten with rows, cells and text only: other elements
+    become text, attributes, scripts and styles are left out.
     """
     parser = _Table()
     parser.feed(text)
@@ -111,7 +111,7 @@ def page(
 ) -> str:
     """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
 
-    A table without rows whose ``attrs["nothing"]`` is a sentence is that sentence.
+    A table without rows whose ``attrs["nothing"]`` is a sentence is replaced by that sentence.
 
     reload : s after which a browser loads it again, 0 for never. links : text of a table's cell ->
         file that it links. contents : whether a list of the headings stands first.
@@ -161,7 +161,7 @@ def _cell_text(value: object, links: Mapping[str, str]) -> object:
     """A table's cell: text is escaped, and a link where `links` has it."""
     if isinstance(value, bool | int | float) or value is None or pd.api.types.is_number(value):
         return value
-    value = str(value)  # of a list, too: what it holds may be anybody's text
+    value = str(value)  # also of a list, whose items may come from anywhere
     text = html.escape(value, quote=False)
     if value not in links:
         return text

@@ -21,7 +21,7 @@ CURSOR, INK, GREY = (200, 0, 0), (40, 40, 40), (235, 235, 235)
 
 @dataclass(frozen=True)
 class Trial:
-    """What there is to see and hear of a trial.
+    """Picture, sound and values of a trial.
 
     name. times : (T,) s. values, labels : (T, 2) valence and arousal, NaN where unknown. faces :
     object whose ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool

@@ -1,4 +1,6 @@
-"""What notebooks 01–05 show: what was made, what was lost and why, pictures of one trial."""
+"""Tables and pictures of notebooks 01–05: what was made, what was lost and why, one trial at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,11 @@ from ..store import Request, Store, request
 from ..trials import has_picture, in_people_order
 from . import viewer
 
-VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
+VIEW_SECONDS = 8.0  # s of sound in a picture; with more the frame ticks merge
 STRIP_FACES = 12  # pictures in a strip
 _SMALL = request("pixels")
 NO_SOUND = "there is no recording with sound to show"
-SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
+SILENCE, FLOOR = 1e-10, 1e-8  # least power, and share of the loudest, that is drawn: 80 dB
 
 
 def show(table: pd.DataFrame, nothing: str = ""):
@@ -99,7 +101,9 @@ def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def with_sound(table: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """The trials of a table whose sound lies in the store; a network that only sees needs none."""
+    """The trials of a table whose sound is in the store; a network that uses pictures only needs
+    none.
+    """
     found = []
     for trial in table.to_dict("records"):
         located = None
@@ -131,8 +135,8 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
 
 
 def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
-    """(64, columns) mel spectrogram in dB, 80 dB deep, its first `count` columns or all; made here
-    for the picture where the recipe needs none.
+    """(64, columns) mel spectrogram in dB, 80 dB deep, its first `count` columns or all; computed
+    for the picture if the recipe needs none.
     """
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
@@ -142,7 +146,7 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Per video with sound: how much later it starts, and how much later it ends, than the picture,
-    in ms; the largest offset first, equal ones as people count.
+    in ms; the largest offset first, equal ones in natural order.
     """
     rows: list[dict] = []
     table = with_sound(table, store)

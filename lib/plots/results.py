@@ -68,8 +68,8 @@ def prediction_traces(
 
 
 def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
-    """All that was predicted of a recording over time: valence and arousal as curves, classes as
-    dark stretches.
+    """All predictions for a recording over time: valence and arousal as curves, classes as dark
+    stretches.
 
     values : a prediction file: `time` and the columns of its tasks. Returns the axes.
     """
@@ -111,9 +111,10 @@ def circumplex(
 ) -> np.ndarray:
     """Labels and predictions side by side in the valence–arousal plane; labelled frames only.
 
-    prediction, label : (n, 2), NaN unlabelled. Up to 3000 frames as points, more as a density with
-        one colour
-    scale for both. Returns both axes.
+    prediction, label : (n, 2), NaN unlabelled.
+
+    Up to 3000 frames as points, more as a density with one colour scale for both. Returns both
+    axes.
     """
     axes = style.new_axes(1, 2, size=(9.4, 4.6)) if axes is None else axes
     known = ~(np.isnan(label).any(axis=1) | np.isnan(prediction).any(axis=1))
@@ -148,9 +149,9 @@ def ccc_table_plot(
     """CCC of each method as a dot with its 95 % interval over trials; baselines in grey.
 
     table : from `metrics.ccc_table`: method, emotion, ccc, low, high (NaN = no interval), baseline.
-        The order
-    of methods is kept, first on top. With a note (the scores have no meaning) it stands above, and
-    all is grey. Returns one axes an emotion.
+
+    The order of methods is kept, first on top. With a note (the scores have no meaning) it stands
+    above, and all is grey. Returns one axes per emotion.
     """
     methods = list(dict.fromkeys(table["method"]))
     emotions = [emotion for emotion in EMOTIONS if emotion in set(table["emotion"])]
@@ -211,8 +212,9 @@ def error_by_trial(
     """One row per trial, worst on top: error (or score) of valence and arousal.
 
     table : from `metrics.per_trial`: trial, emotion, and the column `measure` (ccc, pcc, rmse or
-        mae). Only
-    the `most` worst trials are drawn; the axis says how many there are.
+        mae).
+
+    Only the `most` worst trials are drawn; the axis says how many there are.
     """
     wide = table.pivot(index="trial", columns="emotion", values=measure)
     order = wide.mean(axis=1).sort_values(ascending=measure in ("ccc", "pcc")).index
@@ -239,7 +241,7 @@ def folds_plot(table: pd.DataFrame, axes=None, note: str = "") -> np.ndarray:
 
     table : as `lib.evaluation.folds_merged.table` gives it: run, "val valence", "val valence low",
         … "test arousal high".
-    Rows stand from top to bottom: folds, their mean, merged. Returns both axes.
+    Rows from top to bottom: folds, their mean, merged. Returns both axes.
     """
     if axes is None:
         axes = style.new_axes(1, 2, size=(9.4, 1.2 + 0.32 * len(table)), sharey=True)
@@ -258,8 +260,8 @@ def folds_plot(table: pd.DataFrame, axes=None, note: str = "") -> np.ndarray:
 def _draw_folds(
     ax: Axes, table: pd.DataFrame, score: str, shift: float, marker: str, colour, label: str
 ) -> None:
-    """Dots and intervals of one column of `folds_plot`, `shift` rows below their places; nothing
-    where no run has that score.
+    """Dots and intervals of one column of `folds_plot`, `shift` rows below their places; nothing if
+    no run has that score.
     """
     ends = (score, f"{score} low", f"{score} high")
     values, low, high = (table[name].astype(float).to_numpy() for name in ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,19 @@ from matplotlib.ticker import MaxNLocator
 
 from ..labels import csv_columns
 from ..media import frames
+from ..trials import counted
 from . import style
 from .results import predicted
 
-SPEAKS, SILENT = "#00aa3c", "#d62728"  # as the boxes of `lib.speakers.overlay`
+SPEAKS, SILENT = "#00aa3c", "#d62728"  # same as the boxes of `lib.speakers.overlay`
+# Persons and faces that a picture shows: of more it would take minutes, and a page's height.
+MOST_PERSONS, MOST_FACES = 12, 20
 
 
 def of_video(values: pd.DataFrame, note: str = ""):
-    """The picture of a predicted video: who speaks where there are faces, else all over time."""
+    """The picture of a predicted video: who speaks for a table of faces, everybody for a table of
+    people, else all predictions over time.
+    """
     if "face" in values:
         return speaking_traces(values, note=note)
     if csv_columns.is_of_people(values):
@@ -28,12 +33,14 @@ def of_video(values: pd.DataFrame, note: str = ""):
 
 
 def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
-    """Everybody in a video over time: per person the probabilities of the expressions, one above
-    the other, the valence and arousal that are derived from them, and a bar where she or he speaks.
+    """Everybody in a video over time: per person the stacked probabilities of the expressions, the
+    valence and arousal derived from them, and a bar where she or he speaks.
 
-    values : rows of `lib.evaluation.people.look`. Returns the axes, two per person.
+    values : rows of `lib.evaluation.people.look`. Returns the axes, two per person; of more than
+        `MOST_PERSONS` those who are seen longest, and the note says so.
     """
-    names = list(dict.fromkeys(values["person"])) or ["nobody"]
+    seen = values[values["valid"] == 1]["person"].value_counts()
+    names, note = _longest(dict.fromkeys(values["person"]), seen, MOST_PERSONS, "persons", note)
     axes = style.new_axes(2 * len(names), size=(10, 3.6 * len(names)), sharex=True, squeeze=False)
     axes = axes[:, 0]
     for name, shares, curves in zip(names, axes[::2], axes[1::2], strict=True):
@@ -56,6 +63,22 @@ def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
     return style.finish(axes, note=note)
 
 
+def _longest(
+    names: Iterable[str], seen: pd.Series, most: int, what: str, note: str
+) -> tuple[list[str], str]:
+    """Up to `most` of the names, those that are seen longest, in their order; and the note, which
+    says how many more there are.
+
+    seen : name -> frames. what : "persons", "faces".
+    """
+    names = list(names) or ["nobody"]
+    if len(names) <= most:
+        return names, note
+    kept = set(sorted(names, key=lambda name: -int(seen.get(name, 0)))[:most])
+    more = f"{len(names) - most} more {what}, seen for less long, are in the table"
+    return [name for name in names if name in kept], "\n".join(filter(None, [note, more]))
+
+
 def _expressions(ax: Axes, rows: pd.DataFrame, name: str) -> None:
     columns = [column for column in rows if column.startswith("expression_")]
     columns = [column for column in columns if column != "expression_decided"]
@@ -72,9 +95,12 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
     """Probability of speaking of every face over time, filled where it counts as speaking; below it
     the time line.
 
-    values : rows of `lib.speakers.video.table`. Returns the axes, one a face and the time line.
+    values : rows of `lib.speakers.video.table`. Returns the axes, one a face and the time line; of
+        more than `MOST_FACES` those that are seen longest, and the note says so.
     """
-    faces = list(dict.fromkeys(values.sort_values("face")["face"])) or ["nobody"]
+    names = sorted(set(values["face"]), key=counted)
+    faces, note = _longest(names, values["face"].value_counts(), MOST_FACES, "faces", note)
+    values = values[values["face"].isin(faces)]
     if axes is None:
         size = (8, 1.2 + 1.3 * (len(faces) + 1))
         axes = style.new_axes(len(faces) + 1, 1, size=size, sharex=True, squeeze=False)[:, 0]
@@ -97,7 +123,7 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
 def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One row per face: a thin red line where it is seen, a thick green one where it speaks."""
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
-    faces = list(dict.fromkeys(values.sort_values("face")["face"]))
+    faces = sorted(set(values["face"]), key=counted)
     times = np.unique(values["time"])
     step = frames.spacing(times, alone=0.04)
     for row, face in enumerate(faces):
@@ -138,7 +164,7 @@ def clip_timeline(
     title: str = "",
     note: str = "",
 ) -> Axes:
-    """One line per person and one a kind of voice, over time.
+    """One line per person and one per kind of voice, over time.
 
     time : (n,) s. persons : name -> (visible, speaks), (n,) bool each. voices : name -> (n,) bool.
     """
@@ -180,8 +206,9 @@ def speaking_strip(
     """Faces side by side, framed green (1, speaks), red (0, does not) or grey (−1, not defined); a
     line per person.
 
-    faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.   speaks : of each person
-        (N,).   times : (N,) s.
+    faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.
+    speaks : of each person (N,).
+    times : (N,) s.
     """
     count = len(times)
     if axes is None:
@@ -222,7 +249,7 @@ def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
 def clip_distribution(
     table: pd.DataFrame, axes: Sequence[Axes] | None = None, note: str = ""
 ) -> Sequence[Axes]:
-    """Histograms of the columns frames, speaking, voice, faces a frame; a colour per split."""
+    """Histograms of the columns frames, speaking, voice, faces per frame; a colour per split."""
     axes = style.new_axes(1, len(_BARS), size=(11, 2.8)) if axes is None else axes
     splits = list(pd.unique(table["split"]))
     for ax, (name, label) in zip(axes, _BARS.items(), strict=True):

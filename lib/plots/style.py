@@ -1,4 +1,4 @@
-"""What all pictures share: theme, colours, the valence–arousal plane, gaps, notes, saving."""
+"""Common style of all pictures: theme, colours, the valence–arousal plane, gaps, notes, saving."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from ..media import frames
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
-WORDS = 12  # letters of a note on an inch of a figure's width
+WORDS = 12  # characters of a note per inch of a figure's width
 PLACES = 9  # digits of a share of the figure: less than a thousandth of a pixel
-LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve for comparison
+LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison only
 
 
 @functools.cache
 def theme() -> None:
-    """Set seaborn's theme and colour-blind palette, once, so that a reader's settings stay."""
+    """Set seaborn's theme and colour-blind palette once, so that a person's later settings are
+    kept.
+    """
     sns.set_theme(
         context="notebook",
         style="whitegrid",
@@ -50,10 +52,10 @@ def theme() -> None:
 
 
 class RoundedLayout(ConstrainedLayoutEngine):
-    """Matplotlib's constrained layout, its places rounded to a billionth of the figure.
+    """Matplotlib's constrained layout, with positions rounded to a billionth of the figure.
 
-    Its solver (kiwisolver) keeps variables in the order of their addresses, so the last bit of a
-    place is another one from one drawing to the next, and with it a few pixels of a picture.
+    Its solver (kiwisolver) orders variables by memory address, so the last bit of a position
+    differs from one drawing to the next, and with it a few pixels of a picture.
     """
 
     def execute(self, fig: Figure) -> object:
@@ -79,10 +81,11 @@ def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3)
 
 @contextlib.contextmanager
 def unseen() -> Iterator[None]:
-    """Figures that are made herein are unknown to pyplot, and appear under no cell by themselves.
+    """Figures that are made inside the block are unknown to pyplot, so JupyterLab does not show
+    them by itself.
 
-    Under the button of a widget this must be so: JupyterLab answers widgets while another thread of
-    the kernel shows and closes all of pyplot's figures, also one that is just being drawn.
+    Callbacks of widgets need this: JupyterLab runs them while another thread of the kernel shows
+    and closes all of pyplot's figures, including one that is being drawn.
     """
     before = _own.set(True)
     try:
@@ -111,7 +114,7 @@ def named_rows(ax: Axes, names: Sequence) -> None:
 
 
 def say(ax: Axes, words: str) -> None:
-    """Write in the middle of axes without data why they have none."""
+    """Write into empty axes why they have no data."""
     ax.set(xticks=[], yticks=[])
     ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
 
@@ -127,8 +130,7 @@ def save(picture, path: Path, close: bool = False) -> Path:
     """Write a figure (or the figure of these axes) as PNG, PDF or SVG, after the path's suffix.
 
     close : forget the figure afterwards, so that a notebook does not show it and loops do not fill
-        the
-    memory.
+        the memory.
     """
     figure, path = figure_of(picture), Path(path)
     with whole(path) as temporary:
@@ -139,8 +141,8 @@ def save(picture, path: Path, close: bool = False) -> Path:
 
 
 def png(picture, dpi: int = 100, **options) -> bytes:
-    """A figure as PNG bytes; it is closed, so that it does not appear a second time under the
-    cell. options : of Matplotlib's `savefig`.
+    """A figure as PNG bytes; the figure is closed, so that it does not appear a second time under
+    the cell. options : of Matplotlib's `savefig`.
     """
     figure, stream = figure_of(picture), io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, **options)
@@ -149,7 +151,9 @@ def png(picture, dpi: int = 100, **options) -> bytes:
 
 
 def plane(ax: Axes) -> Axes:
-    """Dress axes as the circumplex: valence right, arousal up, −1…1, with the unit circle."""
+    """Set up axes as the circumplex: valence to the right, arousal up, −1…1, with the unit
+    circle.
+    """
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.5", linewidth=1, zorder=3)
     for line in (ax.axhline, ax.axvline):
@@ -193,7 +197,7 @@ def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
 
 
 def worst_of(shown: int, trials: int) -> str:
-    """Label of an axis with a row per trial, of which only the worst may be shown."""
+    """Label of an axis with one row per trial, which may show only the worst ones."""
     return "trial" if shown == trials else f"{shown} worst of {trials} trials"
 
 

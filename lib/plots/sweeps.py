@@ -12,10 +12,10 @@ from . import style
 def grid_line(
     table: pd.DataFrame, name: str, measure: str = "CCC", ax: Axes | None = None, note: str = ""
 ) -> Axes:
-    """The score over one parameter: a dot a run, a line through the means.
+    """The score over one parameter: one dot per run, a line through the means.
 
     table : one row per run with the columns `name` and score; rows without a score are left out.
-        measure : what it is.
+        measure : its name.
     """
     ax = style.new_axes(size=(6, 3.5)) if ax is None else ax
     known = table[table["score"].notna()]

@@ -1,5 +1,5 @@
-"""Tables as people read them: text to the left, numbers that line up, trials in the order in which
-people count, nothing beyond the edge of the page.
+"""Readable tables: text left-aligned, numbers aligned by decimals, trials in natural order (1, 2,
+10), nothing cut off at the page's edge.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from .. import plots
 from ..metrics import EMOTIONS
 from ..trials import in_people_order
 
+LARGE = 1e15  # from which on a float has no decimals, and its digits mean nothing
 DIGITS = 3  # of the largest number of a column: intervals of our scores are wider than that
-# Words before a table whose numbers have no meaning, and the table's colour.
+# Style of the words before a table whose numbers have no meaning, and of that table.
 QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
-# JupyterLab sets all cells to the right and gives all columns one width.
+# By default JupyterLab right-aligns all cells and makes all columns equally wide.
 TABLE, SMALL = "table-layout:auto;max-width:100%;", "font-size:75%;"
-MANY = 10  # columns from which the letters are small
+MANY = 10  # number of columns from which a smaller font is used
 LEFT, RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top"
-LONG, BREAKS = 24, ";overflow-wrap:anywhere"  # letters of a word that may be broken
+LONG, BREAKS = 24, ";overflow-wrap:anywhere"  # characters from which on a word may be broken
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Text, and what JupyterLab shows in its place; without a browser the text is all."""
+    """Text, and the HTML that JupyterLab shows instead."""
 
     text: str
     html: str = ""
@@ -40,13 +41,13 @@ class Shown:
 
 
 def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
-    """A table as people read it: no row numbers, empty where there is no value.
+    """A readable table: no row numbers, empty cells for missing values.
 
-    The numbers of a column have as many decimals as give its largest one `DIGITS` digits; one that
-    would be 0 by that has its own. Trials that are sorted as text are sorted as people count.
+    The numbers of a column have as many decimals as give its largest one `DIGITS` digits; a number
+    that would be rounded to 0 has more. Trials that are sorted as text are sorted in natural order.
 
-    nothing : the sentence that is shown when there is no row. Where ``rows.attrs["note"]`` says
-    that its numbers have no meaning, this stands first, and the table is grey.
+    nothing : the sentence that is shown if there is no row. If ``rows.attrs["note"]`` says that the
+    numbers have no meaning, the note comes first, and the table is grey.
     """
     if rows.empty and nothing:
         return Shown(nothing)
@@ -70,26 +71,26 @@ def _is_numeric(column: pd.Series) -> bool:
 
 
 def _as_words(column: pd.Series) -> pd.Series:
-    """A column as text; of numbers all with the same decimals."""
+    """A column as text; numbers with the same decimals."""
     write = _writer(column) if _is_numeric(column) else str
     words = ["" if _is_missing(value) else write(value) for value in column]
     return pd.Series(words, column.index, dtype=object)
 
 
 def _is_missing(value: object) -> bool:
-    missing = pd.isna(value)  # of a list: one answer per element
+    missing = pd.isna(value)  # for a list pandas returns one answer per element
     return isinstance(missing, bool) and missing
 
 
 def _writer(column: pd.Series) -> Callable[[float], str]:
-    finite = [abs(float(value)) for value in column if math.isfinite(value)]
+    finite = [abs(float(value)) for value in column.dropna() if math.isfinite(value)]
     largest = max(finite, default=0.0)
     whole = all(value == int(value) for value in finite)
     decimals = 0 if whole or largest == 0 else max(0, DIGITS - 1 - math.floor(math.log10(largest)))
 
     def written(value: float) -> str:
         rounded = round(float(value), decimals) + 0.0  # never −0
-        if rounded == 0 and value != 0:
+        if (rounded == 0 and value != 0) or LARGE <= abs(value) < math.inf:
             return f"{value:.{DIGITS}g}"
         return f"{rounded:.{decimals}f}"
 

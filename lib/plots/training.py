@@ -1,4 +1,4 @@
-"""Curves of a training run: loss, validation scores, learning rate by epoch, also live."""
+"""Curves of a training, also live: loss, validation scores, learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ def training_curves(
     """Loss, validation scores and learning rate by epoch.
 
     history : a row per epoch (``history.csv``): epoch; loss and any other ``loss…``, ``val_loss``;
-        ``val_…``
-    scores such as val_ccc_valence; lr (1). Columns that are absent or empty are left out. The epoch
-    with the highest mean of the scores is marked. Returns three axes.
+        ``val_…`` scores such as val_ccc_valence; lr (1). Columns that are absent or empty are left
+        out. The epoch with the highest mean of the scores is marked. Returns three axes.
     """
     axes = style.new_axes(1, 3, size=(11, 3), width_ratios=(3, 3, 2)) if axes is None else axes
     known = [name for name in history.columns if name != "epoch" and history[name].notna().any()]
@@ -75,7 +74,7 @@ def _words(column: str) -> str:
 
 
 class LiveCurves:
-    """Curves that are redrawn in place while a notebook trains.
+    """Training curves that are redrawn in place while a notebook trains.
 
         curves = plots.LiveCurves(note=note)
         trainer.on_epoch = [curves.update]
@@ -84,8 +83,7 @@ class LiveCurves:
     the last one. In a plain Python process nothing happens. It never prints.
 
     seconds : least time between two drawings (a drawing takes some 0.3 s); `update(history,
-        last=True)`
-    always draws.
+        last=True)` always draws.
     """
 
     def __init__(self, seconds: float = 5.0, note: str = ""):

@@ -1,4 +1,4 @@
-"""Pictures of how sure a network is, and whether it should be: notebook 06."""
+"""Pictures of a network's uncertainty and its calibration for notebook 06."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..training.uncertainty import BAND, half_width
 from . import style
 
 LINES = {"train": ":", "val": "--", "test": "-"}  # of each split
-SAID = {"val": "val (fitted here)"}  # what a legend says of a split
+SAID = {"val": "val (fitted here)"}  # names of the splits in a legend
 
 
 def calibration(
@@ -21,9 +21,9 @@ def calibration(
     title: str = "",
     note: str = "",
 ) -> np.ndarray:
-    """Left: share of labels inside the interval that should hold a share. Right: the error that was
-    made against the one that was foretold. On the diagonal a network is as sure as it should be;
-    below it on the left, and above it on the right, it is too sure.
+    """Left: share of labels inside the interval against its nominal share. Right: actual error
+    against predicted deviation. On the diagonal a network is well calibrated; below it on the left,
+    and above it on the right, it is overconfident.
 
     coverage, reliability : as `lib.evaluation.uncertainty` gives them. Returns both axes.
     """
@@ -59,7 +59,7 @@ def _lines(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
 
 
 def band(ax: Axes, time: np.ndarray, values: np.ndarray, sd: np.ndarray, colour) -> None:
-    """The 90 % interval round a curve. time, values, sd : (T,); nothing where sd is not known."""
+    """The 90 % interval around a curve. time, values, sd : (T,); not drawn where sd is unknown."""
     if np.isfinite(sd).any():
         half = half_width(BAND) * sd
         ax.fill_between(

@@ -1,4 +1,4 @@
-"""What a person sees under a cell: trials to browse, tables without row numbers."""
+"""Widgets under a cell: trials to browse, moments of a trial, videos, links."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -18,21 +19,21 @@ from .tables import Shown, scores, table
 
 __all__ = ["Shown", "browse", "explore", "image", "link", "scores", "table", "video"]
 
-# between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
-# more
+# interval between two pictures of a trial that plays: drawing takes a tenth of it, the transfer to
+# the browser more
 PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], nothing: str = "") -> None:
-    """Show one trial's picture and, where there is a front end, a list and two buttons for others.
+    """Show one trial's picture and, in a browser, a list and two buttons for others.
 
     trials : names, the first is shown first. show : function of a trial's name that returns a
         figure or axes, as every function of `plots` does. nothing : the sentence that is shown
         where there is no trial.
 
     Returns nothing, so that the last line of a cell does not show the picker a second time. Raises
-    InputError when there is no trial and no such sentence.
+    InputError if there is neither a trial nor such a sentence.
     """
     from IPython.display import display
 
@@ -71,7 +72,7 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
 
 
 def _image(form: str):
-    """An Image holds bytes: it needs no running cell and is never drawn twice."""
+    """An Image widget of PNG bytes, which needs no running cell and is never drawn twice."""
     import ipywidgets
 
     return ipywidgets.Image(format=form, layout={"max_width": "100%", "object_fit": "contain"})
@@ -100,8 +101,8 @@ def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
 def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: int = 1) -> None:
     """Show a trial moment by moment: face, sound, spectrogram, labels, predictions, a time cursor.
 
-    trials : as in `browse`. load : function of a trial's name that returns what there is of it.
-        static : how many pictures stand here where nobody can choose, each of the middle moment.
+    trials : as in `browse`. load : function of a trial's name that returns its `moments.Trial`.
+        static : how many pictures are shown without a browser, each of the trial's middle moment.
     Returns nothing. Raises InputError when there is no trial.
     """
     from IPython.display import display
@@ -154,12 +155,15 @@ def _wav(sound: np.ndarray, rate: int) -> bytes:
 
 
 def encoded(picture: np.ndarray, form: str) -> bytes:
-    """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
+    """(H, W, 3) uint8 RGB as the bytes of a file: ".png", or ".jpg", which is made and sent
+    faster.
+    """
     return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
 
 
 def video(path: Path) -> object:
-    """A video to play in the notebook and in its page: inside it up to `EMBEDDED`, else a link.
+    """A video player for the notebook and its HTML page: embedded up to `EMBEDDED` bytes, else
+    linked.
 
     path : mp4 with H.264 and AAC (`lib.media.writing.write_video`).
     """
@@ -174,7 +178,7 @@ def video(path: Path) -> object:
 
 
 def image(path: Path) -> object:
-    """A picture from its file, to show where a figure would not be: under a button."""
+    """A picture from its file, for places where a figure would not appear: under a button."""
     from IPython.display import Image
 
     return Image(filename=str(path))
@@ -185,7 +189,7 @@ def link(path: Path) -> object:
     from IPython.display import HTML
 
     path = Path(path).absolute()
-    place = os.path.relpath(path, Path.cwd())
+    place = quote(os.path.relpath(path, Path.cwd()).replace(os.sep, "/"))  # names with # or %
     size = path.stat().st_size
     told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
     return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')

@@ -1,6 +1,7 @@
-"""The contract of a recipe: everything that makes one published method different from another.
+"""The interface of a recipe: everything by which one method differs from another.
 
-Notebooks, trainer and inference call only what is defined here, so none knows a method's name.
+Notebooks, trainer and inference call only methods that are defined here, so they need not know a
+method's name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import arrays, datasets, metrics
+from .. import arrays, datasets, grammar, metrics
 from .. import trials as trial_table
 from ..errors import InputError
 from ..features import statistics
@@ -34,13 +35,12 @@ from .papers import Paper
 
 @dataclass(frozen=True)
 class Sketch:
-    """A network in the sizes that an experiment will give it, before any array is there: for what
-    it will cost.
+    """A network in the sizes of an experiment, built before any array exists, to forecast its cost.
 
     net : the network, with random weights. shapes : input -> shape of one sample.
-    frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an
-        epoch learns from.
-    kept : bytes per frame that its outputs take on disk.
+    frames : frames predicted per sample. learnt : frames of a trial per training sample of an
+        epoch.
+    kept : bytes per frame of the saved outputs.
     """
 
     net: torch.nn.Module
@@ -54,6 +54,10 @@ WINDOW_COLUMNS = ("start", "stop", "first_target", "target_step", "n_targets")
 OUTPUT_SIZES = {"va": 2}
 
 
+# Parameters of notebook 05 that some methods do not know.
+OF_SOME = ("emotion", "step_hop", "steps", "stream_loss")
+
+
 class Recipe:
     """One method. Made by ``recipes.create(name, params, store)``.
 
@@ -63,8 +67,8 @@ class Recipe:
     """
 
     class Options:
-        """Parameters in the notebooks' grammar, read from the source by `lib.parameters`: here
-        those of all recipes, in a recipe's file those that only this one has.
+        """Options in the notebooks' grammar, which `lib.grammar` reads from the source: here those
+        of all recipes, in a recipe's file its own.
         """
 
         warmup: float = 0.0  # epochs over which the learning rate rises, 0: none; from 0.0 to 1.0e3
@@ -72,22 +76,25 @@ class Recipe:
         ema: float = 0.0  # decay of a moving average of the weights, 0: none; from 0.0 to 0.99999
         ccc_weight: float = 0.5  # of 1 - CCC beside the squared error in mse_ccc; from 0.0 to 1.0e3
 
-    paper: Paper | None = None  # what it differs in from the paper that it follows, if any
+    # Which of `OF_SOME` its training depends on; the others are told where somebody sets them.
+    reads: tuple[str, ...] = ()
+    paper: Paper | None = None  # differences from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
-    modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
-    # Frames of the box filter under published rules; what a method does not smooth keeps 1.
+    modalities: tuple[str, ...] = MODALITIES  # modalities that it can work with
+    # Frames of the box filter under published rules; 1 = no smoothing.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
-    # What an instance has opened beside `_opened`; another process opens it for itself.
+    # Caches of an instance besides `_opened`, which another process must open itself.
     OPENED: tuple[str, ...] = ("_recent", "_sound", "_face_network")
 
-    # Whether val trials are scored between epochs and choose the one that is kept; False: the last.
+    # Whether val trials are scored after epochs to choose the checkpoint; False: the last epoch is
+    # kept.
     validates: bool = True
 
-    # Whether its predictions of frames are what the challenge's files hold.
+    # Whether its predictions are per frame, as the challenge's files require.
     submits: bool = True
 
-    decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
+    decimals: int = 5  # of valence and arousal in submission files (TSAV/JCA specification §2.9)
 
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
@@ -95,25 +102,37 @@ class Recipe:
         self._opened: dict = {}
 
     def __getstate__(self) -> dict:
-        """For a process that prepares batches: it opens arrays, sound and networks for itself."""
+        """Pickled for a data-loader worker, which opens arrays, sound and networks itself."""
         kept = {name: value for name, value in vars(self).items() if name not in self.OPENED}
         return {**kept, "_opened": {}}
+
+    def without_effect(self) -> list[str]:
+        """A sentence for each parameter that is set and that this method does not know."""
+        declared = grammar.all_declared()
+        return [
+            f"{name} {self.params[name]} changes nothing: {self.params.recipe} has none"
+            for name in OF_SOME
+            if name not in self.reads
+            and self.params.get(name, declared[name].default) != declared[name].default
+        ]
 
     # ---- which data
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Labels it learns: "va", "expression", "action_units", "speaking", or several."""
+        """Labels that it learns: "va", "expression", "action_units", "speaking", or several."""
         return ("va",)
 
     @property
     def published(self) -> bool:
-        """Whether everything from windows to metric follows the authors' code, with defects."""
+        """Whether everything from windows to metric follows the authors' code, including
+        defects.
+        """
         return self.params.rules == "published"
 
     @property
     def chosen_on(self) -> str:
-        """What was chosen on the trials whose scores are reported, for metrics.json."""
+        """What was chosen on the same trials whose scores are reported, for metrics.json."""
         if not self.validates:
             return "nothing: the last epoch of a number of epochs that was given is kept"
         return (
@@ -140,8 +159,8 @@ class Recipe:
 
     @property
     def from_face_alone(self) -> bool:
-        """Whether its values of a frame come from a face and nothing else: where none was found,
-        tables for people then leave them empty.
+        """Whether its values depend on a face alone; tables for people then leave them empty in
+        frames without a face.
         """
         return self.uses_video and not self.uses_audio
 
@@ -155,15 +174,15 @@ class Recipe:
         )
 
     def learnt_from(self) -> list[str]:
-        """Trials that the network below this one learnt from; [] where none is known."""
+        """Training trials of the network that this one builds on; [] if unknown."""
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
 
     @property
     def terms(self) -> str:
-        """What the licences of the data ask to be said of a network that learns from them, or that
-        builds on one that did; "" for nothing.
+        """The sentence that the licences of the data require of a network trained on them, or of
+        one that builds on such a network; "" for none.
         """
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root) if run else None
@@ -176,8 +195,8 @@ class Recipe:
         raise NotImplementedError
 
     def files(self) -> list[Path]:
-        """Files that a training depends on beside the arrays, such as an index of clips; by default
-        the weights of the option `start_from`.
+        """Files that a training depends on besides the arrays, such as an index of clips; by
+        default the weights of the option `start_from`.
         """
         start = self.params.options.get("start_from", "")
         return [checkpoint(start, self.params.runs_root)] if start else []
@@ -193,11 +212,11 @@ class Recipe:
         return self._trials[str(name)]
 
     def read(self, trial: str, wanted: Request) -> np.ndarray:
-        """An array of a trial, opened once as long as no more are used than may be open at once."""
+        """An array of a trial; opened arrays are cached up to the limit of open files."""
         return self._once(trial, wanted, arrays.read)
 
     def facts(self, trial: str, wanted: Request) -> dict:
-        """What stands beside an array of a trial (``t0``, ``rate``, …), read once."""
+        """The JSON facts of a trial's array (``t0``, ``rate``, …), cached."""
         return self._once(trial, wanted, arrays.facts)
 
     def faces(self, trial: str, size: int):
@@ -210,12 +229,12 @@ class Recipe:
         if value is None:
             value = opener(self.trial(trial), wanted, self.store)
             if len(self._opened) >= open_files.arrays_at_once():
-                del self._opened[next(iter(self._opened))]  # that was used the longest ago
+                del self._opened[next(iter(self._opened))]  # least recently used
         self._opened[key] = value
         return value
 
     def digits(self, trial: str) -> dict[str, str]:
-        """What identifies the arrays, without labels, that a prediction of a trial is made from."""
+        """Digests of the arrays, without labels, that a prediction of a trial is made from."""
         wanted = [
             item
             for item in arrays.of_trial(self.trial(trial), self.arrays())
@@ -231,8 +250,8 @@ class Recipe:
         """Mean and deviation of an array over all frames of some trials, by a rule of
         `lib.features.statistics`.
 
-        Computed once: the store keeps it for all runs that learn from the same trials (the points
-        of a sweep).
+        Computed once: the store keeps it for all runs with the same training trials (the points of
+        a sweep).
         """
         inputs = {
             trial: arrays.locate(self._trials[trial], wanted, self.store).digits for trial in trials
@@ -250,7 +269,7 @@ class Recipe:
         )
 
     def _alike(self, wanted: Request, trials: Sequence[str]) -> Iterator[np.ndarray]:
-        """(T, k) of each trial. Raises InputError for a trial of another k than the first one's."""
+        """(T, k) of each trial. Raises InputError if a trial's k differs from the first one's."""
         columns = 0
         for trial in trials:
             rows = np.asarray(self.read(trial, wanted))
@@ -265,7 +284,7 @@ class Recipe:
             yield rows
 
     def n_frames(self, trial: str) -> int:
-        """Frames of a trial, counted when its time stamps were read."""
+        """Number of frames of a trial, from its time stamps."""
         return len(self.read(trial, request("time")))
 
     def labels(self, trial: str, task: str) -> np.ndarray:
@@ -273,7 +292,9 @@ class Recipe:
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
     def boxes(self, trial: str) -> np.ndarray | None:
-        """(T, 4) x, y, width, height in px of the face, NaN if not seen; None: not known here."""
+        """(T, 4) x, y, width, height in px of the face, NaN if not seen; None if this recipe does
+        not know it.
+        """
         return None
 
     def label_requests(self) -> list[Request]:
@@ -285,8 +306,8 @@ class Recipe:
         """Numbers only, one row per window: trial (categorical) and `WINDOW_COLUMNS`; frames
         counted from 0.
 
-        ``epoch=None`` is evaluation: every frame is a target exactly once. Otherwise the training
-        windows of that epoch, which depend on (seed, epoch) alone.
+        ``epoch=None`` means evaluation: every frame is a target exactly once. Otherwise the
+        training windows of that epoch, which depend on (seed, epoch) only.
         """
         raise NotImplementedError
 
@@ -308,8 +329,8 @@ class Recipe:
         )
 
     def targets(self, trial: str, index: int, epoch: int | None, steps: int) -> np.ndarray:
-        """(N, steps) target frames of windows of steps, −1 = filled up: all frames, or those of the
-        phases that an epoch draws, in windows with a label.
+        """(N, steps) target frames of windows, −1 = padding: all frames, or in training those of
+        the phases drawn for the epoch, in windows with a label.
 
         index : of the trial among those of the epoch, for its own draw.
         """
@@ -324,20 +345,22 @@ class Recipe:
         return targets[(known[targets] & (targets >= 0)).any(axis=1)]
 
     def fit(self, windows: pd.DataFrame) -> dict:
-        """Statistics of training windows, saved with the run, for any new video; none here."""
+        """Statistics of the training windows, which are saved with the run and used for any new
+        video; none here.
+        """
         return {}
 
     def example(
         self, window, generator: np.random.Generator | None = None
     ) -> dict[str, np.ndarray]:
-        """One item; augmented only with a generator. `window` is a row of `windows`."""
+        """One sample; augmented only if a generator is given. `window` is a row of `windows`."""
         raise NotImplementedError
 
     def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
         """Rows of each batch, shuffled by (seed, epoch).
 
-        A last batch of less than half the size is left out: its loss would say little and weigh as
-        much.
+        A last batch of less than half the size is left out, because its noisy loss would have the
+        same weight.
         """
         size = self.params.batch_size
         order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
@@ -354,8 +377,8 @@ class Recipe:
         }
 
     def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
-        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than
-        one by one if it can.
+        """The batch of these windows (rows of `windows`) for prediction, on a device; recipes may
+        do this faster than one by one.
         """
         batch = self.collate([self.example(window) for window in windows])
         return {name: tensor.to(place) for name, tensor in batch.items()}
@@ -367,26 +390,29 @@ class Recipe:
         raise NotImplementedError
 
     def sketch(self) -> Sketch | None:
-        """What will be trained, in the sizes of the parameters: for a method of one frame, built
-        from these alone.
+        """The network to be trained, in the sizes of the parameters, for the forecast of costs.
 
-        None where the sizes are those of arrays that are not there yet.
+        None if the sizes depend on arrays that do not exist yet.
         """
         model = self.model()
         return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
 
     def sketch_of_features(self) -> Sketch | None:
-        """The network whose features 02 and 03 compute for every frame; None without one."""
+        """The network whose features notebooks 02 and 03 compute for every frame; None without
+        one.
+        """
         return None
 
     def trained(self, weights: Mapping[str, torch.Tensor]) -> torch.nn.Module:
-        """The network that a checkpoint's weights belong to: its sizes are those of `statistics`,
-        parameters and weights, so that no array and no other file needs to be there.
+        """The network of a checkpoint's weights, whose sizes follow from `statistics`, parameters
+        and weights, so that no array or other file is needed.
         """
         return self.model()
 
     def row(self) -> str:
-        """What one row of the network's inputs over time is, or one sample where it has no time."""
+        """A description of one row of the network's inputs over time, or of one sample if it has no
+        time axis.
+        """
         return "one row per video frame, at the frame rate of the video"
 
     def remarks(self, trials: Sequence[str]) -> list[str]:
@@ -398,20 +424,20 @@ class Recipe:
         return ""
 
     def normalisation(self) -> dict[str, dict[str, list[float]]]:
-        """Input of the network -> "mean" and "std" of the training trials that `example`
-        standardises it by, one of each column or one for all; {} where it does not.
+        """Input of the network -> "mean" and "std" of the training trials by which `example`
+        standardises it, per column or one for all; {} if it does not.
         """
         return {}
 
     def initialise(self, model: torch.nn.Module) -> None:
-        """Give a new network the weights that its training begins with; called by the trainer."""
+        """Load the initial weights into a new network; called by the trainer."""
 
     def bytes_a_frame(self) -> dict[str, int]:
-        """Array -> bytes per frame on disk, of a network's features that 02 and 03 compute."""
+        """Array -> bytes per frame on disk, for features of a network that 02 and 03 compute."""
         return {}
 
     def licence_of_features(self) -> str:
-        """What may be done with published weights that give these features; "" for our own."""
+        """The licence of the published weights that give these features; "" for our own."""
         return ""
 
     def groups(self, model: torch.nn.Module) -> list[dict]:
@@ -428,29 +454,33 @@ class Recipe:
         return torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
 
     def course(self) -> Course | None:
-        """When frozen layers are released and how the rate falls; None: nothing is released."""
+        """The release course: when frozen layers are released and how the rate falls; None: nothing
+        is released.
+        """
         return None
 
     def release(self, model: torch.nn.Module, groups: int) -> None:
-        """Let the first `groups` groups of a network go (at a release, and on resuming)."""
+        """Unfreeze the first `groups` groups of a network (at a release, and on resuming)."""
 
     def prepare(self, trials: pd.DataFrame, progress: Callable) -> None:
-        """Called before every epoch, in the training's own process: make what examples need beside
-        the arrays of 02 to 04, such as features of layers that are still frozen after a release.
+        """Called before every epoch, in the training's own process: make further inputs of
+        examples, such as features of layers that are still frozen after a release.
 
-        ``progress(done, total)`` tells how far it is.
+        It reports to ``progress(done, total)``.
         """
 
     def pieces(
         self, batch: Mapping[str, torch.Tensor]
     ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
-        """A batch in parts that fit into memory, as many as the option `accumulate` says, each with
-        its share of the loss; gradients are added up.
+        """Gradient accumulation: a batch in parts that fit into memory, as many as the option
+        `accumulate` says, each with its share of the loss; gradients are summed.
         """
         return parts(batch, self.params.options.get("accumulate", 1))
 
     def rate_factor(self, epoch: int) -> float:
-        """Factor on the learning rate in an epoch (from 0), beside the parameter `schedule`."""
+        """A further factor on the learning rate in an epoch (from 0), besides the parameter
+        `schedule`.
+        """
         return 1.0
 
     def loss(
@@ -466,17 +496,17 @@ class Recipe:
         mask: torch.Tensor | None = None,
         rules: str = "corrected",
     ) -> torch.Tensor:
-        """`losses.va_loss` as the parameters `va_loss` and `ccc_weight` have it."""
+        """`losses.va_loss` with the parameters `va_loss` and `ccc_weight`."""
         weight = self.params.options.get("ccc_weight", losses.CCC_WEIGHT)
         return losses.va_loss(prediction, target, self.params.va_loss, mask, rules, weight)
 
     def output(self, task: str) -> str:
-        """Name of the network's output that holds a task's values."""
+        """Name of the network's output for a task."""
         return task
 
     def first_output(self, window) -> int:
-        """Index of a window's first target in what the network gives of it; above 0 where history
-        goes before.
+        """Index of a window's first target in the network's output; above 0 if the window begins
+        with history.
         """
         return 0
 
@@ -495,14 +525,15 @@ class Recipe:
         }
 
     def calibrate(self, predictions: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        """Called after every validation, before the checkpoint is written: set in `statistics` what
-        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing here.
+        """Called after every validation, before the checkpoint is written: put values that are
+        fitted on val trials into `statistics`. predictions : trial -> result of `assemble`. Nothing
+        here.
         """
 
     def _checked(
         self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame
     ) -> np.ndarray:
-        """(N, L, k) outputs of a task. Raises InputError where the shape is another one."""
+        """(N, L, k) outputs of a task. Raises InputError for another shape."""
         name = self.output(task)
         values = np.asarray(outputs[name], np.float32) if name in outputs else np.zeros((0,))
         values = values[:, None] if values.ndim == 2 else values
@@ -538,8 +569,8 @@ class Recipe:
     ) -> dict:
         """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as of `assemble`.
 
-        with_intervals : False between epochs. subjects : {trial: subject}, whose trials are left
-            out together (`lib.intervals`).
+        with_intervals : False between epochs. subjects : {trial: subject}; trials of one subject
+            are left out together (`lib.intervals`).
         """
         how = {"with_intervals": with_intervals, "subjects": subjects}
         scores = {}
@@ -574,8 +605,8 @@ class Recipe:
         return metrics.expression_scores(labels, chosen, with_intervals, subjects)
 
     def decide(self, task: str, values: np.ndarray) -> np.ndarray:
-        """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class,
-        action units 0/1.
+        """Network outputs (T, k) -> values for submission: va clipped to −1…1, expression (T,)
+        class, action units 0/1.
 
         An action unit is active where its logit is above 0 (p > 0.5), as the loss is a
         cross-entropy of logits.
@@ -587,8 +618,8 @@ class Recipe:
         return (values > 0).astype(np.int8)
 
     def columns(self, task: str, values: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
-        """What a prediction file says of a task: column -> (T,), what was decided before the
-        network's own outputs.
+        """The columns of a prediction file for a task: column -> (T,), final values before raw
+        outputs.
 
         values : (T, k) outputs. times : (T,) s of the frames.
         """
@@ -613,7 +644,7 @@ class Recipe:
         return sum(known) / len(known) if known else None
 
     def require(self, condition: bool, what: str, expected: str, todo: str) -> None:
-        """Raise InputError in this recipe's name unless the condition holds."""
+        """Raise InputError, naming this recipe, unless the condition holds."""
         if not condition:
             raise InputError(
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
@@ -635,7 +666,7 @@ def columns_of(
 
 
 def frames_of(window) -> np.ndarray:
-    """The target frames of a window, a row of `Recipe.windows`."""
+    """The target frames of a window (a row of `Recipe.windows`)."""
     return window.first_target + window.target_step * np.arange(window.n_targets)
 
 

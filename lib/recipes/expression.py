@@ -11,15 +11,16 @@ from ..models.affect.face_api import CLASSES
 from ..store import request
 from . import base
 
-TASK = "face_expression"  # no label of a data set: its classes are those of `CLASSES`
+TASK = "face_expression"  # task without labels of a data set: its classes are `CLASSES`
 
 
 class Recipe(base.Recipe):
     """The network `face_api` on each face: probabilities of seven expressions, and valence and
     arousal *derived* from them by a table that was made by hand (`lib.features.expression`).
 
-    It learns nothing and is compared with no labels: set `predict_run` to its file. *happy* and
-    *neutral* can be trusted, *disgusted* and *angry* cannot (docs/models/face_api.md).
+    Nothing is trained, and nothing is compared with labels: set `predict_run` to the network's
+    file. *happy* and *neutral* can be trusted, *disgusted* and *angry* cannot
+    (docs/models/face_api.md).
     """
 
     network = "face_api"
@@ -43,7 +44,7 @@ class Recipe(base.Recipe):
         return expression_arrays.wanted(self.params.options["crop"], self.store.weights_root)
 
     def arrays(self):
-        shown = request("face", size=self.params.face_size)  # for people who look
+        shown = request("face", size=self.params.face_size)  # for people
         return [request("time"), request("face_valid"), shown, self._rows]
 
     def windows(self, trials, epoch=None):
@@ -62,7 +63,7 @@ class Recipe(base.Recipe):
         return {"features": np.asarray(self.read(window.trial, self._rows)[window.first_target])}
 
     def sketch(self):
-        return None  # there is nothing to train, and the numbers of a face are made by notebook 02
+        return None  # nothing is trained; notebook 02 computes the numbers of a face
 
     def model(self):
         return models.create(self.network, self.published)

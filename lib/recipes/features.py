@@ -1,4 +1,4 @@
-"""Your own features: any arrays per frame -> a temporal network, or any fusion network here."""
+"""Your own features: any arrays per frame -> a temporal network, or any of the fusion networks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Recipe(streams.Recipe, base.Recipe):
     the training trials.
     """
 
+    reads = ("step_hop", "steps")
+
     class Options:
         network: str = "gru"  # or temporal_convolution, transformer, linear_recurrence, jca, …
         predict_steps: int = 0  # steps predicted at once, 0: those of a window; from 0 to 100000
@@ -32,7 +34,7 @@ class Recipe(streams.Recipe, base.Recipe):
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         start_from: str = ""  # run or weights file to start from, empty for random weights
 
-    # ---- which arrays
+    # ---- arrays
 
     @property
     def uses_video(self):
@@ -54,7 +56,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return super()._named()
 
     def sketch(self):
-        return None  # how wide the arrays are is known when they are there
+        return None  # the widths of arrays are known once they exist
 
     # ---- windows
 
@@ -90,7 +92,7 @@ class Recipe(streams.Recipe, base.Recipe):
     def example(self, window, generator=None):
         frames = base.frames_of(window)
         steps = max(self.params.steps, window.n_targets)
-        # What is missing (no face) is the mean of the training trials: 0.
+        # A missing value (no face) becomes the mean of the training trials: 0.
         parts = [
             self._standardised(window.trial, item, frames, self.statistics[str(item)])
             for item in self._items
@@ -103,7 +105,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return item | {name: base.filled(rows, steps) for name, rows in named.items()}
 
     def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Which steps of a window there are, and their labels; frames : those of its targets."""
+        """Which steps of a window exist, and their labels; frames : of its targets."""
         steps = max(self.params.steps, window.n_targets)
         labels = np.asarray(self.labels(window.trial, "va")[frames])
         valid = np.arange(steps) < window.n_targets
@@ -123,7 +125,7 @@ class Recipe(streams.Recipe, base.Recipe):
     @property
     def _fuses(self) -> bool:
         network = self.params.options["network"]
-        models.options(network)  # raises with the nearest name
+        models.options(network)  # raises an error with the nearest name
         fuses, count = issubclass(models.REGISTRY[network], WindowModel), len(self._names)
         self.require(
             not fuses or count == 2,
@@ -166,7 +168,7 @@ class Recipe(streams.Recipe, base.Recipe):
     @property
     def _told(self) -> list[dict]:
         """Statistics of each array, in the order of `features`. They were saved in that order, so a
-        checkpoint is enough; a name that is there twice has its statistics once.
+        checkpoint suffices; a name that occurs twice has its statistics once.
         """
         told = list(self.statistics.values())
         if len(told) == len(self._names):

@@ -1,9 +1,10 @@
-"""Gated fusion by reliability: any streams, each with a network over time of its own, weighed frame
-by frame by how far they can be trusted; valence and arousal with their uncertainty.
+"""Gated fusion by reliability: any streams, each with its own temporal network, weighted frame by
+frame by their reliability; valence and arousal with their uncertainty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -22,7 +23,7 @@ from ..training import augmentation, losses, uncertainty
 from . import base, features
 from .streams import as_key
 
-# What a gate may look at, and of which streams it tells something.
+# Possible inputs of a gate, and the streams that they describe.
 TELLS_OF = {
     "face_valid": {"faces"},
     "face_quality": {"faces"},
@@ -30,15 +31,16 @@ TELLS_OF = {
     "speaking": {"faces", "sound"},
 }
 SD, GATES, FACTOR = "va_sd", "gates", "sd_factor"
+TRUST = "reliability "  # before the name of an array that gates look at, in `statistics`
 
 
 class Recipe(features.Recipe):
     """Windows and streams as in `features`; each keeps its own spacing here, and may be missing.
 
-    A row of a stream of faces counts as seen where the face was found, one of sound always or, with
-    ``sound_while: speaking``, but where the person is seen not to speak. `gate_by` are the arrays
-    that the gates look at. In training each stream of a window is switched off with the chance
-    `modality_dropout`, never all of them, and what it is trusted by with it.
+    A row of a face stream counts as observed if the face was found; a row of a sound stream always
+    does or, with ``sound_while: speaking``, unless the person is seen and does not speak. `gate_by`
+    are the arrays that the gates read. In training each stream of a window is switched off,
+    together with its reliability, with probability `modality_dropout`, but never all of them.
 
     The loss is that of `va_loss`, plus `nll` times the negative log-likelihood of the labels, plus
     `alone` times the same `va_loss` of each stream alone. The predicted deviation is
@@ -64,9 +66,9 @@ class Recipe(features.Recipe):
 
     def __init__(self, params, store):
         super().__init__(params, store)
-        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
+        self.off: set[str] = set()  # streams that are switched off, for an ablation
 
-    # ---- which arrays
+    # ---- arrays
 
     @property
     def _items(self):
@@ -82,7 +84,7 @@ class Recipe(features.Recipe):
 
     @property
     def _reliability(self) -> dict[str, Request]:
-        """Arrays that the gates look at, of the modalities that there are."""
+        """Arrays that the gates read, for the present modalities."""
         kinds, asked = set(self._kinds.values()), self.params.options["gate_by"]
         return {name: self._told_by(name) for name in asked if TELLS_OF[name] <= kinds}
 
@@ -117,12 +119,12 @@ class Recipe(features.Recipe):
     # ---- windows
 
     def fit(self, windows):
-        """Beside the streams' mean and deviation those of what the gates look at."""
+        """Mean and deviation of the streams and of the gates' inputs."""
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         fitted = super().fit(windows)
         for item in self._reliability.values():
             moments = self.statistics_of(item, trials, statistics.of_known)
-            fitted[f"reliability {item}"] = moments
+            fitted[f"{TRUST}{item}"] = moments
         return fitted
 
     def example(self, window, generator=None):
@@ -132,7 +134,7 @@ class Recipe(features.Recipe):
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
         item["reliability"] = base.filled(self._trust(trial, frames, off), steps)
-        for name, every in zip(self._streams, self._every, strict=True):
+        for name, every in zip(self._streams, self._every(self._streams), strict=True):
             rows = rows_of(window.n_targets, hop, every)
             at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
             key, room = as_key(name), rows_of(steps, hop, every)
@@ -158,12 +160,12 @@ class Recipe(features.Recipe):
             seen &= np.asarray(self.read(trial, request("face_valid")))[frames].astype(bool)
         if kind == "sound" and self._hears_the_speaker:
             speaks = np.asarray(self.read(trial, self._speaking))[frames]
-            seen &= ~(speaks <= SPEAKS)  # where the person is not seen, it may be her or his voice
+            seen &= ~(speaks <= SPEAKS)  # if the person is not seen, it may be her or his voice
         return self._standardised(trial, item, frames, self.statistics[str(item)]), seen
 
     def _trust(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
-        """(n, r): each number that reliability is told by, and beside it whether it is known. What
-        belongs to streams that are all off is not known.
+        """(n, r): each measure of reliability, and whether it is known. A measure whose streams are
+        all off is unknown.
         """
         on = {kind for name, kind in self._kinds.items() if name not in off}
         parts = [np.zeros((len(frames), 0), np.float32)]
@@ -171,13 +173,12 @@ class Recipe(features.Recipe):
             rows = self._rows(trial, item, frames).astype(np.float32)
             known = np.isfinite(rows)
             known &= TELLS_OF[name] <= on
-            values = statistics.normalised(rows, self.statistics[f"reliability {item}"])
+            values = statistics.normalised(rows, self.statistics[f"{TRUST}{item}"])
             parts += [np.where(known, values, 0.0), known]
         return np.concatenate(parts, axis=1)
 
-    @property
-    def _every(self) -> list[int]:
-        """Frames from one row to the next, of each stream of this modality."""
+    def _every(self, streams: Iterable[str]) -> list[int]:
+        """Frames from one row to the next, of each of some streams."""
         given, names = self.params.options["every"], self.params.options["features"]
         self.require(
             len(given) <= len(names),
@@ -186,29 +187,52 @@ class Recipe(features.Recipe):
             "correct the option `every`",
         )
         spacing = dict(zip(names, [*given, *[0] * len(names)], strict=False))
-        return [spacing[name] or self.params.step_hop for name in self._streams]
+        return [spacing[name] or self.params.step_hop for name in streams]
 
     # ---- network and loss
 
+    @property
+    def _told_of_streams(self) -> dict[str, dict]:
+        """Statistics of each stream by its name. They were saved in the order of `features`, so a
+        checkpoint of all of them is enough: no array, and nothing that it is made from.
+        """
+        names, saved = self.params.options["features"], self.statistics.items()
+        told = [each for key, each in saved if key != FACTOR and not key.startswith(TRUST)]
+        if len(told) != len(names):  # of one modality, or the same array under two names
+            names, told = self._streams, [self.statistics[str(item)] for item in self._items]
+        return dict(zip(names, told, strict=True))
+
+    @property
+    def _told_of_trust(self) -> list[dict]:
+        """Statistics of each array that the gates look at."""
+        return [each for key, each in self.statistics.items() if key.startswith(TRUST)]
+
     def model(self):
-        widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
-        moments = [self.statistics[f"reliability {item}"] for item in self._reliability.values()]
+        widths = {name: len(each["mean"]) for name, each in self._told_of_streams.items()}
         options = self.params.options
         return models.create(
             "gated_fusion",
-            streams=dict(zip(map(as_key, self._streams), widths, strict=True)),
-            reliability=2 * sum(len(each["mean"]) for each in moments),
-            every=self._every,
+            streams={as_key(name): width for name, width in widths.items()},
+            reliability=2 * sum(len(each["mean"]) for each in self._told_of_trust),
+            every=self._every(widths),
             step_hop=self.params.step_hop,
             width=self.params.width,
             stacks=self._stacks(widths),
             **{name: options[name] for name in ("network", "layers", "dropout", "join")},
         )
 
-    def _stacks(self, widths: list[int]) -> dict[str, tuple[int, int]]:
-        """The streams whose layers are averaged, as the network wants it."""
-        stacks = zip(self._streams, map(self.stack, self._streams, widths), strict=True)
-        return {as_key(name): stack for name, stack in stacks if stack[0] > 1}
+    def _stacks(self, widths: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """The streams whose layers are averaged, in the form that the network takes."""
+        stacks = {as_key(name): self.stack(name, width) for name, width in widths.items()}
+        return {name: stack for name, stack in stacks.items() if stack[0] > 1}
+
+    def normalisation(self):
+        told = {f"stream_{as_key(name)}": each for name, each in self._told_of_streams.items()}
+        trust = {"mean": [], "std": []}
+        for each in self._told_of_trust:  # whether a number is known stays as it is
+            trust["mean"] += [*each["mean"], *[0.0] * len(each["mean"])]
+            trust["std"] += [*each["std"], *[1.0] * len(each["std"])]
+        return told | ({"reliability": trust} if trust["mean"] else {})
 
     def loss(self, outputs, batch):
         target, valid = batch["va"], batch["valid"]
@@ -225,7 +249,7 @@ class Recipe(features.Recipe):
         return {"total": total, **parts}
 
     def _loss_of_streams(self, alone: torch.Tensor, batch) -> torch.Tensor:
-        """The mean over streams of what each loses alone, where it was on."""
+        """The mean over streams of the loss of each alone, where it was on."""
         parts = []
         for number, name in enumerate(self._streams):
             on = batch[f"seen_{as_key(name)}"].any(dim=1, keepdim=True)
@@ -251,7 +275,7 @@ class Recipe(features.Recipe):
     def calibrate(self, predictions):
         """Set the factors of the predicted deviations by the labels of the val trials.
 
-        These frames have been looked at anyway, to choose the epoch; test trials never are.
+        These frames were used already to choose the epoch; test trials are never used.
         """
         before = self.statistics.get(FACTOR, dict.fromkeys(EMOTIONS, 1.0))
         errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]

@@ -24,7 +24,7 @@ SKIPPED = {"313", "212", "303", "171", "40-30-1280x720", "286", "270", "234", "2
 JUMP = 6
 
 
-# What JCA's code and that of its kin have in common (specification §2).
+# Settings that the codes of JCA and related methods share (specification §2).
 FEATURES = (
     Setting("steps", 16),
     Setting("step_hop", 32),
@@ -117,13 +117,16 @@ class Recipe(base.Recipe):
     the authors' training took labelled ones only.
     """
 
+    reads = ("step_hop", "steps")
+
     network = "jca"
     paper = Paper(
         ("affwild2_jca",),
         (*FEATURES, *TRAINING, Setting("features", "positions")),
         (*DIFFERENCES, POSITIONS),
     )
-    # Frames of the box filter in the authors' validation and test code (tsav_jca.md §2.9).
+    # Frames of the box filter in the authors' validation and test code (TSAV/JCA specification
+    # §2.9).
     published_widths = {"valence": 20, "arousal": 50}
 
     class Options:
@@ -156,7 +159,7 @@ class Recipe(base.Recipe):
 
     @property
     def _places(self):
-        """Positions of a picture in the features."""
+        """Number of picture positions in the features."""
         return 1 if self.params.features == "pooled" else positions(self.params.face_size)
 
     @property
@@ -164,7 +167,7 @@ class Recipe(base.Recipe):
         return self._jittered(0)
 
     def _jittered(self, copy):
-        """Features of the pictures as they are (0) or of a copy in other light and contrast."""
+        """Features of the original pictures (0) or of a copy with other brightness and contrast."""
         return request(
             "backbone_visual",
             self._files,
@@ -219,8 +222,8 @@ class Recipe(base.Recipe):
         return round(LOOK_BACK / min(trial["fps"] for trial in self._trials.values()), 3)
 
     def fit(self, windows):
-        # Kept with the run: another data set or video has another lowest rate, but the network
-        # listens as it learnt.
+        # Saved with the run: another data set or video has another lowest rate, but the network
+        # must hear the same length as in training.
         return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
@@ -352,7 +355,7 @@ class Recipe(base.Recipe):
         )
 
     def _sizes(self):
-        """The network's sizes, from what stands beside the features of a trial.
+        """The network's sizes, from the JSON of a trial's features.
 
         With one modality it has the shape that it has with both (both streams of a backbone have as
         many channels), so that a comparison of the two is not one of sizes.
@@ -396,7 +399,7 @@ class Recipe(base.Recipe):
 
 
 def _sizes_in(weights) -> dict[str, int]:
-    """Sizes of the features that weights of this family are for, by their first layers."""
+    """Sizes of the features for which weights of this family were made, by their first layers."""
     if "encoder1.weight" in weights:  # jca_paper
         heard, seen = weights["encoder1.weight"], weights["encoder2.weight"]
         return {"audio_channels": heard.shape[1], "visual_channels": seen.shape[1]}

@@ -26,8 +26,8 @@ from .papers import Difference, Paper, Setting
 
 EMOTIONS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
 
-# Frames before a target that reach it: 2·(kernel − 1)·(2^levels − 1), of four levels, and of can's
-# five.
+# Frames before a target that it depends on: 2·(kernel − 1)·(2^levels − 1), for four levels, and for
+# can's five.
 HISTORY = {"lfan_visual": 120, "lfan": 120, "lfan_v2": 120, "can": 248}
 
 
@@ -39,14 +39,16 @@ class Recipe(base.Recipe):
     stay in the time line and are masked. In evaluation the causal network sees all the past of each
     frame, as in one pass.
 
-    With `cache` what the frozen part makes of each frame is computed once, and a released group
-    asks for the maps before it. "auto" does so where the disk holds all of them and nothing is
-    lost by it: without augmentation, or with several `variants` of the crop to draw from.
+    With `cache` the frozen part's output for each frame is computed once; after a release the maps
+    before the released group are needed. "auto" caches if the disk has room and nothing is lost:
+    without augmentation, or with several `variants` of the crop to draw from.
 
     Published rules (specification §1–§3): labelled frames are joined, gaps vanish; a scalar mean
     and deviation for each of train, val and test; overlapping windows are averaged; Adam; early
     stopping is not reset by a release.
     """
+
+    reads = ("emotion",)
 
     paper = Paper(
         ("affwild2_lfan", "affwild2_lfan_visual"),
@@ -155,7 +157,7 @@ class Recipe(base.Recipe):
         accumulate: int = 1  # parts in which a batch is computed, for small memories; from 1 to 256
         targets: int = 1200  # frames that are predicted at once; from 1 to 100000
 
-    # ---- what it is made of
+    # ---- inputs
 
     @property
     def learnt(self):
@@ -209,7 +211,9 @@ class Recipe(base.Recipe):
 
     @property
     def _cached(self):
-        """A trained network has its weights: without the first file it looks at the faces."""
+        """A trained network has all weights: if the backbone's file is missing it reads the
+        faces.
+        """
         return (
             self.uses_video
             and not self.published
@@ -219,8 +223,8 @@ class Recipe(base.Recipe):
 
     @cached_property
     def _asks_for_maps(self):
-        """What `cache` means here; decided once, as the disk fills up while maps are made."""
-        # Earlier checkpoints have true and false.
+        """Whether `cache` applies; decided once, because the disk fills up while maps are made."""
+        # Early checkpoints have true and false.
         asked = {True: "always", False: "never"}.get(self._cache, self._cache)
         if asked != "auto":
             return asked == "always"
@@ -244,8 +248,9 @@ class Recipe(base.Recipe):
     def _map_bytes(self):
         """Array -> bytes per frame: the maps of the first epoch, and at most of later releases.
 
-        A stage that training made is removed when the next one is whole, so two of them lie side
-        by side for a while. The first one stays: 02 made it, and other runs begin with it.
+        Maps of a stage that training made are removed when the next stage's are complete, so two
+        stages exist side by side for a while. The first stage's are kept: 02 made them, and other
+        runs start with them.
         """
         shapes, first = self._face_network.shapes, self._first_cut
         sizes = [2 * int(np.prod(shapes[cut])) * self._variants for cut in self._later_cuts(first)]
@@ -279,9 +284,9 @@ class Recipe(base.Recipe):
 
     @property
     def _cut(self):
-        """Where the network goes on: before the last group that was let go, or behind all of it."""
+        """Where the network continues: before the last released group, or after all of it."""
         released = self.statistics.get("released")
-        if released is None:  # before training: what its first epoch will need
+        if released is None:  # before training: the maps of its first epoch
             return self._first_cut
         return _cut_of(released)
 
@@ -313,7 +318,9 @@ class Recipe(base.Recipe):
         self._remove_maps(trials, _cut_of(self.statistics["released"] - 1))
 
     def _remove_maps(self, trials, cut):
-        """Remove the maps of the stage before; those of the first one stay, see `_map_bytes`."""
+        """Remove the maps of the previous stage; those of the first one are kept, see
+        `_map_bytes`.
+        """
         if cut == self._first_cut or self.statistics["released"] == 0:
             return
         old = [self._map_at(cut, number) for number in range(self._variants)]
@@ -323,7 +330,7 @@ class Recipe(base.Recipe):
         self._opened = {key: value for key, value in self._opened.items() if key[2] not in old}
 
     def _read_map(self, trial, number, makes):
-        """(T, …) float16. `makes`: in prediction, what is not there is made; a training has it."""
+        """(T, …) float16. makes : compute missing maps (in prediction); in training they exist."""
         wanted = self._map(number)
         if makes and ("read", trial, wanted) not in self._opened:
             arrays.make(self.trial(trial), wanted, self.store, str(self.params.device))
@@ -338,7 +345,7 @@ class Recipe(base.Recipe):
             return {}
         return {"face": 3 * self.params.face_size**2} | (self._map_bytes() if self._cached else {})
 
-    # ---- what it will cost
+    # ---- forecast of costs
 
     def sketch_of_features(self):
         if not self._cached:
@@ -369,7 +376,9 @@ class Recipe(base.Recipe):
     # ---- windows and statistics
 
     def _frames(self, trial):
-        """Frames that the network sees in order: all, by the published rule the labelled ones."""
+        """Frames that the network sees, in order: all, or by the published rule the labelled
+        ones.
+        """
         n_frames = self.n_frames(trial)
         if not self.published:
             return np.arange(n_frames)
@@ -562,7 +571,9 @@ class Recipe(base.Recipe):
         return window.first_target - window.start
 
     def assemble(self, windows, outputs, n_frames):
-        """The mean over windows with a frame as their target; NaN for what is not learnt."""
+        """The mean over the windows that have a frame as target; NaN for emotions that are not
+        learnt.
+        """
         values = np.asarray(outputs["emotion"], np.float32)
         sums, counts = np.zeros((n_frames, values.shape[2])), np.zeros(n_frames)
         for rows, window in zip(values, windows.itertuples(index=False), strict=True):
@@ -591,7 +602,7 @@ class _Frozen(torch.nn.Module):
 
 
 def _cut_of(released: int) -> str:
-    """Where a network goes on after so many releases."""
+    """Where a network continues after so many releases."""
     return RELEASE_ORDER[released - 1] if released else "embedding"
 
 
@@ -600,7 +611,7 @@ def _width(face: IR50) -> float:
 
 
 def _filled(rows: np.ndarray, length: int) -> np.ndarray:
-    """(n, …) -> (length, …): behind the end zeros, labels NaN, masks False."""
+    """(n, …) -> (length, …): padded with zeros, labels with NaN, masks with False."""
     if len(rows) == length:
         return np.ascontiguousarray(rows)
     out = np.zeros((length, *rows.shape[1:]), rows.dtype)

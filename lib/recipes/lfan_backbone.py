@@ -12,10 +12,11 @@ from . import base
 
 
 class Recipe(base.Recipe):
-    """IR-50 with two outputs in place of the eight classes of FER+ that authors pre-trained.
+    """IR-50 with two outputs instead of the eight classes of FER+ of the authors' pre-training.
 
-    For where their file `res50_ir_0.887.pth` is not to be had: a narrow network, on the training
-    trials of the split (or fold) that it serves. One window = one frame with a face; no sound.
+    It replaces their file `res50_ir_0.887.pth` if that cannot be obtained: a narrow network,
+    trained on the training trials of the split (or fold) for which it is used. One window = one
+    frame with a face; no sound.
     """
 
     modalities = ("video",)

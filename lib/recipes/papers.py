@@ -1,8 +1,9 @@
-"""What a paper, or its authors' code, has, and where a parameter file of ours differs: declared in
-each recipe, and from there the one table of ``docs/reproduce.md``.
+"""Settings of a paper or its authors' code, and the differences of our parameter files: declared in
+each recipe, and collected in the table of ``docs/reproduce.md``.
 
-A number that the paper gives is a `Setting`: it needs a reason exactly where the parameter file has
-another one. What no parameter says is a `Difference`. Write the table anew after a change:
+A value that the paper gives is a `Setting`, which needs a reason if and only if the parameter file
+has another value. Anything that is no parameter is a `Difference`. After a change, write the table
+again:
 
     python -c "from lib.recipes import papers; papers.write()"
 """
@@ -29,8 +30,8 @@ class Setting:
 
     key : name of the parameter, ``options.name`` for one of the recipe's own.
     paper : its value there, None where none is stated.
-    why : the reason, where a parameter file has another value; "" where all have this one.
-    source : who has it, where that is not the method's own paper or code.
+    why : the reason if a parameter file has another value; "" if all have the paper's.
+    source : its origin, if not the method's own paper or code.
     """
 
     key: str
@@ -41,7 +42,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Difference:
-    """What is done otherwise and is no number of a parameter file.
+    """A difference from the paper that is no value of a parameter file.
 
     only_corrected : whether `rules: published` does it as the authors do.
     """

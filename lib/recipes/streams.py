@@ -22,6 +22,8 @@ SEEN, HEARD = (
     ),
 )
 
+_NONE = {"times": '""', "rates": "0"}  # of what has no time array, or no rate
+
 
 class Recipe:
     """For recipes to inherit from, beside `base.Recipe`: the option `features` names arrays.
@@ -59,11 +61,11 @@ class Recipe:
     heard: tuple[str, ...] = HEARD  # arrays of this repository that tell of sound
     _kept_streams: Mapping[str, Request] = {}
 
-    # ---- which arrays
+    # ---- arrays
 
     @cached_property
     def _encoders(self) -> dict[str, Request]:
-        """Requests of encoders by name: examples ask for them, and files need not be read again."""
+        """Requests of encoders by name, cached so that files are not read for every example."""
         return {}
 
     def bytes_a_frame(self):
@@ -92,7 +94,30 @@ class Recipe:
             "settings of names in `features`",
             "name it there, or leave its settings out",
         )
+        self._refuse_times_of_none(names)
         return [self._item(name, number) for number, name in enumerate(names)]
+
+    def _refuse_times_of_none(self, names: list[str]) -> None:
+        """Raise InputError where `times` or `rates` are set for what is no file: they stand in the
+        order of `features`.
+        """
+        for option in ("times", "rates"):
+            given = self.params.options[option]
+            beyond = [str(value) for value in given[len(names) :] if value]
+            self.require(
+                not beyond,
+                f"{option}: {', '.join(beyond)}, and there are {len(names)} names in `features`",
+                "one for each name in `features`, in their order",
+                f"correct the option `{option}`",
+            )
+            for name, value in zip(names, given, strict=False):
+                is_file = name.endswith(".npy") and name not in self.params.options["encoders"]
+                self.require(
+                    is_file or not value,
+                    f"{option}: {value} for {name}, which is no file of yours",
+                    f"{option} in the order of `features`, {_NONE[option]} for what is no file",
+                    f"correct the option `{option}`",
+                )
 
     def _refuse_published(self) -> None:
         self.require(
@@ -153,7 +178,7 @@ class Recipe:
             "set `model`: a name on the hub, a folder or a file",
         )
         item = self._encoders.get(name)
-        if item is None or not item.files:  # looked for again until its network is there
+        if item is None or not item.files:  # not cached until its network exists
             may_fetch = self.store is None or self.store.fetch
             item = encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
             self._encoders[name] = item
@@ -181,7 +206,7 @@ class Recipe:
 
     @property
     def _streams(self) -> dict[str, Request]:
-        """Streams that this modality has, by their names in `features`."""
+        """Streams of this modality, by their names in `features`."""
         if self._kept_streams:
             return self._kept_streams
         names, items = self.params.options["features"], self._named()
@@ -190,6 +215,13 @@ class Recipe:
             f"features: {', '.join(names)}",
             "each stream once, under a name of its own",
             "leave out what stands there twice",
+        )
+        unused = [name for name in self.params.options["files_of"] if name not in names]
+        self.require(
+            not unused,
+            f"files_of: {', '.join(unused)}, which is not in `features`",
+            "names of files in `features`",
+            "name it there, or leave it out",
         )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
         every = zip(names, items, strict=True)
@@ -202,12 +234,12 @@ class Recipe:
         )
         encoders = encoder_arrays.NAMES
         if all(item.files or item.name not in encoders for item in items):
-            # Else an encoder is still to be fetched, and is looked for again.
+            # Otherwise an encoder has yet to be downloaded, and the result is not cached.
             self._kept_streams = streams
         return streams
 
     def kind(self, name: str, item: Request) -> str:
-        """ "faces" or "sound": what a stream shows. Raises InputError where nobody said it."""
+        """ "faces" or "sound": the content of a stream. Raises InputError if it is not given."""
         if item.name in (*SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
             return "faces"
         if item.name in (*self.heard, encoder_arrays.SOUND):
@@ -228,7 +260,9 @@ class Recipe:
     # ---- their rows
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) of some frames: of rows at a rate of their own, that in whose span each lies."""
+        """(n, k) of some frames; for arrays with a rate of their own, the row in whose span each
+        frame lies.
+        """
         if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
             times = np.asarray(self.read(trial, request("time")))
             frames = encoder_arrays.rows_of(item, times, frames)
@@ -236,7 +270,7 @@ class Recipe:
         return rows.reshape(len(rows), -1)
 
     def _refuse_copies(self) -> None:
-        """Raise InputError where one file of features serves two trials of different recordings."""
+        """Raise InputError if trials of different recordings have identical feature files."""
         for item in (item for item in self._items if item.name == "feature"):
             seen: dict[str, str] = {}
             for trial, row in self._trials.items():
@@ -251,9 +285,10 @@ class Recipe:
                 )
 
     def _standardised(self, trial: str, item: Request, frames, told: Mapping) -> np.ndarray:
-        """(n, k) of some frames by the training trials' mean and deviation; what is NaN becomes 0.
+        """(n, k) of some frames, standardised by the training trials' mean and deviation `told`;
+        NaN becomes 0.
 
-        told : these moments. Raises InputError where the array has another number of columns.
+        Raises InputError if the array has another number of columns than in training.
         """
         rows = self._rows(trial, item, frames)
         self.require(
@@ -267,8 +302,8 @@ class Recipe:
     # ---- layers of an encoder
 
     def stack(self, name: str, width: int) -> tuple[int, int]:
-        """Layers that a learnt average brings together in an array of `width` numbers, and the
-        numbers of each; 1 and all of them where there is none.
+        """Number of layers that a learnt average combines in an array of `width` numbers, and the
+        numbers of each; 1 and `width` without an average.
         """
         settings = self.params.options["encoders"].get(name, {})
         layers = len(settings.get("layers", ())) if settings.get("average") else 1

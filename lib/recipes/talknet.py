@@ -23,14 +23,14 @@ _EGO4D = "its Ego4D code"
 
 
 class Recipe(base.Recipe):
-    """A frame's label: is the person whose face is seen the one who is heard?
+    """A frame's label: whether the person whose face is seen is the one who is heard.
 
     A trial is one person in one video; its frames lie in the clips of `clips_root` that show this
     person. Windows for training and evaluation: `lib.speakers.windows`; those that overlap are
-    averaged with triangular weights (asd.md §4.2).
+    averaged with triangular weights (speaker specification §4.2).
 
-    Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of
-    sound features. Corrected: each clip by itself, exact times.
+    Published rules (speaker specification §3): a convolution that sees the neighbouring clip, the
+    rounded hop of sound features. Corrected: each clip by itself, exact times.
     """
 
     paper = Paper(
@@ -135,13 +135,13 @@ class Recipe(base.Recipe):
     def tasks(self):
         return ("speaking",)
 
-    # ---- which data
+    # ---- data
 
     def arrays(self):
         return []
 
     def files(self) -> list[Path]:
-        """What a training depends on beside the store's arrays: the index of the clips."""
+        """A file that a training depends on besides the store's arrays: the index of the clips."""
         root = self._root
         return [
             path
@@ -196,7 +196,9 @@ class Recipe(base.Recipe):
         return out
 
     def read(self, trial, wanted):
-        """Time and validity of a trial's frames come from its clips: no video is needed."""
+        """Like the base's, but time and validity of a trial's frames come from its clips, so that
+        no video is needed.
+        """
         if wanted.name == "time":
             return np.arange(self.n_frames(trial)) / (
                 float(self.units(trial)[0].fps) if self.units(trial) else 1.0
@@ -226,7 +228,7 @@ class Recipe(base.Recipe):
 
     @property
     def _cut(self) -> tuple[int, int]:
-        """Frames of a piece and of a window in evaluation; −1 where the option says so."""
+        """Frames of a piece and of a window in evaluation; −1 for no limit."""
         return tuple(
             self.params.options[name] or self.params.clip_length for name in ("piece", "window")
         )
@@ -346,7 +348,9 @@ class Recipe(base.Recipe):
 
     @property
     def _evaluation_length(self) -> int:
-        """Every window of an evaluation is filled up to this, so that outputs can be joined."""
+        """The length to which every window in evaluation is padded, so that outputs can be
+        joined.
+        """
         return speakers_windows.longest(
             [run for trial in self._trials for run in speakers_windows.runs(self.units(trial))],
             *self._cut,
@@ -366,7 +370,9 @@ class Recipe(base.Recipe):
         }
 
     def _disturbed(self, examples, sounds, labels, generator):
-        """`augmentation.sounds` as the options say; without a picture no sound is a wrong one."""
+        """`augmentation.sounds` with the recipe's options; without pictures no sound is
+        replaced.
+        """
         options, trials = self.params.options, list(self._trials.values())
         negatives = options["negatives"] if self.params.modality == "audiovisual" else 0.0
         return augmentation.sounds(

@@ -30,9 +30,11 @@ class Recipe(base.Recipe):
     """TSAV, trained from scratch or on. One window = one target frame.
 
     Published rules (specification §1): the sound of early and late frames is cut as the authors'
-    code cuts it, one spectrogram a frame; an action unit is active where the raw output is above
+    code cuts it, one spectrogram per frame; an action unit is active where the raw output is above
     0.5; nothing is smoothed.
     """
+
+    reads = ("stream_loss",)
 
     paper = Paper(
         ("affwild2_tsav",),
@@ -102,7 +104,7 @@ class Recipe(base.Recipe):
         ),
     )
 
-    _recent = None  # pictures of the trial that is predicted
+    _recent = None  # pictures of the trial in prediction
     _sound = ("", None)  # trial and waveform that were read last; published rules only
 
     class Options:
@@ -126,11 +128,18 @@ class Recipe(base.Recipe):
 
     @property
     def tasks(self):
-        return tuple(self.params.options["tasks"])
+        tasks = tuple(self.params.options["tasks"])
+        self.require(
+            len(set(tasks)) == len(tasks) > 0,
+            f"tasks: {', '.join(tasks) or 'none'}",
+            "at least one of va, expression, action_units, each once",
+            "correct the option `tasks`",
+        )
+        return tasks
 
     def labels(self, trial, task):
         rows = super().labels(trial, task)
-        # no label file: how many units there are is not known
+        # without a label file the number of units is unknown
         if task == "action_units" and not rows.shape[1]:
             return np.full((len(rows), self.params.options["action_units"]), -1, np.int8)
         return rows
@@ -217,12 +226,12 @@ class Recipe(base.Recipe):
                 self._pictures(self._in_order(trial), trial, shown)
             ).to(place)
             batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)
-        # each frame has a spectrogram of its own: nothing can be shared
+        # each frame has its own spectrogram, so nothing can be shared
         if self.uses_audio and self.published:
             batch["mel"] = torch.from_numpy(
                 np.stack([self._segment(trial, frame, None) for frame in frames])
             ).to(place)
-        elif self.uses_audio:  # near frames share their sound: it is turned into decibels once
+        elif self.uses_audio:  # near frames share their sound, which is converted once
             batch["mel"] = self._segments(trial, frames, place)
         return batch
 
@@ -234,7 +243,7 @@ class Recipe(base.Recipe):
         return np.concatenate([pictures, self._masks(trial, frames)[..., None]], axis=-1)
 
     def _in_order(self, trial):
-        """Faces of a trial in order: what was decoded for the last clips serves the next."""
+        """Faces of a trial in order: pictures decoded for the last clips are used for the next."""
         faces = self.faces(trial, self.params.face_size)
         if self._recent is None or self._recent.faces is not faces:
             self._recent = Recent(faces)
@@ -264,7 +273,9 @@ class Recipe(base.Recipe):
         )
 
     def _waveform(self, trial):
-        """The whole sound of a trial, kept for the next frame: long, so only that of one trial."""
+        """The whole sound of a trial, cached for the next frame; only one trial's, since it is
+        large.
+        """
         if self._sound[0] != trial:
             first, facts = self.read(trial, request("time"))[0], self.facts(trial, self._heard)
             samples = sound.as_float(self.read(trial, self._heard))

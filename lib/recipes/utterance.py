@@ -1,4 +1,4 @@
-"""One label per recording: how something is said, and what the face shows -> a small network that
+"""One label per recording: how something is said, and what the face shows, by a small network that
 pools over time.
 
 Everything that was chosen was chosen on an inner split by actors of RAVDESS (docs/ravdess.md).
@@ -21,12 +21,13 @@ from . import base, streams
 
 VOICE = "voice"  # the array that is read where nothing else is named
 STREAM = "stream "  # before the name of any other one in `statistics`
-SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part and frames of a recording of 3.7 s
+SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part, and frames, of a recording of 3.7 s
 BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
 
 
 class Recipe(streams.Recipe, base.Recipe):
-    """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
+    """One prediction per recording, from its streams (of the voice, the spoken part): a class or a
+    pair of valence and arousal.
 
     A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
     the same at every frame; scores count recordings.
@@ -38,16 +39,16 @@ class Recipe(streams.Recipe, base.Recipe):
     observed (no face, no sound) is not valid; what one stream lacks is 0, its mean. A recording
     that shows nothing at all is not learnt from.
 
-    Against the classes' different numbers the logarithm of their share in training is added to the
-    logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+    Logit adjustment against class imbalance: in training the logarithm of each class's share is
+    added to its logit (Menon et al. 2021); predictions assume equal shares.
     ``class_weights: balanced`` multiplies the cross-entropy's terms instead, or beside it, by
     recordings / (classes that there are · recordings of the class).
 
-    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
-    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
-    In training each stream of a recording is switched off with the chance `modality_dropout`, never
-    all of them, and what it is trusted by with it; `alone` is the weight of the same loss of what
-    each stream says by itself.
+    With ``network: gated_utterance`` its rows are several `streams`, weighted as in the recipe
+    `gated_fusion`: `gate_by` are the numbers that the gates read, each with whether it is known. In
+    training each stream of a recording is switched off, together with its reliability, with
+    probability `modality_dropout`, but never all of them; `alone` is the weight of the same loss on
+    each stream's own prediction.
     """
 
     submits = False
@@ -81,11 +82,11 @@ class Recipe(streams.Recipe, base.Recipe):
 
     def __init__(self, params, store):
         super().__init__(params, store)
-        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
+        self.off: set[str] = set()  # streams that are switched off, for an ablation
         self.voices: dict[tuple[str, float], np.ndarray] = {}  # rows of each, at each speed
         self._shown: dict[str, bool] = {}
 
-    # ---- which data
+    # ---- data
 
     @property
     def tasks(self):
@@ -93,7 +94,7 @@ class Recipe(streams.Recipe, base.Recipe):
 
     @property
     def task(self) -> str:
-        """The one thing that is learnt."""
+        """The task that is learnt."""
         return self.params.options["task"]
 
     @property
@@ -172,6 +173,12 @@ class Recipe(streams.Recipe, base.Recipe):
             "none: there are no classes",
             "leave class_weights out",
         )
+        self.require(
+            bool(self.params.options["speeds"]),
+            "speeds: []",
+            "at least one, [1.0] to learn from recordings as they are",
+            "correct the option `speeds`",
+        )
         wanted = [request("time"), *self.label_requests()]
         speeds = sorted({1.0, *self.params.options["speeds"]})
         for name, item in self._streams.items():
@@ -183,8 +190,8 @@ class Recipe(streams.Recipe, base.Recipe):
 
     def sketch(self):
         if self.params.options["features"] != [VOICE]:
-            return None  # how wide the arrays are is known when they are there
-        model = self.model()  # of recordings that are as long as RAVDESS's are in the median
+            return None  # the widths of arrays are known once they exist
+        model = self.model()  # for recordings of RAVDESS's median length
         return base.Sketch(model, model.shapes(T=SPOKEN_ROWS), FRAMES, FRAMES)
 
     def label(self, trial: str) -> np.ndarray:
@@ -454,7 +461,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return voice_streams.cut(features, observed, columns, self.params.options["gate_by"])
 
     def _on(self, count: int, generator) -> dict[str, np.ndarray]:
-        """(count,) bool of each stream: in which recordings of a batch it is on."""
+        """Stream -> (count,) bool: in which recordings of a batch it is on."""
         names, chance = list(self._parts), self.params.options["modality_dropout"]
         on = np.array([[name not in self.off for name in names]] * count)
         if generator is not None and chance:
@@ -511,7 +518,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return 2 if self.task == "va" else self.params.options["classes"]
 
     def groups(self, model):
-        """Weight decay pulls at matrices only, not at biases and scales."""
+        """Parameter groups: weight decay for matrices only, not for biases and scales."""
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         return [
             {"params": [weight for weight in weights if weight.ndim > 1]},
@@ -530,7 +537,9 @@ class Recipe(streams.Recipe, base.Recipe):
         return {"total": total + self.params.options["alone"] * alone, "streams": alone}
 
     def _lost(self, values, target, on=None) -> torch.Tensor:
-        """(…) loss of each answer (…, k); of valence and arousal one of all that are `on`."""
+        """(…) loss of each prediction (…, k); for valence and arousal a single loss over all that
+        are `on`.
+        """
         if self.task == "va":
             return self.va_loss(values, target, on)
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
@@ -585,8 +594,8 @@ def _most(rows: np.ndarray) -> np.ndarray:
 
 
 def _mixed(features, target, observed, amount: float, generator: np.random.Generator):
-    """Every recording with a lesser share of another one of its batch, of which what lies behind
-    its own end is left out; targets alike (Zhang et al. 2018). observed : (B, T, 1 or k) bool.
+    """Mixup: every recording is mixed with a smaller share of another one of its batch, which is
+    cut at its own end; targets likewise (Zhang et al. 2018). observed : (B, T, 1 or k) bool.
     """
     share = generator.beta(amount, amount)
     share, other = np.float32(max(share, 1 - share)), generator.permutation(len(features))

@@ -1,4 +1,6 @@
-"""A trial's column `speaking` for the affect pipeline: which array it is and where it lies."""
+"""The column `speaking` of a trial for the affect pipeline: which array it comes from, and its
+path.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,12 @@ def device_of(params: Mapping) -> str:
 
 # ---- for the emotion pipeline
 def request_for(params: Mapping, always: bool = False):
-    """What a trial's column `speaking` is made by: a request, or None without a network for it.
+    """The request for a trial's column `speaking`; None without a network for it.
 
-    params : `speaker_run` names a run or a weights file; "none" wants none. "" takes Light-ASD's
-        weights where they
-    are there, and only if `always`: for one video the seconds do not matter, for a data set
-    somebody has to ask.
+    params : `speaker_run` names a run or a weights file; "none" wants none.
+
+    "" means Light-ASD's weights if they exist, and only if `always`: for one video it takes
+    seconds, for a data set it must be asked for.
     """
     from ..features import speaker_scores
 
@@ -56,10 +58,10 @@ def requests(params: Mapping) -> list:
 def column(
     trial: Mapping, params: Mapping, store: Store, make: bool = False
 ) -> arrays.Located | None:
-    """Where the array behind a trial's column `speaking` lies; None where that cannot be told.
+    """Path of the array behind a trial's column `speaking`; None if that cannot be told.
 
-    That is: no network for it (`request_for`), no sound, no detector. make : compute what is not
-    there yet.
+    That is the case without a network (`request_for`), sound or detector. make : compute the array
+    if it is missing.
     """
     asked = request_for(params, always=make) if trial["audio_path"] else None
     if asked is None:

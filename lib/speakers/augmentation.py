@@ -2,7 +2,7 @@
 
 Everything is computed in floating point. (TalkNet's Ego4D code mixes noise into sound of RMS 0.1
 and casts the sum to whole numbers, which makes every such clip silent; the original squares 16-bit
-numbers, which overflow: asd.md §5.)
+numbers, which overflow: speaker specification §5.)
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ KINDS = ("published", "light", "none")
 SMALLEST_CROP, ROTATION = 0.7, 15.0  # published: share of the side; ± degrees
 GAIN, OFFSET, SHIFT = 0.2, 15.0, 3  # light: ± of the exponent of e, ± grey values, ± px of 64
 SNR = 5.0  # ± dB, published
-POWER = 1e-4  # keeps the level of silence finite, published
-EARLIEST, LATEST = 0.5, 2.0  # s by which a shifted sound is off
+POWER = 1e-4  # keeps the level of silence finite, as published
+EARLIEST, LATEST = 0.5, 2.0  # s by which a sound is shifted
 
 
 def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:
     """(T, S, S) uint8 crops of a clip, all changed the same way -> (T, S, S) float32, 0–255.
 
     kind : "published": as it is, mirrored, a square of 70–100 % cut out, or rotated by up to 15°,
-        one of the four
-    (asd.md §3.1); "light": mirror, brightness, contrast and a small shift (sample_conversations.md
-    §4); "none".
+        one of the four (speaker specification §3.1); "light": mirror, brightness, contrast and a
+        small shift (specification of the sample conversations §4); "none".
     """
     side = clip.shape[-1]
     if kind == "published":
@@ -37,7 +36,7 @@ def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.nda
             return clip[..., ::-1].astype(np.float32)
         if choice == 2:
             return _warped(clip, _cut_out(side, generator))
-        angle = generator.uniform(-ROTATION, ROTATION)  # drawn also where nothing is changed
+        angle = generator.uniform(-ROTATION, ROTATION)  # drawn even if nothing is changed
         if choice == 0:
             return clip.astype(np.float32)
         return _warped(clip, cv2.getRotationMatrix2D((side / 2 - 0.5,) * 2, angle, 1.0))
@@ -88,7 +87,9 @@ def mix(sound: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
-    """By how much (of n) a clip's sound is turned round: 0.5–2 s, at most half; either way."""
+    """Cyclic shift of a clip's sound of n samples: 0.5–2 s, at most half of it, in either
+    direction.
+    """
     most = min(LATEST * rate, n / 2)
     sign = generator.choice((-1, 1))
     return int(sign * round(generator.uniform(min(EARLIEST * rate, most), most)))
@@ -110,13 +111,15 @@ def sounds(
 
     Arguments
     ---------
-    heard : sound of each clip, (n,) on the scale of int16. labels : of each clip, (T,) 1, 0 or −1:
-        ``speaking``, this
-    face is heard; ``voice``, anybody is. videos : the recording of each clip: another one's sound
-    is taken, never that of the other face of the same recording. rates : frames per second of each
-    clip. negatives : share of clips that get sound of another clip, shifted sound or none, a third
-    each; whoever wears a wrong sound does not speak, whatever is seen. noise : share of the others
-    into which another clip's sound is mixed; their label stays (asd.md §3.1).
+    heard : sound of each clip, (n,) on the scale of int16.
+    labels : of each clip, (T,) 1, 0 or −1: ``speaking``, this face is heard; ``voice``, anybody is.
+    videos : the recording of each clip: another one's sound is taken, never that of the other face
+        of the same recording.
+    rates : frames per second of each clip.
+    negatives : share of clips that get sound of another clip, shifted sound or none, a third each;
+        with replaced sound, `speaking` becomes 0.
+    noise : share of the other clips into which another clip's sound is mixed; their labels stay
+        (speaker specification §3.1).
     """
     out, told = [], []
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):

@@ -3,7 +3,8 @@ tracker and evaluation.
 
 AVA: ``video_id,frame_timestamp,x1,y1,x2,y2,label,entity_id[,score]``, boxes as shares of the
 picture. Ego4D, blank between the numbers: ``frame pid x1 y1 x2 y2`` and, after a prediction,
-``score label``; ground truth: ``speak`` (0, 1). Specifications: specs/asd.md §1.4, §1.5, §3.3.
+``score label``; ground truth: ``speak`` (0, 1). Specifications: speaker specification §1.4, §1.5,
+§3.3.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ AVA_COLUMNS = ("video_id", "frame_timestamp", "x1", "y1", "x2", "y2", "label", "
 AUDIBLE = "SPEAKING_AUDIBLE"
 AVA_LABELS = (AUDIBLE, "SPEAKING_NOT_AUDIBLE", "NOT_SPEAKING")
 BOX = ("x1", "y1", "x2", "y2")
-CLOSE = 1e-9  # boxes of ground truth and prediction may differ by this
+CLOSE = 1e-9  # largest difference between boxes of ground truth and prediction
 
 
 def read_ava(path: Path, scores: bool = False) -> pd.DataFrame:

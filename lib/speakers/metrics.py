@@ -3,7 +3,7 @@
 `ava_ap`: faces are given, every face of every frame is scored; the number of AVA-ActiveSpeaker and
 of most papers that report "mAP" on Ego4D. `ego4d_map`: faces are found and followed by the method,
 too; Ego4D's official mAP@0.5. Both are areas under the same interpolated precision–recall curve
-(specs/asd.md §3.3, §1.5).
+(speaker specification §3.3, §1.5).
 """
 
 from __future__ import annotations
@@ -155,9 +155,10 @@ def calibration_error(probability: np.ndarray, labels: np.ndarray) -> float:
     """How far probabilities are from the share of faces that speak: mean over equally wide bins,
     weighted by faces.
 
-    probability : (n,) 0…1. labels : (n,) 1 or 0; −1 is left out. 0 where a probability says how
-        often it is right; NaN
-    without a label. (Expected calibration error, Guo et al., ICML 2017.)
+    probability : (n,) 0…1. labels : (n,) 1 or 0; −1 is left out.
+
+    0 where a probability says how often it is right; NaN without a label. (Expected calibration
+    error, Guo et al., ICML 2017.)
     """
     probability, labels = np.asarray(probability, np.float64), np.asarray(labels)
     probability, labels = probability[labels >= 0], labels[labels >= 0]

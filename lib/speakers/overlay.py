@@ -18,7 +18,7 @@ from ..store import Store
 SPEAKS = 0.5  # probability from which a face counts as speaking
 GREEN, RED, GREY = (0, 170, 60), (214, 39, 40), (110, 110, 110)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-MOST = 3  # lines of one sentence in a narrow picture; a longer one has smaller letters
+MOST = 3  # lines of one sentence in a narrow picture; a longer one gets smaller letters
 
 
 def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
@@ -33,7 +33,7 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
 
 
 def of_trials(trial: Mapping, store: Store, predictions) -> pd.DataFrame:
-    """What `frames` draws of a data set's video: the predictions of all its persons, if any.
+    """The rows for `frames` of a data set's video: the predictions of all its persons, if any.
 
     trial : one of them. predictions : `lib.evaluation.predictions.Predictions`, whose tables have
         the face's boxes (`lib.evaluation.prediction.prediction_table`).
@@ -58,7 +58,7 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
     """(H, W, 3) uint8 RGB with the boxes, names and probabilities of one frame; at most 1280 px
     wide or high.
 
-    Colour is not all that tells: the box of who speaks is thick, and a number is beside the name.
+    Colour is not the only sign: a speaker's box is thick, and a number is beside the name.
     """
     scale = min(1.0, recordings.MAX_SIDE / max(picture.shape[:2]))
     out = writing.fitted(picture).copy()
@@ -83,7 +83,7 @@ def broken(note: str, room: int, size: float) -> list[str]:
     """The lines of a note, each in up to three if wider than the room (px) at this size."""
     found = []
     for text in note.splitlines():
-        parts = min(MOST, math.ceil(_wide(text, size) / room))
+        parts = min(MOST, math.ceil(_wide(text, size) / max(1, room)))
         found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
     return found
 
@@ -94,7 +94,7 @@ def fitting(text: str, room: int, size: float) -> float:
 
 
 def _wide(text: str, size: float) -> float:
-    # OpenCV 5 says a little too few
+    # OpenCV 5 reports slightly too little
     return 1.03 * cv2.getTextSize(text, FONT, size, 1)[0][0]
 
 

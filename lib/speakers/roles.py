@@ -1,7 +1,8 @@
-"""Whose voice is it? Roles of the sound beside a face, and what they mean for the error of valence
-and arousal.
+"""Whose voice is it? The role of the sound for a face, and how the error of valence and arousal
+depends on it.
 
-A face's emotion is labelled, but the sound belongs to whoever speaks. Definitions: asd.md §8.2.
+A face's emotion is labelled, but the sound belongs to whoever speaks. Definitions: speaker
+specification §8.2.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ..errors import InputError
 
 ROLES = ("self", "other", "off-screen", "silent")
 GROUPS = ("speaking", "somebody else speaking", "not speaking")
-SPEAKS = 0.5  # probability from which somebody counts as speaking
-MEDIAN = 5  # frames of the running median of probabilities (asd.md §8.2)
+SPEAKS = 0.5  # probability from which a person counts as speaking
+MEDIAN = 5  # frames of the running median of probabilities (speaker specification §8.2)
 
 
 def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:
@@ -79,10 +80,11 @@ def group(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def shuffled(groups: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """The control: every trial gets the groups of another one, turned by a random number of frames.
+    """The control: every trial gets the groups of another trial, rotated by a random number of
+    frames.
 
-    The shares of the groups and the lengths of their stretches stay; which frames they are has no
-    meaning any more.
+    The shares of the groups and the lengths of their stretches stay the same, but which frames
+    belong to them is meaningless.
     """
     generator, names = np.random.default_rng(seed), list(groups)
     givers = np.roll(generator.permutation(len(names)), 1)
@@ -103,10 +105,10 @@ def va_by_group(
 ) -> dict:
     """Scores of valence and arousal in the frames of each group, and the same for shuffled groups.
 
-    labels, predictions : {trial: (T, 2)}, labels NaN where unknown. groups : {trial: (T,)}, see
-        `group`; a trial
-    without an entry is left out. Returns {group: scores as `metrics.va_scores`}, and all that again
-    under "shuffled". with_intervals, subjects : see `metrics.va_scores`.
+    labels, predictions : {trial: (T, 2)}, labels NaN where unknown.
+    groups : {trial: (T,)}, see `group`; a trial without an entry is left out. Returns {group:
+        scores as `metrics.va_scores`}, and all that again under "shuffled".
+    with_intervals, subjects : see `metrics.va_scores`.
     """
     control = shuffled(groups, seed=0)
     return {

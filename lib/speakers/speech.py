@@ -28,7 +28,7 @@ def stretches(
     Arguments
     ---------
     sound : (n,) int16 at 16 kHz. longest : s; longer stretches are cut where they are most silent.
-    why, otherwise : what wants it, and what to do without it, for the error.
+    why, otherwise : what needs the package, and what to do without it, for the error.
 
     The weights come inside the package; nothing is fetched. Raises InputError without it.
     """

@@ -1,4 +1,4 @@
-"""Who speaks when in a video: a score per face and frame, and files for other programs."""
+"""Who speaks when in a video: one score per face and frame, and files for other programs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ..media.frames import runs, spacing
 from ..store import Store, request
 from .arrays import device_of, durations
 
-SMOOTH = 2  # frames to either side whose mean is taken, the published display's (asd.md §3.4)
+SMOOTH = 2  # frames to either side of the running mean, as in the published display (§3.4)
 THRESHOLD = 0.5  # probability from which a face counts as speaking
-# frames of a track below which its scores are not shown: a network hears nothing in so little
+# frames of a track below which its scores are not shown: so little sound tells a network nothing
 SHORTEST = 3
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where the speakers of a video lie: store, trial row, request for the faces' scores."""
+    """Result of a speaker search: store, trial row, request for the faces' scores."""
 
     store: Store
     row: dict
@@ -48,14 +48,14 @@ def find(
     store: Store | None = None,
     row: Mapping | None = None,
 ) -> Found:
-    """Follow all faces of a video and score them; arrays lie under ``<folder>/arrays``, or `store`.
+    """Track all faces of a video and score them; arrays are stored under ``<folder>/arrays``, or in
+    `store`.
 
     network : a run's checkpoint, or a weights file as its authors published it
         (`lib.features.speaker_scores.load`).
     params : weights_root, device, faces, ``speaker_durations`` (s; scores are averaged over pieces
-        of each, as
-    published; none: windows).
-    Raises InputError for a video without sound or picture, and for weights of another network.
+        of each, as published; none: windows). Raises InputError for a video without sound or
+        picture, and for weights of another network.
     """
     from ..features import speaker_scores
 
@@ -77,7 +77,9 @@ def find(
     crop, size = speaker_scores.grey_size(detector)
     scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
     arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
-    return Found(store, row, scores, detector.name)
+    card = weights.card_line(detector.name)
+    note = f"speaking: {detector.name}; {card}" if card else ""
+    return Found(store, row, scores, detector.name, note)
 
 
 def video_store(video: Path, params: Mapping, folder: Path) -> Store:
@@ -110,7 +112,7 @@ def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
 
 
 def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> pd.DataFrame:
-    """One row per face and frame, sorted: what `COLUMNS` of the CSV file say.
+    """One row per face and frame, sorted, with the `COLUMNS` of the CSV file.
 
     frame (1-based), time (s), face (its name: left, right, a number), track, x, y, width, height
     (px), logit (of speaking, less that of not speaking), probability, smoothed (probability of the
@@ -215,7 +217,7 @@ def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
 
 
 def rttm(spoken: pd.DataFrame, name: str) -> str:
-    """Speech in NIST's Rich Transcription form: one line a stretch."""
+    """Speech in NIST's Rich Transcription format (RTTM): one line per stretch."""
     clean = "_".join(name.split())
     return "".join(
         f"SPEAKER {clean} 1 {row.start:.3f} {row.stop - row.start:.3f} <NA> <NA> "
@@ -225,7 +227,9 @@ def rttm(spoken: pd.DataFrame, name: str) -> str:
 
 
 def learnt(checkpoint: Path) -> bool:
-    """Whether a file holds a network that tells who speaks: of the recipe talknet, or published."""
+    """Whether a file holds a network that tells who speaks: one of the recipe talknet, or a
+    published one.
+    """
     from ..models import published
 
     found = published.read(checkpoint)

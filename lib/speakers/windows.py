@@ -1,9 +1,9 @@
-"""Which frames a speaker network learns from and is scored on, as numbers: stretches of the clips
+"""The frames on which a speaker network is trained and scored, as numbers: stretches of the clips
 of one person.
 
-Training takes random stretches of random length; all of a batch have one length, and so many are in
-it as the frame budget allows. Evaluation cuts what is without a gap into pieces, and a piece that
-is longer than a window into windows that overlap by a third (asd.md §4.2).
+Training takes random stretches of random length; all stretches of a batch have one length, and the
+frame budget decides how many there are. Evaluation cuts gapless runs into pieces, and a piece that
+is longer than a window into windows that overlap by a third (speaker specification §4.2).
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ def evaluation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and stops, (n,) int64 each, of the windows that cover every frame of some `runs`.
 
-    piece : frames that are scored together, −1 for a whole run. window : frames of a window of a
-        longer piece, −1 for
-    no windows.
+    piece : frames that are scored together, −1 for a whole run.
+    window : frames of a window of a longer piece, −1 for no windows.
     """
     starts, stops = [], []
     for first, last in stretches:

@@ -1,4 +1,4 @@
-"""Random changes of faces and mel segments, one draw a clip (sample specification, §5)."""
+"""Random changes of faces and mel segments, one draw per clip (sample specification, §5)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFFSET = 0.04  # ± share of white
 # ± hue (of 180), saturation and value (of 255): TSAV's helper (its specification, §1.1)
 HSV = (10, 25, 20)
 
-# Grey values of a mask that change places in a mirror: left and right brow, left and right eye
+# Grey values of a mask that are swapped in a mirror image: left and right brow, left and right eye
 # (TSAV §1.2).
 MIRRORED_GREY = {223: 191, 191: 223, 159: 127, 127: 159}
 MEL_LEVEL = 0.12  # ± normalised units (one is 19.895 dB)
@@ -35,10 +35,11 @@ def clip(
 ) -> np.ndarray:
     """The same clip moved, mirrored and re-lit; black pictures (no face) stay black.
 
-    pictures : (T, S, S, 3) uint8 RGB. masks : (T, S, S) uint8 drawn from landmarks: they move with
-        the pictures, and
-    in a mirror left and right brows and eyes change their grey values. flip : mirror half of the
-    clips. hsv : jitter hue, saturation, value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
+    pictures : (T, S, S, 3) uint8 RGB.
+    masks : (T, S, S) uint8 drawn from landmarks: they move with the pictures, and in a mirror left
+        and right brows and eyes change their grey values.
+    flip : mirror half of the clips.
+    hsv : jitter hue, saturation, value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
     """
     side = pictures.shape[1]
     matrix = _affine(side, generator)
@@ -131,7 +132,9 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def switched_off(count: int, chance: float, generator: np.random.Generator) -> np.ndarray:
-    """(count,) bool: streams that are off in an example, by equal chance; one stays on."""
+    """(count,) bool: streams that are switched off in an example, with equal probability; at least
+    one stays on.
+    """
     drawn, kept = generator.random(count) < chance, generator.integers(count)
     if drawn.all():
         drawn[kept] = False

@@ -1,4 +1,4 @@
-"""A moving average of a network's weights, by which it is judged and with which it predicts."""
+"""A moving average of a network's weights, with which it is validated and predicts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Average:
 
     After update t, counted from 0, a weight is d·average + (1 − d)·weight, with d the lesser of
     `decay` and (1 + t) / (10 + t), so that the first random weights are soon forgotten. Counters
-    (batches that a batch norm saw) are those of the network.
+    (batches that a batch norm saw) are copied from the network.
 
-    model : its average, in evaluation; begins as a copy of `network`. updates : done so far.
+    model : the averaged network in evaluation mode, at first a copy of `network`. updates : number
+        so far.
     """
 
     def __init__(self, network: nn.Module, decay: float):
@@ -26,7 +27,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the weights after a step; nothing of it waits for a GPU."""
+        """Update the average after a step, without waiting for a GPU."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         pairs = list(zip(_tensors(self.model), _tensors(network), strict=True))
         averaged = [pair for pair in pairs if pair[0].is_floating_point()]

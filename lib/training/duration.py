@@ -1,4 +1,4 @@
-"""How long a training will take, by its first real steps; too long a one does not begin."""
+"""Estimate how long a training takes from its first steps; stop one that would take too long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..errors import InputError
 from ..parallel.progress import span
 
-STEPS = 20  # real steps by which it is judged; the first one, which also plans, is not counted
+STEPS = 20  # steps that are timed; the first one, which also plans, is not counted
 SHOWN = ("width", "face_size", "audio_seconds", "batch_size", "epochs", "workers", "device")
 OPTIONS = ("frame_step", "tasks")  # of a recipe, where it has them
 
@@ -25,10 +25,10 @@ class Duration:
         self.hours = 0.0  # what the whole training will take, once it is known
 
     def step(self, left: int, later: int) -> bool:
-        """Note a step; `left` are still to come in this epoch, `later` in the following ones.
+        """Note a step; `left` steps remain in this epoch, `later` in the following ones.
 
-        Whether the training will take too long: judged once, after `STEPS` steps or at the end of
-        the first epoch, before anything of it is kept.
+        Returns whether the training will take too long: decided once, after `STEPS` steps or at the
+        end of the first epoch, before anything is saved.
         """
         self.count += 1
         now = time.monotonic()
@@ -42,7 +42,7 @@ class Duration:
         return bool(self.limit) and self.hours > self.limit
 
     def refusal(self) -> InputError:
-        """The error that names the time, the limit and the parameters that make it so."""
+        """The error that names the time, the limit and the parameters that cause it."""
         own = [f"{name} {self.params[name]}" for name in SHOWN if name in self.params]
         options = self.params.get("options", {})
         own += [f"{name} {options[name]}" for name in OPTIONS if name in options]

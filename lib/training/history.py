@@ -28,10 +28,10 @@ def epoch_line(history: pd.DataFrame, stream: TextIO | None = None) -> None:
 
 
 class EpochProgress:
-    """For `Trainer.on_step`: how far an epoch is, and how long the rest of it takes.
+    """For `Trainer.on_step`: progress of an epoch, and the remaining time.
 
-    A line that moves where there is a person with a browser; in a log a line now and then, none of
-    an epoch of less than half a minute (see `lib.parallel.progress.Progress`).
+    One line updated in place if there is a browser; in a log an occasional line, none for epochs of
+    less than half a minute (see `lib.parallel.progress.Progress`).
     """
 
     def __init__(self, epochs: int, stream: TextIO | None = None, live: bool | None = None):
@@ -46,7 +46,7 @@ class EpochProgress:
 
 
 def tensorboard(folder: Path) -> list[Callable]:
-    """If TensorBoard is there: a function for `Trainer.on_epoch`, which writes its folder."""
+    """If TensorBoard is installed: a function for `Trainer.on_epoch` that writes its files."""
     if importlib.util.find_spec("tensorboard") is None:
         return []
     from torch.utils.tensorboard import SummaryWriter

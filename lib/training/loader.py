@@ -1,8 +1,9 @@
-"""The batches of a training: prepared in this process, or by processes that are started once.
+"""Data loader: the batches of a training, prepared in this process or by workers that are started
+once.
 
-The processes are spawned: a fork would copy a notebook's threads (IPython, PyTorch, OpenCV), which
-can hang, and a forked process cannot use a GPU. They stay until the training ends, and each is told
-of a batch all that it depends on.
+The workers are spawned: forked ones would copy a notebook's threads (IPython, PyTorch, OpenCV),
+which can hang, and could not use a GPU. They live until the training ends, and each batch is sent
+to them with everything that it depends on.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from ..errors import InputError
 from ..parallel import processes
 
 SHARED_MEMORY = "/dev/shm"  # of Linux
-IN_FLIGHT = 4  # batches of a process that may be there: two ahead, one in use, one being made
-GRACE = 20  # s that a process goes on after SIGTERM, which a batch system sends to all at once
+IN_FLIGHT = 4  # batches of a worker in memory: two ahead, one in use, one being made
+GRACE = 20  # s that a worker goes on after SIGTERM, which a batch system sends to all
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a batch depends on: its number in an epoch, the numbers of its windows in the epoch's
-    table and the windows themselves, and what the recipe has learnt so far.
+    """Everything a batch depends on: its number in the epoch, the row numbers of its windows in the
+    epoch's table, the windows themselves, and the recipe's statistics.
     """
 
     epoch: int | None
@@ -44,7 +45,7 @@ class Task:
 
 
 class Batches(torch.utils.data.Dataset):
-    """The batches of an epoch by number: always the same, whoever prepares them."""
+    """The batches of an epoch by number: the same whichever process prepares them."""
 
     def __init__(self, recipe, windows: pd.DataFrame, rows: list[np.ndarray], epoch: int | None):
         self.recipe, self.rows, self.epoch = recipe, rows, epoch
@@ -54,9 +55,9 @@ class Batches(torch.utils.data.Dataset):
         return len(self.rows)
 
     def task(self, number: int) -> Task:
-        """What another process needs for batch `number`."""
+        """The message to a worker for batch `number`."""
         rows = tuple(map(int, self.rows[number]))
-        # Named tuples of pandas cannot be sent to another process.
+        # pandas' named tuples cannot be pickled.
         windows = tuple(SimpleNamespace(**self.windows[row]._asdict()) for row in rows)
         return Task(self.epoch, number, rows, windows, self.recipe.statistics)
 
@@ -80,10 +81,11 @@ def _generator(recipe, task: Task, *numbers: int) -> np.random.Generator | None:
 
 
 def workers(asked: int, device: torch.device, sharers: int = 1) -> int:
-    """Processes that prepare the batches of a training; 0: the training's own does.
+    """Number of workers that prepare batches; 0: the training's own process does.
 
-    On a CPU the training's process has all processors already. asked : the parameter `workers`, 0
-    for one a processor; 1 works in this process, as everywhere. sharers : trainings side by side.
+    On a CPU the training itself uses all processors, so there are none. asked : the parameter
+    `workers`, 0 for one per processor; 1 works in this process, as everywhere. sharers : number of
+    trainings side by side.
     """
     if device.type == "cpu":
         return 0
@@ -92,10 +94,10 @@ def workers(asked: int, device: torch.device, sharers: int = 1) -> int:
 
 
 class Loader:
-    """Gives the batches of one epoch after the other; its processes start with the first one.
+    """Yields the batches of each epoch; its workers start with the first epoch.
 
-    recipe : prepares them; its copy in a process opens its arrays for itself. count : processes, 0
-    for none. pinned : in memory that a GPU reads while the next step is prepared.
+    recipe : prepares the batches; its copy in a worker opens the arrays itself. count : workers, 0
+    for none. pinned : in page-locked memory, which a GPU can read while the next step is prepared.
     """
 
     def __init__(self, recipe, count: int, pinned: bool = False):
@@ -106,9 +108,9 @@ class Loader:
     def batches(self, batches: Batches, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
         """The batches from number `start` on, in their order.
 
-        Where memory for fewer processes can be shared than were asked for (a container without, or
-        with a small, /dev/shm), this is told, and fewer or none are started. Raises InputError
-        where that memory is filled by others later on.
+        If shared memory suffices for fewer workers than were asked for (a container with a small
+        /dev/shm, or none), a line says so, and fewer or none are started. Raises InputError if
+        other processes fill that memory later.
         """
         numbers = range(start, len(batches))
         if self.count and self._loader is None and numbers:
@@ -124,7 +126,7 @@ class Loader:
             yield {n: tensor.pin_memory() if pins else tensor for n, tensor in batch.items()}
 
     def _start(self, batch: Mapping[str, torch.Tensor]) -> None:
-        """Make the loader with as many processes as there is shared memory for such batches."""
+        """Start as many workers as there is shared memory for such batches."""
         room, why = shared_room(sum(tensor.nbytes for tensor in batch.values()))
         if room < self.count:
             self.count = room if room > 1 else 0
@@ -143,7 +145,7 @@ class Loader:
             )
 
     def close(self) -> None:
-        """End the processes, whoever still holds the iterator."""
+        """End the workers, even if the iterator is still referenced."""
         iterator = getattr(self._loader, "_iterator", None)
         if iterator is not None:
             iterator._shutdown_workers()
@@ -151,14 +153,14 @@ class Loader:
 
 
 def shared_room(size: int) -> tuple[int, str]:
-    """For how many processes there is memory to share batches of `size` bytes through, and why not
-    for more. Where it is too small, PyTorch's processes end with "Bus error", or wait for ever.
+    """For how many workers the shared memory suffices, with batches of `size` bytes, and why not
+    for more. With too little of it PyTorch's workers end with "Bus error", or wait for ever.
     """
     try:
         multiprocessing.get_context("spawn").Lock()
     except OSError as error:
         return 0, f"no memory can be shared with others here (/dev/shm: {error.strerror})"
-    if not os.path.isdir(SHARED_MEMORY):  # macOS, Windows: as large as the memory
+    if not os.path.isdir(SHARED_MEMORY):  # macOS, Windows: limited only by the memory
         return sys.maxsize, ""
     status = os.statvfs(SHARED_MEMORY)
     free = status.f_bavail * status.f_frsize
@@ -193,7 +195,9 @@ class _Prepared(torch.utils.data.Dataset):
 
 
 def _begin(number: int) -> None:
-    """A stop is for the training to handle, which ends this process after the batch in hand."""
+    """Start of a worker: ignore stop signals, since the training handles them and ends this process
+    after the batch in hand.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     cv2.setNumThreads(1)

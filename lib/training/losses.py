@@ -4,8 +4,8 @@ Unlabelled is NaN in valence and arousal, -1 in classes. An unlabelled entry add
 nor to its gradient, and a batch without any label gives zero that can still be differentiated, so
 that a trainer needs no special case.
 
-Entries are masked, not selected: how many are labelled is a number on the GPU, and to ask for it
-would make the processor wait at each of these functions.
+Entries are masked, not selected: selecting needs the number of labelled entries, and reading it
+from the GPU would make the processor wait in each of these functions.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def va_loss(
     if kind not in VA_LOSSES:
         known = " or ".join(VA_LOSSES)
         raise InputError(f"va_loss {kind!r}", where="losses.va_loss", expected=known)
-    if prediction.shape != target.shape:  # else they would be stretched to fit, without a word
+    if prediction.shape != target.shape:  # otherwise they would silently be broadcast
         raise InputError(
             f"the network's va is {tuple(prediction.shape)}, the labels are {tuple(target.shape)}",
             where="losses.va_loss",

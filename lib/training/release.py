@@ -1,8 +1,8 @@
-"""Progressive release: when frozen groups of a network are let go, when the rate falls, when
-training ends.
+"""Progressive release: when frozen groups of layers are unfrozen, when the learning rate falls,
+when training ends.
 
 LFAN specification 3.6, 3.7. All decisions are functions of a training's state, so that a resumed
-one takes the same.
+training takes the same ones.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Course:
-    """How the rate falls and groups are released; epochs are counted from 0.
+    """Settings of the learning rate's decay and of the releases; epochs are counted from 0.
 
-    groups : number of releases there are. milestones : epochs at whose start one is due whatever
-        the rate.
-    min_lr : a release is due, or without groups left the end, when the rate is below it (0: never).
+    groups : number of releases. milestones : epochs at whose start a release is due whatever the
+        rate.
+    min_lr : when the rate is below it, the next release is due, or the end if no group is left (0:
+        never).
     patience, factor : epochs without a better score before the rate is multiplied by `factor`; 0:
         never.
-    warmup : epochs over which the rate rises, at the start and after a release. reload_best : after
-        an epoch that was
-    not better, go on from the best weights; moments of the optimiser are kept.
+    warmup : epochs over which the rate rises, at the start and after a release.
+    reload_best : after an epoch that was not better, go on from the best weights; moments of the
+        optimiser are kept.
     reset_stale : a release starts the count of early stopping anew (published ABAW2: it does not).
     """
 
@@ -58,8 +59,8 @@ def waited(course: Course, state, for_stop: bool = False) -> int:
     """Epochs without a better score before `state.epoch`, counted for the rate, or `for_stop` for
     early stopping.
 
-    For the rate the first epoch after a release counts as a better one, as a scheduler that begins
-    anew has it.
+    For the rate the first epoch after a release counts as an improvement, as if the scheduler were
+    restarted.
     """
     if for_stop:
         start = (

@@ -1,4 +1,4 @@
-"""What a training may go on from: a checkpoint of the same parameters, trials and code."""
+"""From what a training may be resumed: a checkpoint of the same parameters, trials and code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..models import checkpoints
 
 
 def refuse_another(saved: Mapping, params: Mapping, trials: Sequence[str], folder: Path) -> None:
-    """Raise InputError where the checkpoint `saved` in a run folder is one of other parameters, of
-    other training `trials` or of other code. What no training depends on, and `epochs`, may differ;
-    a parameter or option that came later had its default then.
+    """Raise InputError if the checkpoint `saved` in a run folder was made with other parameters,
+    other training `trials` or other code. Parameters that no training depends on, and `epochs`, may
+    differ; a parameter or option that was introduced later counts as having had its default.
     """
     _refuse_other_parameters(saved["params"], checkpoints.plain(params), folder)
     if other := sorted(set(trials) ^ set(saved.get("trained_on", trials))):
@@ -45,7 +45,9 @@ def _refuse_other_parameters(before: Mapping, mine: Mapping, folder: Path) -> No
 
 
 def _refuse_other_code(before: Mapping[str, str], folder: Path) -> None:
-    """A network, recipe or loss was edited after the training in `folder` began."""
+    """Raise InputError if a network, recipe or loss was edited after the training in `folder`
+    began.
+    """
     now = code_digest.method()
     if changed := sorted(file for file in now if before.get(file, now[file]) != now[file]):
         raise InputError(

@@ -43,8 +43,8 @@ def warm(epochs_done: float, warmup: float) -> float:
 
 
 def by_layer(groups: list[dict], model: nn.Module, decay: float) -> list[dict]:
-    """Parameter groups whose rate falls from the head of a network downwards: the head has the rate
-    of its group, each layer below it `decay` times that of the layer above (Howard and Ruder 2018).
+    """Layer-wise learning-rate decay: parameter groups in which the head has the rate of its group,
+    and each layer below has `decay` times the rate of the layer above (Howard and Ruder 2018).
 
     groups : as `Recipe.groups` gives them; each is divided by the layers of its weights
     (`lib.models.layer_order`), that of the head first. 1 leaves them as they are.
@@ -69,7 +69,7 @@ def _below_head(model: nn.Module) -> dict[int, int]:
     weights, below = dict(model.named_parameters()), {}
     for number, keys in enumerate(reversed(layer_order.layers(model))):
         for key in keys:
-            if key in weights:  # a weight that is there twice counts where it is nearest the head
+            if key in weights:  # a shared weight counts where it is nearest the head
                 below.setdefault(id(weights[key]), number)
     missing = [name for name, weight in weights.items() if id(weight) not in below]
     if missing:

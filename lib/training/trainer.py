@@ -1,8 +1,8 @@
-"""Training of any recipe: from the first batch to the best and the last checkpoint, resumable to
-the same numbers.
+"""Training of any recipe, from the first batch to the best and the last checkpoint; a resumed
+training gives identical numbers.
 
-Everything random is a function of (seed, epoch, row) or (seed, epoch, batch). So a training that
-was stopped replays nothing: it loads the last checkpoint and goes on with the next batch.
+Everything random is a function of (seed, epoch, row) or (seed, epoch, batch). So a stopped training
+replays nothing: it loads the last checkpoint and continues with the next batch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn import BatchNorm1d
 
 from .. import code_digest, parameters
 from ..errors import InputError, full_gpu
@@ -42,7 +43,7 @@ PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5
 
 @dataclass
 class State:
-    """Where a training stands: `epoch` and `batch` are the next to do."""
+    """The state of a training: `epoch` and `batch` are the next to do."""
 
     epoch: int = 0
     batch: int = 0
@@ -57,7 +58,9 @@ class State:
 
 
 def _autocast(precision: str, device_type: str) -> dict:
-    """Arguments of `torch.autocast`: half precision where it is asked for, or fits the device."""
+    """Arguments of `torch.autocast`: half precision if it is asked for, or by default on a device
+    that supports it.
+    """
     # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
     is_cuda = device_type == "cuda"
     has_bfloat16 = is_cuda and torch.cuda.is_bf16_supported(False)
@@ -102,13 +105,15 @@ class Trainer:
         self._take_shared_options()
         self._new_optimizer()
         self.autocast = _autocast(self.params.precision, self.device.type)
+        if self.autocast["enabled"] and self.device.type == "cpu":
+            device.convolve_exactly(self.model)
         scaled = self.autocast["enabled"] and self.autocast["dtype"] is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self.state = State()
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
     def _take_trials(self, trials: pd.DataFrame) -> None:
-        """Keep the trials of both splits, and what is to be said of them and of the rules."""
+        """Keep the trials of both splits, and the remarks on them and on the rules."""
         self.notes = _apart(self.recipe, trials)
         self.grad_clip = 0.0 if self.recipe.published else self.params.grad_clip
         if self.params.grad_clip and not self.grad_clip:
@@ -128,9 +133,10 @@ class Trainer:
         require_variety(self.recipe, self.train_trials)
 
     def _take_shared_options(self) -> None:
-        """Those of all recipes (`lib.recipes.base`), and what is to be said of them."""
+        """Take the options of all recipes (`lib.recipes.base`), and the remarks on them."""
         options, epochs = self.params.options, self.params.epochs
-        # A course of releases warms up by itself, anew after each.
+        self.notes += self.recipe.without_effect()
+        # A release course has its own warm-up after each release.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)
         rises = parameters.second_rise(self.params.schedule, self.warmup, epochs)
@@ -166,12 +172,14 @@ class Trainer:
         self.optimizer = self.recipe.optimizer(groups)
 
     def fit(self) -> pd.DataFrame:
-        """Train until `epochs`, or `patience` epochs brought nothing better; returns the history.
+        """Train for `epochs`, or until `patience` epochs brought no improvement; returns the
+        history.
 
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as
-        KeyboardInterrupt. Raises InputError, before anything is kept, where it would take more than
+        KeyboardInterrupt. Raises InputError, before anything is saved, if it would take more than
         `hours_at_most`. Under torchrun each process computes its part of each batch, and only the
-        first one writes (`lib.parallel.ranks`). Another training in the same folder is waited for.
+        first one writes (`lib.parallel.ranks`). If another process trains in the same folder, this
+        one waits.
         """
         lock = held(self.folder / ".training.lock", math.inf, remove=True)
         with lock if self.ranks.is_first else contextlib.nullcontext():
@@ -183,7 +191,7 @@ class Trainer:
                 leftover.unlink(missing_ok=True)
         self.resume()
         if self.state.history:
-            self._write_history()  # it may have been killed after the checkpoint, before this file
+            self._write_history()  # a kill may have come after the checkpoint, before this file
         self.duration = Duration(self.params)
         self.loader = self._new_loader()
         with Interrupts() as interrupts, self.ranks.joined(self.device), closing(self.loader):
@@ -204,7 +212,9 @@ class Trainer:
         return loader.Loader(self.recipe, count, pinned=self.device.type == "cuda")
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if any. Raises InputError for another experiment's."""
+        """Resume from the last checkpoint, if any. Raises InputError for one of another
+        experiment.
+        """
         path = self.folder / "checkpoints" / "last.pt"
         if not path.is_file():
             return
@@ -216,7 +226,7 @@ class Trainer:
             self.average.updates = saved["updates"]
         if self.state.released:
             self._let_go()
-        # The optimiser keeps what it is given, and others may read the same checkpoint.
+        # The optimiser keeps the tensors it is given, and the checkpoint may be cached.
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.scaler.load_state_dict(saved["scaler"])
 
@@ -225,7 +235,7 @@ class Trainer:
         return [str(trial) for trial in self.train_trials["trial"]]
 
     def _fill(self, saved: Mapping, path: Path) -> None:
-        """The weights of a checkpoint; with `ema` also their average."""
+        """Load the weights of a checkpoint; with `ema` also their average."""
         if self.average is None:
             checkpoints.fill(self.model, saved, path)
             return
@@ -233,8 +243,10 @@ class Trainer:
         checkpoints.fill(self.model, {"model": saved["raw"]}, path)
 
     def _goes_on(self) -> bool:
-        """At the start of an epoch: release what is due; whether there is anything left to do."""
-        if self.course is None or self.state.batch:  # inside an epoch it was decided before
+        """At the start of an epoch: release groups that are due; returns whether training
+        continues.
+        """
+        if self.course is None or self.state.batch:  # resumed inside an epoch: decided already
             return True
         while (verdict := release.decide(self.course, self.params.lr, self.state)) == "release":
             self.state.released += 1
@@ -298,7 +310,7 @@ class Trainer:
         state.sums["batches"] = len(batches)
 
     def _refuse_too_long(self, n_batches: int) -> None:
-        """Raise InputError after the first steps where the training would take too long."""
+        """Raise InputError after the first steps if the training would take too long."""
         later = (self.params.epochs - self.state.epoch - 1) * n_batches
         too_long = self.duration.step(n_batches - self.state.batch, later)
         if self.ranks.any(too_long, self.device):
@@ -332,7 +344,7 @@ class Trainer:
         rate *= factor * self.recipe.rate_factor(self.state.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
-        # Dropout must not depend on how the training came to this batch.
+        # Dropout must be the same whether or not the training was resumed before this batch.
         numbers = [
             self.params.seed,
             self.state.epoch,
@@ -346,8 +358,8 @@ class Trainer:
         for share, piece in self.recipe.pieces(batch):
             for name, value in self._backward(share, piece).items():
                 parts[name] = parts.get(name, 0.0) + share * value
-        # All parts of all pieces at once, behind the gradients: the processor waits for the GPU
-        # once.
+        # All loss values are fetched at once, after the gradients, so that the processor waits for
+        # the GPU only once.
         losses = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
         self._require_finite(losses["total"])
         self.ranks.add_gradients(self.model)
@@ -365,11 +377,25 @@ class Trainer:
         """Add the gradient of `share` of a batch's loss; returns its parts, float64 scalars."""
         number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
         with torch.autocast(**self.autocast):
-            outputs = self.forward(self.ranks.part(batch, number))
+            try:
+                outputs = self.forward(self.ranks.part(batch, number))
+            except ValueError as error:
+                raise self._too_few(number) or error from error
         outputs = self.ranks.whole(outputs, number)
         parts = self.recipe.loss(outputs, batch)
         self.scaler.scale(parts["total"] * share).backward()
         return {name: value.detach().double() for name, value in parts.items()}
+
+    def _too_few(self, number: int) -> InputError | None:
+        """What to say of a batch of one window, which batch normalisation refuses."""
+        if number > 1 or not any(isinstance(each, BatchNorm1d) for each in self.model.modules()):
+            return None
+        return InputError(
+            "a batch of one training window: this network's batch normalisation compares windows",
+            where=f"epoch {self.state.epoch + 1}, batch {self.state.batch + 1}",
+            expected="two windows in each batch, and in each part of it (option accumulate)",
+            todo="set another batch_size, of which no single window is left over, or more trials",
+        )
 
     def _require_finite(self, loss: float) -> None:
         """Raise InputError before weights are changed by a loss that is no number."""
@@ -412,7 +438,7 @@ class Trainer:
             self._reload_best()
         self.save("last")
         history = self._write_history()
-        self.ranks.wait()  # a checkpoint that was just written can be read by all
+        self.ranks.wait()  # so that all ranks can read the checkpoint that was just written
         for report in self.on_epoch:
             report(history)
 
@@ -455,6 +481,7 @@ class Trainer:
         path = self.folder / "checkpoints" / f"{name}.pt"
         if not self.ranks.is_first:
             return path
+        self._require_weights()
         content = {
             **self._weights(name),
             "optimizer": self.optimizer.state_dict(),
@@ -469,8 +496,26 @@ class Trainer:
         }
         return checkpoints.write(content, path)
 
+    def _require_weights(self) -> None:
+        """Raise InputError before a checkpoint is replaced by one whose weights are no numbers: a
+        gradient may overflow where the loss did not.
+        """
+        names, weights = zip(*self.model.named_parameters(), strict=True)
+        sums = torch.stack([weight.detach().sum(dtype=torch.float64) for weight in weights])
+        finite = sums.isfinite().tolist()  # a GPU is waited for once
+        lost = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+        if lost:
+            raise InputError(
+                f"{len(lost)} weights of the network are no numbers in epoch "
+                f"{max(self.state.epoch, 1)}, first: {lost[0]}",
+                where=self.folder,
+                todo="lower lr, or set grad_clip; the last checkpoint is whole",
+            )
+
     def _weights(self, name: str) -> dict:
-        """What predicts ("model"), and with `ema` what the training goes on with."""
+        """The weights for prediction ("model"), and with `ema` those with which training
+        continues.
+        """
         if self.average is None:
             return {"model": self.model.state_dict()}
         averaged = {"model": self.average.model.state_dict(), "updates": self.average.updates}
@@ -479,7 +524,7 @@ class Trainer:
 
 
 def require_variety(recipe, trials: pd.DataFrame) -> None:
-    """Raise InputError where all labels of these trials are one value: no CCC can be learnt."""
+    """Raise InputError if all labels of these trials have one value: no CCC can be learnt."""
     if "va" not in recipe.tasks:
         return
     labels = np.concatenate([np.asarray(recipe.labels(trial, "va")) for trial in trials["trial"]])
@@ -495,7 +540,9 @@ def require_variety(recipe, trials: pd.DataFrame) -> None:
 
 
 def _apart(recipe, trials: pd.DataFrame) -> list[str]:
-    """No trial is learnt from and judged on. Returns what is doubtful (people on both sides)."""
+    """Raise InputError for a trial in both splits. Returns remarks on what is doubtful (people in
+    both splits).
+    """
     train = trials[trials["split"] == "train"]
     by_subject = (
         recipe.params.get("fold", -1) >= 0
@@ -507,9 +554,10 @@ def _apart(recipe, trials: pd.DataFrame) -> list[str]:
 
 
 def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """A copy of labels (T, …) that are unlabelled where `missing`, (T,) or (T, k) bool, says so.
+    """A copy of labels (T, …) without those that `missing`, (T,) or (T, k) bool, marks.
 
-    Labels with as many columns hide one by one, others where anything of the frame is missing.
+    If `missing` has the labels' shape, hide element by element; otherwise hide every frame with any
+    True.
     """
     labels = np.array(labels)
     rows = missing

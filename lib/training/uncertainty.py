@@ -1,5 +1,5 @@
-"""How sure a network is, made right: one factor on its predicted deviations, fitted on val trials
-(temperature scaling of a regression, as of Kuleshov et al. 2018 and Levi et al. 2022).
+"""Calibrate predicted uncertainty: one factor on the predicted deviations, fitted on val trials
+(temperature scaling for regression, as in Kuleshov et al. 2018 and Levi et al. 2022).
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import numpy as np
 
 from ..errors import InputError
 
-BAND = 0.9  # share of the labels that the intervals hold which are drawn and told
-LEAST = 2  # known frames; from fewer nothing is fitted
+BAND = 0.9  # nominal coverage of the intervals that are drawn and reported
+LEAST = 2  # labelled frames needed to fit a factor
 
 
 def half_width(share: float) -> float:
-    """Deviations to either side that hold a share of a normal distribution: 1.645 for 0.9."""
+    """Half width, in standard deviations, of the central interval with a given share of a normal
+    distribution: 1.645 for 0.9.
+    """
     return NormalDist().inv_cdf((1 + share) / 2)
 
 
 def factors(errors: np.ndarray, spread: np.ndarray) -> list[float]:
-    """The likeliest factor of each column of predicted deviations: the root of the mean square of
-    errors in units of their deviations. It is that of a normal distribution.
+    """The maximum-likelihood factor of each column of predicted deviations for normal errors: the
+    root mean square of the errors in units of their deviations.
 
     errors : (N, k) label − prediction, NaN where either is unknown. spread : (N, k) predicted
         standard deviations, above 0. Returns k numbers; 1 for a column with fewer than `LEAST`

@@ -111,6 +111,60 @@ def test_an_empty_folder_is_refused_with_what_should_be_there(tmp_path):
         ravdess.find(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "todo"),
+    [
+        ("Audio_Speech_Actors_01-24.zip", "unpack Audio_Speech_Actors_01-24.zip where it lies"),
+        ("Actor_01/01-01-03-01-01-01-01.mp4", "these are the videos"),
+    ],
+)
+def test_what_lies_in_the_place_of_recordings_is_told(tmp_path, file, todo):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"x")
+    with pytest.raises(InputError, match="no recording of RAVDESS found") as caught:
+        ravdess.find(tmp_path)
+    assert todo in caught.value.todo
+
+
+def test_actors_behind_links_and_in_any_capitals_are_found_hidden_ones_are_not(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "disk" / "speech", actors=(1, 2, 3), emotions=(3,))
+    (root / "Actor_02").rename(root / "actor_02")
+    (root / "Actor_03").rename(root / ".Actor_03")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ravdess").symlink_to(root)
+    (root / "back").symlink_to(tmp_path / "data")
+    table, report = ravdess.find(tmp_path / "data")
+    assert set(table["subject"]) == {"actor_01", "actor_02"}
+    assert not report.problems
+    assert table["audio_path"].str.startswith("ravdess/").all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *("04-01-03-01-01-01-07", "03-03-03-01-01-01-07", "03-01-09-01-01-01-07"),
+        *("03-01-03-03-01-01-07", "03-01-01-02-01-01-07", "03-01-03-01-03-01-07"),
+        *("03-01-03-01-01-00-07", "03-01-03-01-01-01-25", "٠٣-01-03-01-01-01-07"),
+    ],
+)
+def test_a_name_with_a_number_that_the_set_does_not_have_is_refused(other):
+    with pytest.raises(InputError, match="no name of a RAVDESS recording"):
+        ravdess.facts(other)
+
+
+def test_a_recording_without_sound_in_it_is_left_out_and_told(tmp_path):
+    root = tiny_ravdess.make(tmp_path, actors=(7,), emotions=(3,), repetitions=(1,))
+    write(root / "Actor_07" / f"{name(4, 7)}.wav", voice(4, 7, 1)[:0])
+    cut = write(root / "Actor_07" / f"{name(5, 7)}.wav", voice(5, 7, 1))
+    cut.write_bytes(cut.read_bytes()[:60])
+    table, report = ravdess.find(root)
+    assert list(table["trial"]) == [name(3, 7)]
+    assert problems(report) == {
+        ("error", name(4, 7), "left out"),
+        ("error", name(5, 7), "left out"),
+    }
+
+
 def test_what_its_licence_asks_for_is_known_by_its_name():
     assert "CC BY-NC-SA" in datasets.terms("ravdess")
     assert [datasets.terms(other) for other in ("affwild2", "folder-a", "nobody")] == [""] * 3

@@ -1,11 +1,13 @@
 """Folders as people, operating systems and other programs leave them, and what is said of them."""
 
+import numpy as np
 import pytest
 
 from lib import files, parameters
 from lib.datasets import check, contents, folder
 from lib.errors import InputError
 from lib.experiments import experiment
+from lib.media import writing
 from lib.store import Store
 
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 10:.2f},{k / 20:.3f},-0.5\n" for k in range(8))
@@ -149,6 +151,23 @@ def test_what_cannot_be_anybodys_data_is_told_as_what_it_is(root, tmp_path, wher
     assert why in caught.value.what
     values = {"dataset": "folder", "data_root": str(place), "processed_root": str(tmp_path / "p")}
     assert why in experiment.absent_data(parameters.complete(values))
+
+
+@pytest.mark.parametrize(("dataset", "other"), [("folder", "sound.wav"), ("ravdess", "a.mp4")])
+def test_a_folder_without_a_recording_is_told_before_anything_is_trained(
+    root, tmp_path, dataset, other
+):
+    place = root("a.mp4") if other == "a.mp4" else tmp_path / "data"
+    (place / "day1").mkdir(parents=True)
+    (place / "day1" / "notes.txt").write_text("nothing here")
+    if other == "sound.wav":
+        (place / other).write_bytes(writing.wav(np.zeros(100, np.int16), 16_000))
+    values = {"dataset": dataset, "data_root": str(place), "processed_root": str(tmp_path / "p")}
+    told = experiment.absent_data(parameters.complete(values))
+    assert "holds no recording" in told
+    kind = {"folder": b"\x00\x00\x00\x20ftypisom", "ravdess": b"fLaC"}[dataset]
+    (place / "day1" / "x").write_bytes(kind + bytes(64))
+    assert experiment.absent_data(parameters.complete(values)) == ""
 
 
 # ---- splits

@@ -71,3 +71,32 @@ def test_a_second_writing_replaces_both_and_leaves_nothing_else(tmp_path):
         annotations.write(table(first=first), tmp_path / "one.mp4", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.TextGrid", "one.eaf"]
     assert "5000" in (tmp_path / "out" / "one.eaf").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x01b.mp4", "two\nlines.mp4", "b\udcff.mp4", 'my <&> "q" 😀.mov']
+)
+def test_any_name_and_note_leads_to_files_that_can_be_read_and_to_the_recording(tmp_path, name):
+    """Names on Linux are any bytes; XML has no control characters and no halves of pairs."""
+    video = tmp_path / "films" / name
+    eaf, grid = annotations.write(table(), video, tmp_path / "out", "sound of\x02 it \ud800")
+    [media] = Eaf(str(eaf)).get_linked_files()
+    assert media["MEDIA_URL"] == video.as_uri()
+    assert media["MIME_TYPE"] == ("video/quicktime" if name.endswith(".mov") else "video/mp4")
+    clean = name.replace("\x01", "�").replace("\udcff", "�")
+    assert media["RELATIVE_MEDIA_URL"] == f"../films/{clean}"
+    assert "sound of� it �" in TextGrid(str(grid)).get_tier("note").intervals[0][2]
+
+
+def test_frames_before_time_0_are_no_error(tmp_path):
+    eaf, grid = annotations.write(table(first=-0.15), tmp_path / "one.mp4", tmp_path, NOTE)
+    found = sorted(
+        each[:3] for each in Eaf(str(eaf)).get_annotation_data_for_tier("left expression")
+    )
+    assert found == [(0, 250, "neutral"), (450, 850, "happy")]
+    back = segments.read(grid).table  # pympi loses the sign of a time
+    back = back[(back["speaker"] == "left expression") & (back["text"] != "")]
+    close(
+        [*zip(back["start"], back["end"], back["text"], strict=True)],
+        [(-0.15, 0.25, "neutral"), (0.45, 0.85, "happy")],
+    )

@@ -89,6 +89,8 @@ def test_what_the_command_cannot_do_is_told(folds, seeds, folder):
     with pytest.raises(InputError, match="rule centred"):
         merging.join(seeds, folder / "x", "centred")
     (folds[1] / "checkpoints").mkdir()
+    with pytest.raises(InputError, match="no such run folder"):
+        merging.join([*seeds, folder / "nobody"], folder / "x")
     with pytest.raises(InputError, match="holds a training of its own"):
         merging.join(folds, folds[1])
 

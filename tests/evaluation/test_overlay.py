@@ -171,6 +171,12 @@ def test_the_sentence_is_drawn_inside_the_picture(size):
     assert columns[-1] - columns[0] > 0.4 * size[1] or size[1] > 1000
 
 
+def test_a_picture_that_is_narrower_than_its_margins_is_drawn_too():
+    boxes = pd.DataFrame(columns=["face", "smoothed", "speaking", "x", "y", "width", "height"])
+    picture = np.zeros((640, 8, 3), np.uint8)
+    assert speakers_overlay.draw(picture, boxes, SENTENCE).shape == picture.shape
+
+
 @pytest.mark.parametrize("width", [200, 320, 480, 640, 1280])
 def test_a_long_note_is_broken_into_lines_that_keep_inside_the_picture(width):
     note = (

@@ -86,11 +86,30 @@ def test_the_reference_is_the_run_that_is_named_and_an_unknown_one_is_refused(tm
 
 def test_runs_on_other_trials_or_without_prediction_files_have_no_difference(tmp_path):
     folders = [a_run(tmp_path / "a", 0.3), a_run(tmp_path / "b", 0.3, trials=[*TRIALS[:-1], "x"])]
-    _, rows = rows_of(folders, tmp_path)
+    found, rows = rows_of(folders, tmp_path)
     assert "valence_above" not in rows
+    assert "without Δ" not in found.text
     for path in (tmp_path / "b" / "predictions").iterdir():
         path.unlink()
-    assert rows_of(folders, tmp_path)[1].loc["b", "valence"] > 0
+    found, rows = rows_of(folders, tmp_path)
+    assert rows.loc["b", "valence"] > 0
+    total = len(TRIALS)
+    assert f"without Δ: b: {total} of {total} prediction files are gone" in found.text
+
+
+def test_prediction_files_that_were_changed_since_are_named_below_a_comparison(tmp_path):
+    folders = [a_run(tmp_path / "a", 0.3), a_run(tmp_path / "b", 0.3)]
+    path = tmp_path / "b" / "predictions" / f"{TRIALS[0]}.csv"
+    table = pd.read_csv(path)
+    table["valence_raw"] = -table["valence_raw"]
+    table.to_csv(path, index=False)
+    found, _ = rows_of(folders, tmp_path)
+    told = "without Δ: b: its prediction files give another valence than its metrics.json"
+    assert told in found.text
+    path.write_text("")  # a disk that was full elsewhere
+    found, rows = rows_of(folders, tmp_path)
+    assert f"without Δ: b: {path.name} is damaged" in found.text
+    assert rows.loc["b", "valence"] > 0
 
 
 def test_a_score_that_the_prediction_files_do_not_give_is_not_paired(tmp_path):

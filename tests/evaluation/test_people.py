@@ -88,6 +88,7 @@ def test_that_nobody_can_be_heard_and_what_the_values_are_worth_stand_in_the_tab
     note = two.table["note"].iloc[0]
     assert "the video has no sound" in note
     assert "made by hand; not validated" in note
+    assert "card: docs/models/face_api.md" in note
     assert two.files[0].name == "two_people.csv"
 
 

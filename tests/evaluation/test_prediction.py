@@ -170,13 +170,14 @@ def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(
     folder = tmp_path / "mine"
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     best = folder / "checkpoints" / "best.pt"
-    assert checkpoint.worth(best).endswith(
-        "not validated yet (no metrics.json beside its checkpoint)"
-    )
+    assert checkpoint.worth(best).splitlines() == [
+        "run mine, trained on sample: not validated yet (no metrics.json beside its checkpoint)",
+        "card: docs/models/jca.md",
+    ]
     (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
     assert checkpoint.worth(best) == (
         "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 "
-        "expression 0.50"
+        "expression 0.50\ncard: docs/models/jca.md"
     )
     shutil.copy(best, tmp_path / "moved.pt")
     (tmp_path / "metrics.json").write_text(json.dumps({"val": SCORES}))
@@ -190,7 +191,8 @@ def test_of_a_network_trained_on_sample_data_the_words_come_first_and_no_score(t
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
     told = checkpoint.worth(folder / "checkpoints" / "best.pt")
-    assert told.splitlines() == [SENTENCE, "run mine, trained on sample"]
+    lines = [SENTENCE, "run mine, trained on sample", "card: docs/models/jca.md"]
+    assert told.splitlines() == lines
 
 
 # ---- trials
@@ -471,7 +473,9 @@ def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(
     assert written["valence"].to_numpy() == pytest.approx(
         table["valence"].to_numpy(), rel=1e-4, abs=1e-6, nan_ok=True
     )
-    assert set(written["note"]) == {f"{SENTENCE}; run {run}, trained on sample"}
+    card = "jca" if run in ("jca", "listening") else "tsav"
+    told = f"{SENTENCE}; run {run}, trained on sample; card: docs/models/{card}.md"
+    assert set(written["note"]) == {told}
 
 
 def test_the_checkpoint_of_a_video_is_read_once(tiny, videos, tmp_path, monkeypatch):

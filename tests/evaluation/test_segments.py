@@ -178,6 +178,20 @@ def test_a_broken_file_of_a_folder_costs_its_recording_and_strangers_are_named(r
     assert any("talk_left.csv:2" in line for line in said)
 
 
+def test_own_columns_of_several_files_stand_together_and_are_described(run, tmp_path):
+    folder = tmp_path / "stretches"
+    folder.mkdir()
+    (folder / "talk_left.csv").write_text("start,end,task\n0,1,rest\n")
+    (folder / "talk_right.csv").write_text("start,end,=mood,task\n0,1,good,talk\n")
+    table, _, _ = segments.of_run(folder, TRIALS, Predictions(run.path("predictions")), run)
+    assert list(table.columns[7:10]) == ["task", "=mood", "person"]
+    written = list(pd.read_csv(run.path("segments.csv")).columns)
+    described = {row["name"]: row for row in json.loads(run.path("columns.json").read_text())}
+    assert set(described) == set(written)
+    for name in ("task", "'=mood"):
+        assert described[name]["meaning"] == "a column of the file that names the stretches"
+
+
 def test_nothing_is_made_without_a_path_and_a_wrong_one_is_told_before_anything(run, tmp_path):
     assert segments.of_run("", TRIALS, Predictions(run.path("predictions")), run)[1] == [
         "no stretches: segments_path is empty"
@@ -194,3 +208,11 @@ def test_that_stretches_are_named_counts_and_where_they_lie_does_not():
     assert "segments_path" not in without
     given = [runs.counted("06_inference", {**values, "segments_path": place}) for place in "ab"]
     assert given[0] == given[1] == {**without, "segments_path": "given"}
+
+
+def test_stretches_of_a_recording_in_which_nobody_was_found_are_told(tmp_path):
+    (tmp_path / "turns.csv").write_text("start,end\n0,1\n")
+    nobody = pd.DataFrame(columns=["frame", "time", "person", "valid", "expression"])
+    file, said = segments.of_video(tmp_path / "turns.csv", "talk", nobody, tmp_path)
+    assert file is None
+    assert said == ["turns.csv: nobody was found in talk, so there are no numbers"]

@@ -3,8 +3,10 @@ without this repository.
 """
 
 import json
+import runpy
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 from lib import models, recipes
 from lib.__main__ import main
 from lib.errors import InputError
-from lib.experiments import export
+from lib.experiments import export, export_examples
 from lib.files import ROOT
 from lib.models import checkpoints, graphs
 from lib.trials import SYNTHETIC_NOTE
@@ -23,11 +25,28 @@ from tests.tiny_set import one_thread  # noqa: F401
 
 MOMENTS = {"mean": [1.0, 2.0, 3.0], "std": [1.0, 2.0, 4.0]}
 PLAIN = {"features": ["a.npy"], "network": "gru", "layers": 1}
+# The encoder's folder is not there, nor is a data root: a checkpoint is enough.
+STREAMS = {
+    "features": ["wavlm", "b.npy"],
+    "encoders": {"wavlm": {"model": "no/such/folder"}},
+    "network": "gru",
+    "layers": 1,
+    "every": [1, 2],
+    "gate_by": ["face_quality", "loudness"],
+}
+TRUST = {
+    "reliability face_quality(size=32)": {"mean": [1.0, 2.0], "std": [3.0, 4.0]},
+    "reliability loudness": {"mean": [5.0], "std": [6.0]},
+}
 SOUNDS = {"vggish": {"mean": [0.0] * 128, "std": [1.0] * 128}}
 SOUNDS["mfcc"] = {"mean": [0.0] * 39, "std": [1.0] * 39}
 # What a checkpoint of each recipe says: parameters and statistics beside the tiny set's.
 RUNS = {
     "features": ({"options": PLAIN}, {"a": MOMENTS}),
+    "gated_fusion": (
+        {"options": STREAMS, "step_hop": 2},
+        {"a": MOMENTS, "b": {"mean": [7.0] * 2, "std": [1.0] * 2}, **TRUST},
+    ),
     "lfan": ({}, {"released": 1, "width": 0.0625, **SOUNDS}),
     "lfan_backbone": ({}, {}),
     "tsav": ({}, {}),
@@ -121,6 +140,54 @@ def test_a_network_of_face_and_voice_needs_its_checkpoint_only(tmp_path, monkeyp
     means = [told[name]["mean"] for name in told if name.startswith(("features", "stream"))]
     assert [value for mean in means for value in mean] == [0.0] * 75 + [0.5] * 256 + [0.25] * 3
     assert ("seen_mine_npy" in told) == (network == "gated_utterance")
+
+
+def test_streams_of_a_gated_fusion_are_told_with_how_many_rows_belong_to_the_steps(
+    tmp_path, monkeypatch
+):
+    changes, statistics = RUNS["gated_fusion"]
+    factor = {"valence": 1.5, "arousal": 0.5}
+    monkeypatch.setitem(RUNS, "gated_fusion", (changes, statistics | {"sd_factor": factor}))
+    path, _ = saved(tmp_path, "gated_fusion")
+    signature = export._signature(export._source(str(path), ""), "onnx", {})
+    inputs = {each["name"]: each for each in signature["inputs"]}
+    assert inputs["stream_wavlm"]["shape"] == ["B", "T", 3]
+    assert inputs["stream_b_npy"]["shape"] == ["B", "L", 2]
+    assert "feature wavlm, 1 video frames apart" in inputs["stream_wavlm"]["what"]
+    assert inputs["stream_b_npy"]["normalisation"]["mean"] == [7.0, 7.0]
+    assert inputs["seen_wavlm"]["dtype"] == "bool"
+    trust = inputs["reliability"]["normalisation"]
+    assert (trust["mean"], trust["std"]) == ([1, 2, 0, 0, 5, 0], [3, 4, 1, 1, 6, 1])
+    rule = {"rule": "ceil((L - 1) * 2 / 1) + 1", "of": "L", "step_hop": 2, "every": 1}
+    assert signature["letters"]["T"] == {"least": 1, "most": None, **rule}
+    assert signature["letters"]["L"] == {"least": 1, "most": None}
+    outputs = {each["name"]: each for each in signature["outputs"]}
+    assert outputs["log_variance"]["columns"] == ["valence", "arousal"]
+    assert "for valence and for arousal" in outputs["gates"]["what"]
+    assert signature["sd_factor"] == factor
+
+
+def test_the_example_makes_as_many_rows_as_belong_to_its_steps(tmp_path, monkeypatch, capsys):
+    path, net = saved(tmp_path, "gated_fusion")
+    signature = export._signature(export._source(str(path), ""), "onnx", {})
+    (tmp_path / "signature.json").write_text(json.dumps(signature), encoding="utf-8")
+    (tmp_path / "example.py").write_text(export_examples.example("onnx", "model.onnx"))
+    shapes = {}
+
+    class Session:
+        def __init__(self, file):
+            self.file = file
+
+        def run(self, names, inputs):
+            shapes.update({name: values.shape for name, values in inputs.items()})
+            outputs = net({name: torch.from_numpy(values) for name, values in inputs.items()})
+            return [outputs[name].detach().numpy() for name in names]
+
+    runtime = types.SimpleNamespace(InferenceSession=Session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    runpy.run_path(str(tmp_path / "example.py"))
+    assert capsys.readouterr().out.startswith("va (2, 2, 2) ['valence', 'arousal']")
+    assert (shapes["stream_wavlm"], shapes["stream_b_npy"]) == ((2, 3, 3), (2, 2, 2))
 
 
 def test_statistics_of_the_training_stand_beside_the_input_that_they_belong_to(tmp_path):

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lib import parameters
+from lib.__main__ import main
 from lib.experiments import options
 from lib.files import ROOT
 
@@ -47,3 +49,19 @@ def test_paths_count_from_where_the_person_stands(tmp_path, monkeypatch):
         ("weights_root", ""),
         ("lr", "0.1"),
     )
+    for name in ("jca", "3"):  # a file of that name means nothing where no file belongs
+        Path(name).write_text("")
+    assert options.from_here([("recipe", "jca"), ("epochs", "3")]) == (
+        ("recipe", "jca"),
+        ("epochs", "3"),
+    )
+    assert options.from_here([("run", "x" * 9000), ("predict_run", "x" * 9000)])[0][0] == "run"
+
+
+def test_a_parameter_that_is_set_twice_is_refused_not_chosen_among():
+    words = ["run", str(EXPERIMENT), "--from", "03", "--to", "01"]
+    once = CliRunner().invoke(main, [*words, "-p", "lr", "0.1", "-p", "lr", "0.1"])
+    assert "no notebook is left to execute from 03 to 01" in once.output
+    twice = CliRunner().invoke(main, [*words, "-p", "lr", "0.1", "-p", "lr", "0.2"])
+    assert twice.exit_code == once.exit_code == 2
+    assert "lr is set twice: 0.1 and 0.2" in twice.output

@@ -277,6 +277,17 @@ def test_a_report_of_unlabelled_recordings_shows_curves_and_numbers_and_no_score
         assert word not in page.text
 
 
+def test_recordings_of_a_report_stand_in_the_order_in_which_people_count(unlabelled):
+    table = (unlabelled.folder / "predictions" / "anna.csv").read_text()
+    for name in ("rec 10", "rec 2", "rec 1"):
+        (unlabelled.folder / "predictions" / f"{name}.csv").write_text(table)
+    page = Page(report.write(unlabelled).read_text())
+    shown = [attrs["alt"].partition(": ")[2] for tag, attrs in page.tags if tag == "img"]
+    assert shown == ["anna", "ben, left", "ben, right", "rec 1", "rec 2", "rec 10"]
+    places = [page.text.index(f"rec {number}\n") for number in (1, 2, 10)]
+    assert places == sorted(places)
+
+
 def test_a_run_with_a_score_is_reported_as_before(run):
     page = Page(report.write(run).read_text())
     assert "CCC with 95 % intervals" in page.text

@@ -10,10 +10,9 @@ from click.testing import CliRunner
 
 from lib import parallel
 from lib.__main__ import main
-from lib.errors import InputError
-from lib.experiments import crews, sharing
+from lib.errors import CONTINUE, FAILED, InputError
+from lib.experiments import sharing, torchrun
 from lib.experiments.notebook import NotebookFailed, Terminated
-from lib.experiments.pipeline import CONTINUE, FAILED
 from lib.parallel import remote
 from tests.in_workers import note_and_end_its_job
 from tests.parallel.test_clusters import stood_in  # noqa: F401
@@ -84,7 +83,7 @@ def test_notebooks_learn_of_the_cluster_inside_the_block_only(tmp_path):
     lines = []
     with sharing.opened(sharing.roles((str(path),)), lines.append):
         assert remote.current().cpu.startswith("tcp://")
-        assert crews.current().elsewhere is None
+        assert torchrun.current().elsewhere is None
     assert remote.current() is None
     assert "dashboard" in lines[0]
 

@@ -25,6 +25,10 @@ def test_recordings_are_listed_by_what_is_in_them(film):
     (film.parent / "notes.mp4").write_text("no video")
     (film.parent / "your_video.ipynb").write_text("{}")
     assert [path.name for path in your_video.listing([film.parent])] == ["one.mp4", "two.xyz"]
+    for name in ("talk 10.mp4", "talk 2.mp4"):
+        (film.parent / name).write_bytes(film.read_bytes())
+    found = [path.name for path in your_video.listing([film.parent])]
+    assert found[1:3] == ["talk 2.mp4", "talk 10.mp4"]
 
 
 def test_a_folder_means_all_recordings_in_it_and_an_empty_one_is_told(film, tmp_path):
@@ -105,6 +109,40 @@ def test_an_upload_stays_in_its_folder_and_replaces_nothing(tmp_path):
     assert your_video.uploaded({"a.mp4": b"two"}, tmp_path) == [tmp_path / "a-2.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == b"one"
     assert your_video.uploaded({"..\\b.mp4": b"x"}, tmp_path)[0].parent == tmp_path
+
+
+def test_two_uploads_of_one_name_are_both_kept():
+    twice = [{"name": "a.mp4", "content": content} for content in (b"one", b"two", b"one")]
+    assert your_video.contents_of(twice) == {"a.mp4": b"one", "a-2.mp4": b"two"}
+
+
+@pytest.mark.parametrize("name", ["a.m\x00p4", f"a.{'b' * 300}", "x.mp4?token=1", "", "con.mp4"])
+def test_an_upload_may_be_called_anything(tmp_path, name):
+    (path,) = your_video.uploaded({name: b"x"}, tmp_path)
+    assert path.parent == tmp_path
+    assert path.read_bytes() == b"x"
+    assert not {"?", "\x00"} & set(path.name)
+
+
+def test_an_upload_that_is_no_recording_is_told(film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    box = your_video.chooser({"videos_path": tmp_path / "mine"}, print, said.append)
+    names, _, _, upload = box.children[0].children
+    both = [("notes.mp4", b"hello"), ("film.mp4", film.read_bytes())]
+    facts = {"type": "", "size": 1, "last_modified": datetime.now(UTC)}
+    upload.value = tuple({**facts, "name": name, "content": memoryview(b)} for name, b in both)
+    assert said == ["notes.mp4 is no recording that can be opened: it is not in the list"]
+    assert names.value == tmp_path / "mine" / "film.mp4"
+
+
+def test_nothing_uploaded_in_colab_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(your_video.people, "fetch", lambda p: [])
+    monkeypatch.setattr(your_video.colab, "is_here", lambda: True)
+    monkeypatch.setattr(your_video, "_of_colab", dict)
+    said = []
+    your_video.start({"video_path": "", "videos_path": tmp_path}, said.append)
+    assert "nothing was uploaded" in said[-1]
 
 
 def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_path, monkeypatch):

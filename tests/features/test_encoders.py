@@ -17,59 +17,34 @@ from lib.grammar import recipes
 from lib.media.sound import as_float
 from lib.store import Store, request
 from lib.training import trainer
-from tests import fake_cuda, tiny_set
+from tests import fake_cuda, tiny_encoders, tiny_set
 from tests.recipes.test_features import prepared
+from tests.tiny_encoders import GREY, PICTURES, SMALL, saved
 from tests.tiny_set import one_thread  # noqa: F401
 
 transformers = pytest.importorskip("transformers", reason="the extra `encoders`")
 SECONDS, CPU = 20.0, torch.device("cpu")
 DEFAULTS = recipes()["features"]["encoders"]
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-}
-PICTURES = {"image_size": 28, "patch_size": 14}
-KERNELS = {
-    "conv_dim": (8,) * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-    "feat_extract_norm": "layer",
-    "do_stable_layer_norm": True,
-}
 
 
 def settings(model, **changes):
     return DEFAULTS.read({"x": {"model": str(model), **changes}})["x"]
 
 
-def saved(folder, net, **preprocessor):
-    net.save_pretrained(folder)
-    if preprocessor:
-        (folder / encoder_files.PREPROCESSOR).write_text(json.dumps(preprocessor))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Folders of a WavLM, a DINOv2, a CLIP and a VideoMAE as `save_pretrained` writes them."""
-    root = tmp_path_factory.mktemp("models")
+    root = tiny_encoders.make(tmp_path_factory.mktemp("models"))
     torch.manual_seed(0)
-    wavlm = transformers.WavLMModel(transformers.WavLMConfig(**SMALL, **KERNELS))
-    dino = transformers.Dinov2Model(transformers.Dinov2Config(**SMALL, **PICTURES))
     text = {**SMALL, "vocab_size": 16, "max_position_embeddings": 8}
     clip = transformers.CLIPModel(
         transformers.CLIPConfig(
             text_config=text, vision_config={**SMALL, **PICTURES}, projection_dim=8
         )
     )
-    grey = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "crop_size": {"height": 28}}
-    saved(root / "wavlm", wavlm, do_normalize=True, sampling_rate=16000)
-    saved(root / "dino", dino, **grey)
-    saved(root / "clip", clip, **grey)
+    saved(root / "clip", clip, **GREY)
     clips = transformers.VideoMAEConfig(**SMALL, **PICTURES, num_frames=4, tubelet_size=2)
-    saved(root / "videomae", transformers.VideoMAEModel(clips), **grey)
+    saved(root / "videomae", transformers.VideoMAEModel(clips), **GREY)
     return root
 
 
@@ -178,6 +153,51 @@ def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models
     config.write_text(json.dumps({"image_size": 96}))
     told = "not in its files, assumed: mean and sd of ImageNet"
     assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"do_normalize": False},
+        {"offset": False, "rescale_factor": 1 / 255},
+        {"offset": False, "do_rescale": False, "image_mean": [120.0] * 3, "image_std": [60.0] * 3},
+    ],
+)
+def test_pictures_are_brought_to_the_scale_that_the_networks_own_processor_gives(tmp_path, changes):
+    """ViViT's takes 1 from values that it has brought to 0…2 before it standardises them."""
+    picture = np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    from transformers.models.vivit.image_processing_vivit import VivitImageProcessor
+
+    own = VivitImageProcessor(do_resize=False, do_center_crop=False, **changes)
+    (tmp_path / encoder_files.CONFIG).write_text(json.dumps({"image_size": 28}))
+    own.save_pretrained(tmp_path)
+    expected = own([picture], return_tensors="np")["pixel_values"][0, 0]
+    _, mean, sd, told = encoders.looks(tmp_path)
+    encoder = encoders.Encoder(None, 28, mean, sd)
+    found = encoder_faces.pixels(picture[None], encoder, CPU)[0].numpy()
+    assert told == ""
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "seen", "said"),
+    [
+        ([], {}, "config.json cannot be read"),
+        ({}, [1], "preprocessor_config.json cannot be read"),
+        ({}, {"size": "large"}, "invalid literal"),
+        ({}, {"size": {"height": -1}}, "a side of -1 px"),
+        ({"image_size": 1e9}, {}, "a side of 1000000000 px"),
+        ({}, {"image_mean": [0.5] * 4, "image_std": [0.5] * 4}, "trained to see"),
+        ({}, {"image_mean": [0.5] * 3, "image_std": [0.0] * 3}, "sd"),
+    ],
+)
+def test_files_that_say_what_cannot_be_are_named(tmp_path, config, seen, said):
+    (tmp_path / encoder_files.CONFIG).write_text(json.dumps(config))
+    (tmp_path / encoder_files.PREPROCESSOR).write_text(json.dumps(seen))
+    with pytest.raises(InputError, match=said) as caught:
+        encoders.looks(tmp_path)
+    assert str(tmp_path) in str(caught.value.where)
 
 
 # ---- rows at a rate of their own, and clips
@@ -490,33 +510,16 @@ def test_what_cannot_be_is_refused(models, place, tmp_path):
 
 
 # ---- the whole way
-def test_two_encoders_go_from_their_names_to_predictions_of_every_frame(models, tmp_path):
+def test_what_encoders_hear_and_see_and_take_of_a_disk_is_known_before_they_run(models, tmp_path):
     root = tiny_set.make(tmp_path / "tiny")
-    place, rng = tiny_set.store(root), np.random.default_rng(0)
-    for _, video, _, frames in tiny_set.TRIALS:
-        sound = (rng.normal(size=frames * 640) * 3000).astype(np.int16)
-        wanted = request("audio_16k", rate=16000)
-        tiny_set.write(place, video, wanted, sound, t0=0.0, rate=16000)
     encoders = {
         "wavlm": {"model": str(models / "wavlm"), "rate": 8.0},
         "dino": {"model": str(models / "dino")},
     }
-    options = {"features": ["wavlm", "dino"], "encoders": encoders, "network": "jca", "layers": 1}
-    given = {"steps": 8, "step_hop": 2, "audio_seconds": 0.5, "epochs": 1, "options": options}
-    method = tiny_set.create("features", root, **given)
+    options = {"features": ["wavlm", "dino"], "encoders": encoders, "network": "jca"}
+    method = tiny_set.create("features", root, options=options)
     assert list(method.bytes_a_frame().values()) == [9, 2 * 16]
     assert (method.uses_audio, method.uses_video) == (True, True)
-    table, lost = prepared(root, method)
-    assert not lost
-    trainer.Trainer(method, table, tmp_path / "run").fit()
-    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, place)
-    assert set(predictor.recipe.statistics) == {
-        "encoder_sound(model=wavlm, rate=8.0, seconds=20.0)",
-        "encoder_faces(model=dino, size=32)",
-    }
-    values = predictor.predict("seen")["va"]
-    assert values.shape == (50, 2)
-    assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize(("recipe", "key"), [("features", "enter.0."), ("gated_fusion", "nets.0.")])

@@ -54,6 +54,19 @@ def test_nan_loses_the_trial_unless_neighbours_are_asked_for():
 
 
 @pytest.mark.parametrize(
+    ("n", "time", "told"),
+    [
+        (48, None, "one row per frame: 48 rows for 50 frames, the last one is repeated"),
+        (52, None, "52 rows for 50 frames, the last ones are not used"),
+        (16, np.arange(4, 20) / 10, "; 8 frames without a row near them took the nearest"),
+        (14, np.r_[np.arange(4), np.arange(10, 20)] / 10, "; 17 frames without a row near them"),
+    ],
+)
+def test_frames_that_have_no_row_of_their_own_are_told(n, time, told):
+    assert told in aligned(np.ones((n, 2)), time, FRAMES)[1]
+
+
+@pytest.mark.parametrize(
     ("n", "time", "what"),
     [
         (80, None, "80 rows of features, and the video has 50 frames: of another trial"),
@@ -115,3 +128,9 @@ def test_statistics_of_the_sound_are_mean_and_spread_around_each_frame():
     assert np.allclose(made["out"][:2, 0], [4.95, 9.95])  # columns 40–59 and 90–109
     assert np.allclose(made["out"][0, 64:], np.std(np.arange(20) * 0.1), atol=1e-4)
     assert np.allclose(made["out"][2, 0], 29.9, atol=1e-3)  # beyond the sound: its last column
+
+
+def test_a_mean_of_few_rows_is_refused_by_the_name_of_its_own_option():
+    with pytest.raises(InputError, match="align: mean, with 10 rows per second") as caught:
+        aligned(np.ones((20, 2)), np.arange(20) / 10, FRAMES, "mean")
+    assert "`align`" in caught.value.todo

@@ -56,6 +56,14 @@ def test_a_name_with_a_blank_moves_no_times_in_rttm(read):
     assert (row["start"], row["end"], row["speaker"]) == (0.5, 1.5, "A B")
 
 
+def test_rttm_that_was_written_here_is_of_the_recording_whose_name_has_blanks(read, tmp_path):
+    """RTTM has no blanks in names: `lib.speakers.video` writes _ in their place."""
+    text = "".join(f"SPEAKER {name} 1 0 1 <NA> <NA> A <NA> <NA>\n" for name in ("my_anna", "ben"))
+    found = read(text, "all.rttm", ["my anna"], alone=False)
+    assert found.table["row"].tolist() == [1]
+    assert segments.unused(tmp_path / "all.rttm", ["my anna"]) == ["ben"]
+
+
 @pytest.mark.parametrize("name", ["ANNA", "Anna.MP4", "day1/anna.mp4", "C:\\films\\anna.mp4"])
 def test_a_recording_is_known_in_capitals_and_with_its_folders(read, name):
     text = f"recording,start,end\n{name},0,1\nben.mp4,1,2\n"
@@ -67,3 +75,100 @@ def test_rows_that_name_nobody_and_names_of_no_recording_are_told(read, tmp_path
     found = read(text, "all.csv", alone=False)
     assert found.notes == ("passed over, as they name no recording: 1 rows",)
     assert segments.unused(tmp_path / "all.csv", ["anna", "ben"]) == ["carl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "row", "note"),
+    [
+        (
+            "anna.csv",
+            'start,end,text\n0,1,"two\nlines"\n1,2,b\n',
+            (2, 0, 1, "", "two\nlines"),
+            "",
+        ),
+        (
+            "anna.csv",
+            "start,end,end_ms\n0,1,9000\n",
+            (2, 0, 1, "", ""),
+            "ends taken from the column 'end', and not 'end_ms'",
+        ),
+        ("anna.json", '[{"start": 0, "end": 1, "speaker": 0}]', (1, 0, 1, "0", ""), ""),
+        (
+            "anna.json",
+            '[{"start": 0, "end": 1, "speaker": ["A", "B"], "text": "a\\ud800b"}]',
+            (1, 0, 1, "A, B", "a?b"),
+            "",
+        ),
+        (
+            "anna.vtt",
+            "WEBVTT\n\n00:00.000 --> 00:01.000\n<v Roger>R&amp;D <00:00.500>we\n<v Neil>two\n",
+            (3, 0, 1, "Roger, Neil", "R&D we two"),
+            "",
+        ),
+        (
+            "anna.TextGrid",
+            'File type = "ooTextFile short"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"A"\n'
+            '0\n1\n1\n0\n1\n"hi"\n',
+            (1, 0, 1, "A", "hi"),
+            "",
+        ),
+        (
+            "anna.TextGrid",
+            'File type = "ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"A"\n'
+            '0\n1\n1\n0\n1\n"hi"\n"IntervalTier"\n"B"\n0\n1\n0\n',
+            (1, 0, 1, "A", "hi"),
+            "more follows than the number of tiers says, and is not read",
+        ),
+    ],
+)
+def test_what_another_program_writes_otherwise_keeps_its_words_or_is_told(
+    read, name, text, row, note
+):
+    found = read(text, name)
+    assert tuple(found.table.iloc[0][["row", "start", "end", "speaker", "text"]]) == row
+    assert list(found.notes) == ([note] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("anna.csv", 'start,end,text\n0,1,"never closed\n1,2,b\n', "does not end"),
+        ("anna.rttm", "SPEAKER my anna 1 0.5 1.0 <NA> <NA> A <NA>\n", "the line 'SPEAKER my anna"),
+        (
+            "anna.TextGrid",
+            'File type = "ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"A"\n'
+            '0\n1\n1\n0\n1e400\n"hi"\n',
+            "1e400 in the place of a time",
+        ),
+    ],
+)
+def test_what_would_move_or_swallow_times_is_refused(read, name, text, said):
+    with pytest.raises(InputError, match=said):
+        read(text, name)
+
+
+def test_a_column_that_is_called_like_one_of_our_files_is_told_apart(read):
+    """``columns.json`` has one meaning per name."""
+    table = read("start,end,valence,time,task\n0,1,7,noon,talk\n").table
+    assert list(table.columns[6:]) == ["valence (given)", "time (given)", "task"]
+
+
+def test_annotations_of_elan_without_a_time_are_told_and_the_others_read(tmp_path):
+    elan = pytest.importorskip("pympi").Elan.Eaf()
+    elan.add_tier("words")
+    elan.add_annotation("words", 0, 1000, "aligned")
+    elan.add_annotation("words", 1000, 2000, "not aligned")
+    elan.to_file(str(tmp_path / "anna.eaf"))
+    text = (tmp_path / "anna.eaf").read_text()
+    (tmp_path / "anna.eaf").write_text(text.replace(' TIME_VALUE="2000"', ""))
+    found = segments.read(tmp_path / "anna.eaf")
+    assert found.table["text"].tolist() == ["aligned"]
+    assert found.notes == ("1 annotations without a time of their own are passed over",)
+
+
+def test_a_second_file_of_a_recording_in_a_folder_is_told(tmp_path):
+    for name, text in (("anna.csv", "start,end\n0,1\n"), ("anna.srt", ""), ("ben.csv", "")):
+        (tmp_path / name).write_text(text)
+    found = segments.of_recording(tmp_path, ["anna"], True)
+    assert found.table["end"].tolist() == [1]
+    assert found.notes == ("not used, of the same recording: anna.srt",)

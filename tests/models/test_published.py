@@ -5,6 +5,7 @@ such a file.
 import io
 import os
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -101,6 +102,33 @@ def test_missing_and_extra_keys_are_named(tmp_path):
         InputError, match=r"1 missing: Joint\.init_hidden; 1 too many: something\.else"
     ):
         models.load_published("jca", saved(tmp_path / "a.pt", state), **options("jca"))
+
+
+def test_what_wrappers_put_before_keys_is_taken_off_once_only(tmp_path):
+    state, own = drawn("jca", **options("jca")), "_orig_mod.module."
+    wrapped = {f"{own}{key}": value for key, value in state.items()}
+    net = models.load_published("jca", saved(tmp_path / "a.pt", wrapped), **options("jca"))
+    assert all(torch.equal(net.state_dict()[key], value) for key, value in state.items())
+    with pytest.raises(InputError, match="weights are there twice"):
+        models.load_published("jca", saved(tmp_path / "b.pt", state | wrapped), **options("jca"))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 1j])
+def test_weights_that_are_no_numbers_are_named(tmp_path, odd):
+    state = drawn("jca", **options("jca"))
+    key = next(key for key in state if state[key].is_floating_point())
+    state[key] = state[key] * torch.tensor(odd)
+    with pytest.raises(InputError, match=f"no finite numbers: 1 of .*, first {re.escape(key)}"):
+        models.load_published("jca", saved(tmp_path / "a.pt", state), **options("jca"))
+    net = models.create("jca", **options("jca"))
+    with pytest.raises(InputError, match="no finite numbers"):
+        checkpoints.fill(net, {"model": state}, tmp_path / "a.pt")
+
+
+def test_a_pointer_of_git_lfs_is_told_as_one(tmp_path):
+    (tmp_path / "a.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(InputError, match="a pointer of Git LFS"):
+        models.load_published("jca", tmp_path / "a.pt")
 
 
 def test_the_network_that_a_file_is_of_is_named(tmp_path):

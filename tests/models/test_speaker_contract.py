@@ -1,4 +1,4 @@
-"""What every network of the repository promises (DESIGN.md §2), tried on those that tell who
+"""The contract of every network (docs/contracts.md, "Model"), tested on those that tell who
 speaks.
 """
 

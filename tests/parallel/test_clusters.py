@@ -5,6 +5,7 @@ stand in for (SLURM; jobs of PBS are in test_pbs.py).
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,14 @@ def test_the_three_files_of_the_repository_are_right():
         ({"memory": "lots"}, "is no size"),
         ({"gpus": 100}, "out of range"),
         ({"lr": 0.1}, "lr: no such parameter"),
+        ({"memory": "0.0GB"}, "is no size"),
+        ({"memory": "１６GB"}, "is no size"),
+        ({"walltime": '"０４:00:00"'}, "is no time"),
+        ({"queue": "my queue"}, "queue: 'my queue' is more than one word"),
+        ({"account": '"a\\nb"'}, "is more than one word"),
+        ({"logs": '"a\\nb"'}, "a quotation mark or a line break"),
+        ({"directives": '["#SBATCH --x"]'}, "write it without #SBATCH or #PBS"),
+        ({"directives": '[""]'}, "is no line for the scheduler"),
         ({"options": "{a: 1}"}, "options: no such parameter"),
     ],
 )
@@ -190,8 +199,20 @@ def test_a_folder_with_a_space_in_its_name_is_one_word_of_the_script(tmp_path, m
     text = clusters.script(spec(tmp_path, python='"/my env/python"'))
     assert f"cd '{tmp_path}/my lab'\n" in text
     assert "\n'/my env/python' -m" in text
-    text = clusters.script(spec(tmp_path, container="my lab.sif"))
+    usual = {"logs": "runs/cluster_logs"}
+    text = clusters.script(spec(tmp_path, container="my lab.sif", **usual))
     assert f"--bind '{tmp_path}/my lab' 'my lab.sif' python -m" in text
+    logs = f"{tmp_path}/my lab/runs/cluster_logs"
+    assert f'#SBATCH -o "{logs}/sweep-%J.out"\n' in text
+    assert f"-o {logs}" not in text
+    text = clusters.script(
+        spec(tmp_path, "pbs", scratch='"/my scratch"', python="~/env/python", **usual)
+    )
+    assert f'#PBS -e "{logs}/"\n' in text
+    assert f"#PBS -e {logs}" not in text
+    assert "--local-directory '/my scratch'" in text
+    assert f"\n{Path.home()}/env/python -m" in text
+    assert '--local-directory "$TMPDIR"' in clusters.script(spec(tmp_path, scratch="$TMPDIR"))
 
 
 def test_ctrl_c_means_the_same_as_before_the_package_was_imported():

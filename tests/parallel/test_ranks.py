@@ -38,14 +38,14 @@ from tests.parallel.test_ranks import NETWORK
 root, folder = map(Path, sys.argv[1:3])
 epochs, stop, help_only = map(int, sys.argv[3:6])
 recipe = tiny_set.create(root=root, **NETWORK, epochs=epochs)
-if help_only and os.environ["RANK"] == "1":  # as the runner does it, see lib.experiments.crews
+if help_only and os.environ["RANK"] == "1":  # as the runner does it, see lib.experiments.torchrun
     from lib import datasets
-    from lib.experiments import crews, experiment
+    from lib.experiments import torchrun, experiment
     datasets.store = lambda p: tiny_set.store(root)
     places = {"runs_root": folder.parent, "run": folder.name}
     values = {name: str(value) if isinstance(value, Path) else value
               for name, value in {**recipe.params, **places}.items()}
-    crews.help_to_train(experiment.Experiment((), values, NOTEBOOKS))
+    torchrun.help_to_train(experiment.Experiment((), values, NOTEBOOKS))
     sys.exit(0)
 trainer = Trainer(recipe, tiny_set.table(root), folder)
 if stop and trainer.ranks.rank == 1:  # one process alone is asked, inside an epoch
@@ -199,7 +199,7 @@ def test_the_gradient_of_a_loss_over_the_batch_is_that_of_the_batch_and_not_the_
     assert np.allclose(added.numpy(), whole.grad.numpy(), atol=1e-12)
 
 
-HELPS = """from lib.experiments import crews
+HELPS = """from lib.experiments import torchrun
 def helps(experiment):
     import torch
     from lib.parallel import ranks
@@ -209,7 +209,7 @@ def helps(experiment):
         torch.distributed.all_reduce(number)
     name = f"helped {experiment.run.name} {one.rank}"
     (place / name).write_text(f"sum {number.item()}")
-crews.help_to_train = helps
+torchrun.help_to_train = helps
 """
 TRAINS = """from lib.parallel import ranks
 import torch

@@ -467,3 +467,30 @@ def test_calibration_shows_what_intervals_hold_and_what_errors_were_made():
     assert axes[0].get_xlabel() == "share of labels that an interval should hold"
     assert "label units" in axes[1].get_ylabel()
     assert not overlapping(axes[0].figure)
+
+
+def crowd(count, **columns):
+    """A row for each of so many people, the k-th in k frames."""
+    parts = []
+    for number in range(1, count + 1):
+        time = np.arange(number) / 10
+        parts.append(pd.DataFrame({"frame": np.arange(1, number + 1), "time": time, **columns}))
+        parts[-1]["person"] = parts[-1]["face"] = f"track {number}"
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_of_a_crowd_those_who_are_seen_longest_are_drawn_and_the_rest_is_told(monkeypatch):
+    """Of 1500 faces a picture would be higher than Matplotlib can draw, and take minutes."""
+    from lib.plots import speakers
+
+    monkeypatch.setattr(speakers, "MOST_PERSONS", 1)
+    monkeypatch.setattr(speakers, "MOST_FACES", 3)
+    people = crowd(4, valid=1, expression="sad", valence_derived=0.1, arousal_derived=0.1)
+    axes = speakers.everybody(people.drop(columns="face"), NOTE)
+    assert [ax.get_ylabel().split("\n")[0] for ax in axes] == ["person track 4"] * 2
+    assert any("3 more persons" in text.get_text() for text in axes[0].figure.texts)
+    axes = speakers.speaking_traces(crowd(11, smoothed=0.9, speaking=1), note=NOTE)
+    told = [label.get_text() for label in axes[-1].get_yticklabels()]
+    assert told == ["track 9", "track 10", "track 11"]
+    assert any("8 more faces" in text.get_text() for text in axes[0].figure.texts)
+    plt.close("all")

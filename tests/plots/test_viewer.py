@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import re
 import wave
+from urllib.parse import unquote, urlsplit
 
 import matplotlib
 
@@ -278,3 +280,19 @@ def test_a_long_note_is_broken_into_lines_that_fit_the_figure():
     assert box.x1 <= figure.bbox.x1
     assert figure._supxlabel.get_text().splitlines()[-1] == "next"
     plt.close(figure)
+
+
+def test_a_link_leads_to_a_file_of_any_name(tmp_path, monkeypatch):
+    """A browser ends the path at # and ?, and reads %20 as a blank."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "out" / 'a #1? 50%20 "ü" <b>.csv'
+    path.parent.mkdir()
+    path.write_text("x")
+    (href,) = re.findall(r'href="([^"]*)"', viewer.link(path).data)
+    assert unquote(urlsplit(href).path) == f"out/{path.name}"
+    assert "<b>" not in viewer.link(path).data
+
+
+def test_whole_numbers_with_gaps_and_numbers_without_bounds_are_shown():
+    rows = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "x": [1e300, 2.0]})
+    assert viewer.table(rows).text.split() == ["n", "x", "1", "1e+300", "2"]

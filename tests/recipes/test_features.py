@@ -303,6 +303,8 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
         (["pixels"], {"network": "jca"}, "1 arrays for the fusion"),
         (["pixels"], {"network": "grru"}, "unknown model 'grru'"),
         (["backbone_visual"], {}, "backbone_run is empty"),
+        (["pixels", "a.npy"], {"times": ["t.npy"]}, "times: t.npy for pixels, which is no file"),
+        (["a.npy"], {"rates": [0.0, 50.0]}, "rates: 50.0, and there are 1 names"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, features, options, what):

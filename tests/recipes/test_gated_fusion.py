@@ -268,6 +268,7 @@ def test_the_curves_of_a_page_have_the_band(trained):
         ({"features": ["pixels", "pixels"]}, "features: pixels, pixels"),
         ({"gate_by": ["face_valid", "va"]}, 'gate_by: "va" is none of face_valid'),
         ({"network": "jca"}, "network 'jca'"),
+        ({"files_of": {"mine.npy": "faces"}}, "files_of: mine.npy, which is not in `features`"),
     ],
 )
 def test_what_cannot_be_is_refused(tiny, options, what):

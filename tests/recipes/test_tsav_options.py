@@ -60,6 +60,12 @@ def test_a_training_with_guessed_labels_runs_and_its_checkpoint_loads(tiny, tmp_
     assert len(saved["statistics"]["pseudo"]["va"]) == 7
 
 
+@pytest.mark.parametrize("tasks", [[], ["va", "va"]])
+def test_no_task_and_one_that_is_there_twice_are_refused(tiny, tasks):
+    with pytest.raises(InputError, match=r"tasks: (none|va, va)"):
+        recipe(tiny, tasks=tasks).arrays()
+
+
 def test_guessing_needs_both_kinds_of_labels(tiny):
     method = recipe(tiny, pseudo=True, tasks=["va"])
     with pytest.raises(InputError, match="pseudo: true with tasks va"):

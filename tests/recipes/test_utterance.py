@@ -231,6 +231,8 @@ def test_what_it_will_cost_is_told_before_any_array_is_there(made):
 def test_pictures_that_no_stream_shows_and_too_few_classes_are_refused(made):
     with pytest.raises(InputError, match="modality: video, and no stream of it"):
         recipe(made, modality="video").arrays()
+    with pytest.raises(InputError, match=r"speeds: \[\]"):
+        recipe(made, options={"speeds": []}).arrays()
     method = recipe(made, options={"classes": 3})
     with pytest.raises(InputError, match="a label 4 with `classes: 3`"):
         method.fit(method.windows(table(method), 0))

@@ -341,6 +341,9 @@ def test_the_voice_alone_asks_for_the_same_arrays_and_begins_with_the_same_weigh
         (["voise"], {}, "did you mean voice"),
         (["voice", "mfcc39"], {"rules": "published"}, "rules: published"),
         (["voice"], {"options": {"encoders": {"voice": SLOW}}}, "an encoder with the name voice"),
+        (["voice"], {"options": {"rates": [25.0]}}, "rates: 25.0 for voice, which is no file"),
+        (["voice"], {"options": {"times": ["", "t.npy"]}}, "times: t.npy, and there are 1 names"),
+        (["voice"], {"options": {"files_of": {"a.npy": "sound"}}}, "files_of: a.npy, which is not"),
         (
             ["voice", "slow"],
             {"options": {"encoders": {"slow": {**SLOW, "average": True, "layers": [1, 2]}}}},

@@ -9,7 +9,7 @@ from lib.speakers import files, metrics
 from tests import pace
 
 
-# specs/asd.md §3.3
+# speaker specification §3.3
 @pytest.mark.parametrize(
     ("scores", "labels", "answer"),
     [
@@ -24,7 +24,7 @@ def test_ap_has_the_known_answers(scores, labels, answer):
 
 
 def by_the_book(scores, labels):
-    """AP as specs/asd.md §3.3 spells it out, point by point."""
+    """AP as the speaker specification §3.3 spells it out, point by point."""
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     hits, points = 0, [(0.0, 0.0)]
     for rank, i in enumerate(order, 1):
@@ -182,7 +182,7 @@ def test_frames_and_videos_are_not_mixed_up():
 
 
 def slow_map(found, truth):
-    """PASCAL's matching as specs/asd.md §1.5 spells it out, box by box."""
+    """PASCAL's matching as the speaker specification §1.5 spells it out, box by box."""
     rows = sorted(
         ((video, *row) for video, some in found.items() for row in some), key=lambda row: -row[-1]
     )

@@ -347,6 +347,7 @@ def test_light_asd_tells_who_speaks_in_the_shared_dialogue(tmp_path):
     found = video.find(film, weights, params, tmp_path)
     values = video.table(found)
     video.write(values, found, tmp_path)
+    assert found.note == "speaking: light_asd; card: docs/models/light_asd.md"
     truth = pd.read_csv(shared("media/grid_dialogue_2faces_frames.csv"))
     labels = [
         truth[f"{face}_audible"].to_numpy()[frame - 1]

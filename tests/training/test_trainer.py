@@ -3,9 +3,11 @@ strangers may open.
 """
 
 import errno
+import inspect
 import math
 import os
 import pickletools
+import re
 import signal
 import sys
 import zipfile
@@ -339,7 +341,7 @@ def test_dropout_does_not_depend_on_what_was_drawn_before(tiny, tmp_path):
 
 
 def scored(one, scores):
-    """Let validation find these scores, one an epoch."""
+    """Let validation find these scores, one per epoch."""
     one._validate = iter([{"score": float(score)} for score in scores]).__next__
     return one
 
@@ -431,6 +433,20 @@ def test_a_network_learns_and_the_history_says_so(tiny, tmp_path):
         "val_ccc_arousal",
         "score",
     } <= set(written)
+
+
+@every_recipe
+def test_parameters_that_a_method_does_not_know_are_told(tiny, tmp_path, name):
+    """Whether it knows one is seen where its own files read it."""
+    unusual = {"emotion": "valence", "step_hop": 7, "steps": 5, "stream_loss": 0.5}
+    recipe = tiny_set.create(name, tiny, **unusual)
+    files = [inspect.getsource(inspect.getmodule(kind)) for kind in type(recipe).__mro__[:-2]]
+    own = "\n".join(files)
+    unread = {each for each in unusual if not re.search(rf"params\.({each}\b|get\(.{each})", own)}
+    assert {line.split()[0] for line in recipe.without_effect()} == unread
+    if name == "jca":
+        notes = trainer(tiny, tmp_path, emotion="valence").notes
+        assert notes == ["emotion valence changes nothing: jca has none"]
 
 
 def test_parts_of_the_loss_stand_in_the_history(tiny, tmp_path):
@@ -558,6 +574,54 @@ def test_a_loss_that_is_no_number_stops_with_a_message_and_a_whole_checkpoint(ti
     assert saved["epoch"] == 1
     assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
     assert saved["state"]["batch"] == 0
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_behind_a_finite_loss_replaces_no_checkpoint(
+    tiny, tmp_path, clip
+):
+    one = trainer(tiny, tmp_path, grad_clip=clip)
+    loss = one.recipe.loss
+
+    def steep(outputs, batch):
+        parts = loss(outputs, batch)
+        if one.state.epoch == 1:  # in the last batch, too: the next loss would come too late
+            parts["total"] = parts["total"] + torch.sqrt(0.0 * parts["total"].abs())
+        return parts
+
+    one.recipe.loss = steep
+    one._require_finite = lambda value: None  # as if no later batch of the epoch had told it
+    with pytest.raises(InputError, match="weights of the network are no numbers in epoch 2"):
+        one.fit()
+    saved = weights(tmp_path)
+    assert saved["epoch"] == 1
+    assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
+
+
+@pytest.mark.parametrize("recompute", [0, 1])
+def test_a_network_of_films_learns_in_half_precision_on_a_cpu(tiny, tmp_path, recompute):
+    """PyTorch's own gradients of such layers hold what lay in the memory before."""
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        options = {"tasks": ["va"], "recompute": bool(recompute)}
+        one = trainer(
+            *(tiny, tmp_path / precision, "tsav"), precision=precision, epochs=1, options=options
+        )
+        layer = one.model.video_model.r2plus1d.layer3[1].conv2[0][3]
+        batch = one.recipe.batches(one.recipe.windows(one.train_trials, 0), 0)[0][:4]
+        windows = list(one.recipe.windows(one.train_trials, 0).iloc[batch].itertuples(index=False))
+        one._backward(1.0, one.recipe.collate([one.recipe.example(each) for each in windows]))
+        found[precision] = layer.weight.grad
+    assert torch.isfinite(found["bfloat16"]).all()
+    spread = found["float32"].abs().max()
+    assert (found["bfloat16"] - found["float32"]).abs().max() < 0.2 * spread
+
+
+def test_a_batch_of_one_window_that_a_network_cannot_learn_from_is_one_sentence(tiny, tmp_path):
+    one = trainer(tiny, tmp_path, "lfan_backbone", batch_size=1)
+    with pytest.raises(InputError, match="a batch of one training window") as told:
+        one.fit()
+    assert "batch_size" in told.value.todo
 
 
 def test_a_gpu_that_is_not_there_is_told_before_anything_is_done(tiny, tmp_path, monkeypatch):

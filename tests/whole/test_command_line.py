@@ -1,8 +1,10 @@
 """``python -m lib``: help without heavy imports, check, compare, store, exit status."""
 
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,12 @@ from click.testing import CliRunner
 
 from lib import parameters, runs
 from lib.__main__ import main
+from lib.errors import InputError
 from lib.evaluation import comparison
 from lib.experiments import pipeline
 from lib.files import NOTEBOOKS, ROOT
 from lib.grammar import Declaration
+from lib.parallel.locks import held
 from lib.store import Shelf
 from lib.trials import SYNTHETIC_NOTE
 
@@ -92,6 +96,24 @@ def test_a_report_is_written_anew_by_a_command(tmp_path):
 def test_a_wrong_command_ends_with_status_2():
     assert call("rum").exit_code == 2
     assert call("run").exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
+@pytest.mark.parametrize(
+    ("output", "status", "told"), [("/dev/full", 1, "the output cannot be written"), ("&-", 0, "")]
+)
+def test_an_output_that_is_full_or_closed_is_no_traceback(output, status, told):
+    command = f"exec {shlex.quote(sys.executable)} -m lib check params/sample_tsav.yaml >{output}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.partition(" (")[0] == told
+
+
+@pytest.mark.parametrize("command", ["run", "report", "compare", "merge"])
+def test_a_path_that_is_too_long_is_one_sentence(command):
+    done = call(command, "x" * 300)
+    assert done.exit_code == 2, done.output
+    assert "File name too long" in done.output or "there is n" in done.output
 
 
 @pytest.fixture
@@ -240,10 +262,36 @@ def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):
     assert "no metrics.json" in done.output
 
 
+def test_compare_names_what_is_not_there_and_counts_a_run_once(evaluated):
+    one = evaluated / "sample_jca"
+    (evaluated / "link").symlink_to(one)
+    named = [one, evaluated / "new" / ".." / one.name, evaluated / "link", evaluated / "typo"]
+    done = call("compare", *named, "--to", evaluated)
+    assert done.output.count("0.76") == 1, done.output
+    assert "left out: typo: there is no such folder" in done.output
+    assert call("compare", evaluated / "typo").exit_code == 2
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(evaluated, place):
+    (evaluated / "file").write_text("")
+    done = call("compare", evaluated / "sample_jca", "--to", evaluated / place)
+    assert done.exit_code == 2
+    assert "there is a file where a folder belongs" in done.output
+    place = evaluated / place
+    (problem,) = parameters.validate({"processed_root": str(place)})
+    assert problem == f"processed_root: {evaluated / 'file'} is a file, and no folder"
+    with (
+        pytest.raises(InputError, match="a file where a folder belongs"),
+        held(place / "lock", 0.0, print),
+    ):
+        pass
+
+
 # ---- store
 
 
-def test_store_lists_and_removes_arrays(tmp_path):
+def test_store_lists_and_removes_arrays(tmp_path, monkeypatch):
     for name in ("face", "mel"):
         Shelf(tmp_path / "sample" / "trials" / "t1").write(
             {"name": name, "parameters": {"size": 3}, "version": 1}, np.zeros(3)
@@ -256,7 +304,11 @@ def test_store_lists_and_removes_arrays(tmp_path):
     assert "freed" in done.output
     assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
     assert call("store", "rm", "face", "--root", tmp_path, "--yes").exit_code == 2
+    assert call("store", "rm", "", "--root", tmp_path, "--yes").exit_code == 2  # "$UNSET"
+    assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
     assert "no such folder" in call("store", "ls", "--root", tmp_path / "none").output
+    monkeypatch.chdir(tmp_path)  # as all paths of a command, --root counts from there
+    assert "in 1 arrays" in call("store", "ls", "--root", "sample/..").output
 
 
 # ---- the parameter files of this repository
@@ -294,6 +346,15 @@ def test_every_shipped_parameter_file_is_right_where_no_data_are(tmp_path, monke
     assert done.exit_code == 2
     assert "nothing was started: data_root: data/affwild2 is not there" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_looks_at_the_data_that_are_named_beside_a_file(tmp_path):
+    videos = ROOT / "params" / "my_videos.yaml"
+    there = ("check", "--data", videos, "-p", "data_root", tmp_path)
+    assert call(*there).exit_code == 2
+    (tmp_path / "talk").write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(64))
+    assert call(*there).exit_code == 0
+    assert call("check", videos, "-p", "data_roots", "x").exit_code == 2
 
 
 def test_a_parameter_file_without_its_folder_is_offered_where_it_is(tmp_path):

@@ -38,6 +38,7 @@ def notebook(path, headings, text="seen"):
     ]
     outputs = [nbformat.v4.new_output("display_data", data) for data in shown * 3]
     outputs.append(nbformat.v4.new_output("stream", text=text))
+    outputs.append(nbformat.v4.new_output("stream", text="batch 24/31 (77 %) 30 s"))
     cells = []
     for heading in ("Something else", *headings):
         cells.append(nbformat.v4.new_markdown_cell(f"## {heading}\n\nwhat it says"))
@@ -72,6 +73,7 @@ def test_outputs_below_the_headings_are_taken_and_videos_are_not(gallery, tmp_pa
     assert sorted(kinds) == ["image/png"] * 2 + ["text"] + ["text/html"] * 3
     assert "Something else" not in str(page)
     assert "<video" not in str(page)
+    assert "(77 %)" not in str(page)
     picture = next(output.data["image/png"] for output in code[0].outputs if "data" in output)
     (tmp_path / "a.png").write_bytes(base64.b64decode(picture))
     assert Image.open(tmp_path / "a.png").width == gallery.WIDEST

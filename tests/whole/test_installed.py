@@ -10,12 +10,14 @@ import sys
 import sysconfig
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from lib import predict
 from lib.errors import InputError
+from lib.evaluation import people
 from lib.files import ROOT
 from tests.shared_files import shared
 
@@ -84,10 +86,64 @@ def test_a_parameter_that_is_none_is_refused_before_anything_starts(tmp_path):
         predict(tmp_path / "talk.mp4", devise="cpu")
 
 
-@pytest.mark.parametrize("video", [None, "", 3])
-def test_a_video_that_is_no_path_is_refused(video):
-    with pytest.raises(InputError, match="is no path"):
+@pytest.mark.parametrize(
+    ("video", "told"),
+    [
+        *((value, "is no path") for value in (None, "", 3, b"talk.mp4", ["talk.mp4"])),
+        *((f"{kind}://example.org/talk.mp4", "is an address") for kind in ("https", "file")),
+        ("x" * 300, "300 bytes, at most 255"),
+        ("a\0b", "control character"),
+        ("line\nbreak.mp4", "no such file or folder"),
+    ],
+)
+def test_a_video_that_is_no_path_is_refused(video, told):
+    with pytest.raises(InputError, match=told):
         predict(video)
+    if isinstance(video, str) and video and "line" not in video:
+        with pytest.raises(InputError, match=told):
+            predict("talk.mp4", folder=video)
+
+
+def test_networks_and_places_count_from_the_working_directory(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best.pt").write_bytes(b"")
+    (tmp_path / "talk.mp4").write_bytes(b"\0")
+    monkeypatch.setattr(people, "fetch", lambda params: given.update(params) or [])
+    monkeypatch.setattr(people, "look", lambda *words: SimpleNamespace(table=words[0]))
+    assert (
+        predict("talk.mp4", predict_run="best.pt", weights_root=Path("w")) == tmp_path / "talk.mp4"
+    )
+    assert given["predict_run"] == str(tmp_path / "best.pt")
+    assert given["weights_root"] == tmp_path / "w"
+    predict("talk.mp4", predict_run=Path("none.pt"), speaker_run="a_run")
+    assert given["predict_run"] == str(tmp_path / "none.pt")
+    assert given["speaker_run"] == "a_run"
+    with pytest.raises(InputError, match="video_path is for the notebook only"):
+        predict("talk.mp4", video_path="other.mp4")
+
+
+@pytest.mark.parametrize("name", ["segments_path", "video_path", "drive"])
+def test_a_parameter_of_the_notebook_that_means_nothing_here_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name} is for the notebook only"):
+        predict("talk.mp4", **{name: str(tmp_path)})
+
+
+def test_a_file_of_weights_counts_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "best.pt").write_bytes(b"x")
+    (tmp_path / "talk.mp4").write_bytes(bytes(range(256)))
+    monkeypatch.chdir(tmp_path)
+    given = {}
+
+    def look(video, params, folder):
+        given.update(params)
+        raise InputError("seen")
+
+    monkeypatch.setattr("lib.evaluation.python.people.look", look)
+    monkeypatch.setattr("lib.evaluation.python.people.fetch", lambda params: [])
+    with pytest.raises(InputError, match="seen"):
+        predict("talk.mp4", predict_run="best.pt", speaker_run="none")
+    assert (given["predict_run"], given["speaker_run"]) == (str(tmp_path / "best.pt"), "none")
 
 
 def test_a_folder_that_is_a_file_is_refused_and_a_path_may_begin_at_home(tmp_path, monkeypatch):

@@ -4,7 +4,10 @@ by hand.
 
 import ast
 import builtins
+import contextlib
 import csv
+import io
+import itertools
 import json
 import logging
 import os
@@ -15,6 +18,7 @@ import types
 from functools import partial
 
 import nbformat
+import numpy as np
 import pandas as pd
 import papermill
 import pytest
@@ -25,7 +29,10 @@ from lib.errors import InputError
 from lib.evaluation import segments, submission
 from lib.experiments import experiment, pipeline
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
+from lib.models import checkpoints
 from lib.parallel import mapping
+from tests import tiny_encoders
+from tests.tiny_set import one_thread  # noqa: F401
 
 FOLDER = ROOT / "notebooks"
 LONGEST = 16  # lines of a cell, but for the parameters
@@ -530,25 +537,35 @@ def test_scores_stand_raw_and_smoothed_beside_the_trivial_predictors(world, name
     assert "test" not in found, "hidden labels are not read unless they are named"
 
 
+def trials_of(world):
+    return trials.read(next((world.place / "processed").glob("sample-*/trials.parquet")))
+
+
+def frames_of(world, *splits):
+    """Trial -> frames, of some splits."""
+    table = trials_of(world)
+    return table[table["split"].isin(splits)].set_index("trial")["n_frames"].to_dict()
+
+
+def predicted(world, folder):
+    """Trial -> rows of its prediction file; all frames of val and test are there."""
+    rows = {path.stem: pd.read_csv(path) for path in (folder / "predictions").glob("*.csv")}
+    frames = {trial: len(each) for trial, each in rows.items()}
+    assert frames == frames_of(world, "val", "test")
+    return rows
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_every_frame_of_val_and_test_is_predicted_and_ready_to_be_sent(world, name):
+    splits = trials_of(world).set_index("trial")["split"]
     folder = world.folder(name)
-    table = trials.read(next((world.place / "processed").glob("sample-*/trials.parquet")))
-    frames = table[table["split"] != "train"].set_index("trial")["n_frames"].to_dict()
-    written = {path.stem: pd.read_csv(path) for path in (folder / "predictions").glob("*.csv")}
-    assert {trial: len(rows) for trial, rows in written.items()} == frames
-    for trial, rows in written.items():
+    for trial, rows in predicted(world, folder).items():
         assert rows[["valence", "arousal"]].abs().to_numpy().max() <= 1
         assert rows[["valence_raw", "arousal_raw"]].notna().to_numpy().all()
         known = rows[["label_valence", "label_arousal"]].notna().to_numpy().any()
-        assert known == (table.set_index("trial").loc[trial, "split"] == "val")
-    test = {
-        trial: n
-        for trial, n in frames.items()
-        if table.set_index("trial").loc[trial, "split"] == "test"
-    }
-    assert test
-    assert submission.validate(folder / "submission", test) == []
+        assert known == (splits[trial] == "val")
+    assert frames_of(world, "test")
+    assert submission.validate(folder / "submission", frames_of(world, "test")) == []
 
 
 def test_executed_notebooks_carry_the_sentence_about_sample_networks(world):
@@ -620,6 +637,72 @@ def test_executed_notebooks_show_tables_and_pictures_and_no_warning(world):
         )
         errors = [output.text for output in outputs if output.get("name") == "stderr"]
         assert errors == [], f"{name} writes to stderr"
+
+
+# ---- two pretrained encoders, with what the world has already
+
+
+def walked(name, values):
+    """All cells of a notebook in this process, with these values set below the parameters cell; a
+    kernel of its own would cost more than the work. Returns what it printed and showed.
+    """
+    names, shown = {"__name__": "__main__", "In": [""]}, io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        for cell in code(name):
+            sources = [cell.source]
+            if "parameters" in cell.metadata.get("tags", []):
+                sources.append("\n".join(f"{key} = {value!r}" for key, value in values.items()))
+            for source in sources:
+                names["In"].append(source)
+                exec(compile(source, name, "exec"), names)
+    return shown.getvalue()
+
+
+@pytest.fixture(scope="module")
+def encoded(world, tmp_path_factory):
+    """What the notebooks showed of an experiment with two tiny random encoders, by name."""
+    models = tiny_encoders.make(tmp_path_factory.mktemp("encoders"))
+    encoders = {
+        "wavlm": {"model": str(models / "wavlm"), "rate": 8.0},
+        "dino": {"model": str(models / "dino")},
+    }
+    options = {"features": ["wavlm", "dino"], "encoders": encoders, "network": "jca", "layers": 1}
+    values = {"recipe": "features", "dataset": "sample", "steps": 8, "step_hop": 2}
+    file = models / "two_encoders.yaml"
+    file.write_text(json.dumps({**values, "options": options}))
+    given = {**world.places, "workers": "1", "measure_seconds": "0"}
+    found = experiment.read([file, SMOKE], given, FOLDER)
+    return {name: walked(name, found.read_by(name)) for name in NOTEBOOKS}
+
+
+def test_two_encoders_go_through_the_six_notebooks(world, encoded):
+    for name, following in itertools.pairwise(NOTEBOOKS):
+        assert f"next: {following}" in encoded[name]
+    processed = world.place / "processed"
+    # Two of the six trials are people in one video, whose sound is read once.
+    made = {"videos/*/encoder_sound": (8.0, 5), "trials/*/encoder_faces": (0.0, 6)}
+    for place, (rate, count) in made.items():
+        found = list(processed.glob(f"*/{place}-*.json"))
+        told = [json.loads(path.read_text()) for path in found]
+        assert len(told) == count
+        assert {each["made_from"]["parameters"].get("rate", 0.0) for each in told} == {rate}
+        assert {each["shape"][1] for each in told} == {16}
+    assert not (world.folder("two_encoders") / "failures.csv").is_file()
+
+
+def test_the_run_of_two_encoders_has_scores_and_every_frame(world, encoded):
+    folder = world.folder("two_encoders")
+    saved = checkpoints.load(folder / "checkpoints" / "best.pt")["statistics"]
+    assert set(saved) == {
+        "encoder_sound(model=wavlm, rate=8.0, seconds=20.0)",
+        "encoder_faces(model=dino, size=32)",
+    }
+    for name, rows in predicted(world, folder).items():
+        assert np.isfinite(rows[["valence_raw", "arousal_raw"]].to_numpy()).all(), name
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found["synthetic"] is True
+    assert {"val", "baselines", "smoothing"} <= found.keys()
+    assert submission.validate(folder / "submission", frames_of(world, "test")) == []
 
 
 def test_the_same_command_again_does_nothing(world):

@@ -41,4 +41,6 @@ def test_a_video_is_predicted_and_drawn_without_the_task_va(tmp_path):
     shown = overlay.write(film, values, folder / f"{name}.mp4")
     assert len(recordings.frame_times(shown)) == 8
     assert predictor.synthetic
-    assert set(values["note"]) == {f"{SENTENCE}; run classes, trained on sample"}
+    assert set(values["note"]) == {
+        f"{SENTENCE}; run classes, trained on sample; card: docs/models/tsav.md"
+    }

@@ -2,9 +2,9 @@
 seed.
 
 It tests plumbing, not science: one photograph (NASA, public domain), one synthetic voice. Valence
-moves mouth and brows, arousal the voice and the height of the eyes. specs/sample.md says what the
-set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on pixels or
-loudness fails on it.
+moves mouth and brows, arousal the voice and the height of the eyes. The sample specification says
+what the set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on
+pixels or loudness fails on it.
 
 Of 24 trials, two pairs share one recording each, where the persons take turns to speak; a person's
 VA rows are −5 while the other one speaks. One recording has a stretch of uneven frame times, in one
@@ -33,7 +33,7 @@ from . import scene as samples_scene
 from .plan import SPLITS, Person, Recording, plan
 
 VERSION = 2  # raised when the same seed gives other files
-QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (specs/sample.md §1)
+QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (sample specification §1)
 SPLIT_FOLDERS = {"train": "Train_Set", "val": "Validation_Set"}
 HIDDEN = "annotations_test_hidden"
 PHOTOGRAPH = "Eileen Collins, NASA, public domain (skimage.data.astronaut)"
@@ -53,7 +53,7 @@ def make(
     workers: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Make the sample set below `data_root`, or what is missing of it.
+    """Make the sample set below `data_root`, or its missing parts.
 
     Arguments
     ---------
@@ -63,9 +63,9 @@ def make(
     workers : processes of this machine; 1 works in this one.
     progress : called with (recordings done, recordings, name of the last one).
 
-    Returns ``<data_root>/sample-<8 hex of the parameters>``. A set that was finished once is left
-    as it is. After a break, the next call keeps the recordings that are whole. Raises InputError
-    for parameters out of range, a full disk or a worker that died.
+    Returns ``<data_root>/sample-<8 hex of the parameters>``. A finished set is left unchanged.
+    After an interruption, the next call keeps the complete recordings. Raises InputError for
+    parameters out of range, a full disk or a worker that died.
     """
     root = Path(data_root) / folder_name(seed, trials, seconds)
     if (root / "sample.json").is_file():
@@ -222,7 +222,7 @@ def _write_crop(path: Path, picture: np.ndarray, matrix: np.ndarray) -> None:
 
 
 def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]) -> dict:
-    """What is true of the set: `expected` has the names under which `affwild2.find` counts."""
+    """Facts about the set: `expected` has the names under which `affwild2.find` counts."""
     names = {
         split: [name for one in recordings if one.split == split for name in one.persons]
         for split in SPLITS

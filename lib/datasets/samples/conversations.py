@@ -1,10 +1,10 @@
 """The synthetic sample conversations in Ego4D's layout: two faces, three voices, made from a seed.
 
-A test of synchrony (specs/sample_conversations.md): who is loud does not tell who speaks, nor does
-whose mouth moves; their fit does. `sample_turns` plans who speaks, `sample_talk` makes voices and
-mouths, `sample_couple` paints. Real videos and wav files, annotation JSON in Ego4D's schema, lists
-without a last newline; pictures of whole frames are made when the clip maker needs them (all of
-them would be 700 MB).
+A test of synchrony (specification of the sample conversations): neither loudness nor mouth movement
+alone tells who speaks, only their agreement. `turns` plans who speaks, `talk` makes voices and
+mouths, `couple` paints. Real videos and wav files, annotation JSON in Ego4D's schema, lists without
+a last newline; pictures of whole frames are made when the clip maker needs them (all of them would
+be 700 MB).
 
 It tests plumbing, not science: one photograph, synthetic voices.
 """
@@ -177,7 +177,7 @@ def _make_one(root: Path, seed: int, one: Conversation) -> dict:
     return _annotation(one, plan, couple)
 
 
-# ---- annotation in Ego4D's schema (specs/asd.md §1.3)
+# ---- annotation in Ego4D's schema (speaker specification §1.3)
 def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) -> dict:
     visible = plan.visible()
     persons = []

@@ -1,9 +1,10 @@
 """Pictures of the sample conversations: two heads side by side, and where the annotation's boxes
 lie.
 
-Face and its units are those of `sample_face`; sizes and nuisance of specs/sample_conversations.md
-§2, §3, where a length is given in pixels of a 64-px mouth crop = 77 px of the 200-px face. A box is
-drawn so that the mouth crop of specs/asd.md §3.1 shows just that piece, nose to chin.
+Face and units are those of `face`; sizes and nuisance of the specification of the sample
+conversations §2, §3, where a length is given in pixels of a 64-px mouth crop = 77 px of the 200-px
+face. A box is drawn so that the mouth crop of the speaker specification §3.1 shows just that piece,
+nose to chin.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ opening s:
 * expression, from angle θ = atan2(a, v) and radius r in the valence–arousal plane: Neutral where r
   < 0.3 or θ in 270…300°; Happiness −60…60°, Surprise 60…105°, Fear 105…130°, Anger 130…155°,
   Disgust 155…195°, Sadness 195…270°.
-* action units, where the face moves visibly (`sample_face`): AU1 v > 0.33 (inner brows rise 0.75
-  px), AU2 v > 0.5 (outer brows rise 1.1 px), AU4 v < −0.3 (brows fall and draw together), AU6 v >
-  0.6, AU12 v > 0.2 (mouth corners up), AU15 v < −0.2 (mouth corners down), AU20 v > 0.75 (mouth
-  wide), AU25 s > 0.15 (lips part).
+* action units, where the face moves visibly (`face`): AU1 v > 0.33 (inner brows rise 0.75 px), AU2
+  v > 0.5 (outer brows rise 1.1 px), AU4 v < −0.3 (brows fall and draw together), AU6 v > 0.6, AU12
+  v > 0.2 (mouth corners up), AU15 v < −0.2 (mouth corners down), AU20 v > 0.75 (mouth wide), AU25 s
+  > 0.15 (lips part).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from ...labels.official import ACTION_UNITS, EXPRESSIONS
 
-KNOTS = (2.0, 3.5)  # s between two values of a label curve (specs/sample.md §1)
+KNOTS = (2.0, 3.5)  # s between two values of a label curve (sample specification §1)
 CURVES = 4  # curves drawn per trial and emotion, of which the best balanced one is kept
 LAG, LAGS = 0.5, 6  # s; steps of it over which one emotion must not tell the other
 DRAWS = 200  # sets of curves drawn per split, of which the best is kept

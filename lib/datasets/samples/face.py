@@ -1,9 +1,9 @@
 """The face of the sample set: one photograph, moved by valence, arousal and speech.
 
 The photograph is NASA's of Eileen Collins (public domain), which scikit-image's wheel brings.
-Positions and lengths are pixels of the 200×200 piece cut from it (specs/sample.md §2). A movement
-is a sum of Gaussian displacement fields; what a person looks like (shape, colours, glasses) is
-drawn once per trial.
+Positions and lengths are pixels of the 200×200 piece cut from it (sample specification §2). A
+movement is a sum of Gaussian displacement fields; what a person looks like (shape, colours,
+glasses) is drawn once per trial.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 SIDE = 200
 CORNER = (125, 18)  # left and top of the piece in the photograph
-STRENGTH = 1.5  # k: how far the expressions move (specs/sample.md §6)
+STRENGTH = 1.5  # k: how far the expressions move (sample specification §6)
 CENTRE = (98.5, 104.0)  # the point that poses and crops turn about, between eyes and mouth
 EYES_APART = 47.0
 EYES = ((75.0, 84.0), (122.0, 84.6))
@@ -185,7 +185,7 @@ def movement(v: float) -> np.ndarray:
 
 
 def draw(generator: np.random.Generator) -> Face:
-    """Draw a person: shape and look by the table of specs/sample.md §3."""
+    """Draw a person: shape and look by the table of the sample specification §3."""
     return Face(_look(generator), _shape(generator), _glasses(generator))
 
 

@@ -1,4 +1,4 @@
-"""What the sample set consists of: recordings, frame times, persons, turns to speak, gaps and label
+"""The plan of the sample set: recordings, frame times, persons, turns to speak, gaps and label
 curves.
 """
 
@@ -20,9 +20,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Person:
-    """One trial. Its number is that of its random stream; masks are (T,) bool, one value a
-    frame.
-    """
+    """One trial. Its number is that of its random stream; masks: (T,) bool, one value per frame."""
 
     number: int
     turns: list[tuple[float, float]]  # s in which the person speaks

@@ -1,9 +1,9 @@
-"""What hides the expression in the sample set: pose, light, background, noise and the place of the
-crop.
+"""Nuisance factors of the sample set, which hide the expression: pose, light, background, noise and
+the place of the crop.
 
-All ranges are those of specs/sample.md §3; draws are uniform, a "drift" is a label curve with
-another period. Position and size of the crop and the motion of the head are what defeats a linear
-model on pixels.
+All ranges are those of the sample specification §3; draws are uniform, a "drift" is a label curve
+with another period. Position and size of the crop and the motion of the head are what defeats a
+linear model on pixels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From turns to sound and moving mouths: specs/sample_conversations.md §2.
+"""From turns to sound and moving mouths: specification of the sample conversations §2.
 
-The mouth follows the syllables of its own voice with a lag. When it moves in silence it does what
-the same person's speech would do, unheard, or it chews: only the fit of sound and movement tells
-who speaks.
+The mouth follows the syllables of its own voice with a lag. When it moves in silence it makes the
+movements of inaudible speech, or it chews: only the agreement of sound and movement tells who
+speaks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .turns import FACES, FPS, Plan, Turn
 
 RATE = 16_000  # Hz
 ROOM_NOISE = np.float32(10 ** (-49 / 20))  # 25 dB below a voice of middle level
-EDGE = 0.05  # s in which a phrase sets in and fades
-# how far each vowel of `sample_voice.VOWELS` opens the mouth
+EDGE = 0.05  # s for the fade-in and fade-out of a phrase
+# how far each vowel of `voice.VOWELS` opens the mouth
 OPENNESS = (0.69, 0.85, 1.0, 0.92, 0.73)
 WIDENESS = (1.0, 0.5, 0.0, -0.5, -1.0)  # and how wide it makes it, −1…1
 CHEWING = 0.85  # how far chewing opens it
@@ -53,7 +53,7 @@ class _Syllables:
 
 
 def perform(generator: np.random.Generator, plan: Plan) -> Talk:
-    """Draw three persons and let them do what the plan says."""
+    """Draw three persons and let them act out the plan."""
     n = plan.n_frames * RATE // FPS
     sound, opening, wide = ROOM_NOISE * generator.standard_normal(n, dtype=np.float32), [], []
     for speaker in range(3):

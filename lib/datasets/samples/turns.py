@@ -1,9 +1,9 @@
 """Who speaks when in a sample conversation, and whose mouth moves without a voice:
-specs/sample_conversations.md §1.
+specification of the sample conversations §1.
 
 Three voices take turns: two faces and one that is never seen. Everything is counted in frames at 30
-fps, so that a label is exact. A plan is drawn again until it keeps the bounds that make the set a
-test of synchrony: neither who is loud nor whose mouth moves tells who speaks.
+fps, so that labels are exact. A plan is drawn again until it meets the bounds that make the set a
+test of synchrony: neither loudness nor mouth movement alone tells who speaks.
 """
 
 from __future__ import annotations

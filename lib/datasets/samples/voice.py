@@ -1,9 +1,9 @@
 """The synthetic voice of the sample set: pitch, syllable rate, loudness and brightness follow
 arousal.
 
-Source and filter: a pulse train at the pitch, five vowels of three formants each, one vowel a
-syllable. All constants are those of specs/sample.md §4; the formants are Peterson and Barney's
-(1952) means of /i ɛ ɑ ɔ u/ for men.
+Source and filter: a pulse train at the pitch, five vowels of three formants each, one vowel per
+syllable. All constants are those of the sample specification §4; the formants are Peterson and
+Barney's (1952) means of /i ɛ ɑ ɔ u/ for men.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _faded(mask: np.ndarray) -> np.ndarray:
 def envelope(
     generator: np.random.Generator, talks: np.ndarray, arousal: Curve
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Syllables while a person talks, 3.5 + 1.5·a a second.
+    """Syllables while a person talks, 3.5 + 1.5·a per second.
 
     Returns the envelope s (n,) 0…1 (sin(π·phase)^0.8) and the number of each sample's vowel (n,).
     """

@@ -59,8 +59,8 @@ def sweep(
     from ...parallel import clusters
     from . import plan, run, table
 
-    # click hands only the first word behind --grid to it; the others are known by their equals
-    # sign.
+    # click gives only the first word after --grid to the option; the others are recognised by their
+    # equals sign.
     files = [Path(word) for word in words if "=" not in word]
     spec = clusters.read(cluster)
     planned = plan.plan(files, [*grid, *(word for word in words if "=" in word)], dict(overrides))
@@ -86,8 +86,8 @@ def _results(folder: Path) -> None:
 
 
 def job_lines(planned, spec, workers: int = 0) -> list[str]:
-    """What --print-jobs shows: how many jobs at a time, the script of each, and the points that
-    such jobs would run, one after the other.
+    """Text of --print-jobs: how many jobs at a time, the script of each, and the points that the
+    jobs would run in turn.
     """
     from ...parallel import clusters
 
@@ -101,5 +101,5 @@ def job_lines(planned, spec, workers: int = 0) -> list[str]:
     for point in planned.points:
         both = {**planned.overrides, **point.overrides(), "run": point.name}
         more = "".join(f" -p {name} {shlex.quote(text)}" for name, text in both.items())
-        lines.append(f"python -m lib run {' '.join(planned.files)}{more}")
+        lines.append(f"python -m lib run {shlex.join(planned.files)}{more}")
     return lines

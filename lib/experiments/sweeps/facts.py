@@ -1,4 +1,4 @@
-"""What ``sweep.json`` says, for all who read it."""
+"""Read and check ``sweep.json``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ AGAIN = "start the sweep again: what is finished is not repeated"
 
 
 def read(folder: Path, more: Iterable[str] = ()) -> dict:
-    """What ``sweep.json`` in a sweep's folder says, {} where there is none: "grid", "runs" (name ->
+    """The content of ``sweep.json`` in a sweep's folder, {} without one: "grid", "runs" (name ->
     mapping with `OF_RUN`) and `more` of `OF_SWEEP`.
 
-    Raises InputError for one that is damaged.
+    Raises InputError for a damaged file.
     """
     told = runs.Run(folder).read_json(NAME, {})
     if told:
@@ -37,7 +37,7 @@ def read(folder: Path, more: Iterable[str] = ()) -> dict:
 
 
 def _require(path: Path, told: object, kinds: Mapping, of: str) -> None:
-    """Raise InputError where a value is not there, or of another kind."""
+    """Raise InputError for a value that is missing or of another type."""
     for name, kind in kinds.items():
         if not (isinstance(told, dict) and isinstance(told.get(name), kind)):
             raise files.damaged(path, f"there is no {name}{of}, or another kind of value", AGAIN)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from ...errors import InputError, nearest_name
+from ...files import folded
 from ...grammar import Declaration
-from ...media.documents import yaml_value
+from ...parameters import typed_value
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
-LARGEST = 10_000  # points: more is a slip of the finger
+LARGEST = 10_000  # points; more are taken for a typing mistake
 
-# What a point has of its own, or what holds for the whole sweep.
+# Parameters that differ per point anyway, or that hold for the whole sweep.
 NOT_IN_A_GRID = frozenset(
     ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
 )
@@ -27,7 +29,9 @@ OPTION = "options."  # options.dropout=0.1,0.3: what the recipe declares
 
 @dataclass(frozen=True)
 class Point:
-    """One place in the grid: `name` (of what differs) and `values` (parameter → value)."""
+    """One combination of the grid's values: `name` (made of what differs) and `values` (parameter →
+    value).
+    """
 
     name: str
     values: Mapping[str, object]
@@ -63,8 +67,8 @@ def parse(
         ``name=0..100..20``.
     known : what the notebooks declare; `options` what the recipe declares.
 
-    Raises InputError that lists all that is wrong: unknown names, bad ranges, values of the wrong
-    type, doubles.
+    Raises InputError that lists everything that is wrong: unknown names, bad ranges, values of the
+    wrong type, duplicates.
     """
     found: dict[str, list] = {}
     problems = []
@@ -100,8 +104,8 @@ def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
     one = declared[name]
     if one.type.startswith(("list", "dict")):
         raise InputError(f"is a {one.type}: only single values can stand in a grid")
-    values = [one.read(_scalar(part, one.type)) for part in _parts(text)]
-    doubles = sorted({str(value) for value in values if values.count(value) > 1})
+    values = [one.read(typed_value(part, one.type, "--grid")) for part in _parts(text)]
+    doubles = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if doubles:
         raise InputError(f"{', '.join(doubles)} is there twice")
     return values
@@ -127,17 +131,10 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
-def _scalar(text: str, kind: str) -> object:
-    """The text as YAML reads it; where text belongs, it stays as it is (a run called 1, `no`)."""
-    if kind == "str":
-        return text
-    return yaml_value(text, "--grid")
-
-
 def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
     """All combinations, the last parameter changing fastest, named ``<run>_fold0_valence_video``.
 
-    Raises InputError when two would have the same name.
+    Raises InputError if two points would have the same name.
     """
     found = []
     for combination in itertools.product(*grid.values()):
@@ -145,8 +142,8 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
         found.append(
             Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values)
         )
-    names = [point.name for point in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(folded(point.name) for point in found)
+    if twice := sorted(name for name, count in names.items() if count > 1):
         raise InputError(
             f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}"
         )
@@ -154,7 +151,7 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
 
 
 def _word(name: str, value: object) -> str:
-    """``fold0``, ``lr0.001``; of text the text itself: ``valence``."""
+    """``fold0``, ``lr0.001``; for a text value the text itself: ``valence``."""
     short = name.removeprefix(OPTION)
     if isinstance(value, bool):
         text = short if value else f"no-{short}"

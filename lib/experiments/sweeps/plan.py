@@ -1,4 +1,4 @@
-"""What a sweep will do: points, the runs they build on, the order in which arrays are made."""
+"""Plan a sweep: points, the runs they build on, the order in which arrays are made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 5  # problems of a message
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be done: the grid's `points`, all `experiments` by run name, bases first."""
+    """A planned sweep: the grid's `points`, all `experiments` by run name, bases first."""
 
     folder: Path
     grid: dict[str, list]
@@ -39,7 +39,7 @@ class Sweep:
 
     @property
     def bases(self) -> list[str]:
-        """Runs that points build on and that are not there yet."""
+        """Runs that points build on and that do not exist yet."""
         own = {point.name for point in self.points}
         return [name for name in self.experiments if name not in own]
 
@@ -60,7 +60,7 @@ def plan(
     """Check everything: the grid, every point's parameters, and the runs that they build on.
 
     files, overrides, library : as of `pipeline.run`. grid : see `grid.parse` of this package.
-    Raises InputError that lists what is wrong; nothing has been started then.
+    Raises InputError that lists everything that is wrong, before anything starts.
     """
     with grammar.unchanged():
         return _plan(files, grid, dict(overrides or {}), notebooks, library)
@@ -73,11 +73,17 @@ def _plan(
     known = grammar.all_declared(notebooks)
     options = grammar.recipes().get(below.values.get("recipe", ""), {})
     values = sweeps_grid.parse(grid, known, options)
+    if twice := sorted(values.keys() & overrides.keys()):
+        raise InputError(
+            f"{', '.join(twice)}: set by -p, and in the grid",
+            where=files[0],
+            todo="leave one of them out",
+        )
     name = overrides.get("run") or parameters.load(files).get("run") or Path(files[0]).stem
     points = sweeps_grid.points(values, name)
     found: dict[str, Experiment] = {}
     problems: dict[str, str] = {}
-    # Whoever starts a sweep has counted its hours.
+    # No limit on hours: a person who starts a sweep has estimated them.
     unlimited = {"hours_at_most": "0"} if "hours_at_most" in known else {}
     for point in points:
         try:
@@ -109,17 +115,19 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
-    """Bases (each after those that it builds on, as `experiments.plan` has them), then points."""
-    own = [point.name for point in points]
-    return {name: found[name] for name in [*(name for name in found if name not in own), *own]}
+    """Bases (each after those that it builds on, in the order of `experiment.plan`), then
+    points.
+    """
+    own = {point.name: found[point.name] for point in points}
+    return {name: one for name, one in found.items() if name not in own} | own
 
 
 def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:
-    """What `dispatch.run` is to do for the runs in `pending`: arrays are made once, before the runs
-    that need them.
+    """Tasks for `lib.parallel.tasks.run`, for the runs in `pending`: arrays are made once, before
+    the runs that need them.
 
-    Runs whose notebooks 01–04 would be equal share one preparation; preparations follow each other,
-    because they may want the same arrays, unless they only differ in the run that they build on.
+    Runs with the same notebooks 01–04 share one preparation. Preparations run one after the other,
+    because they may need the same arrays, unless they differ only in the run that they build on.
     """
     from ...parallel.tasks import Task
 

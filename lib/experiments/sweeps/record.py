@@ -1,4 +1,4 @@
-"""What became of each run of a sweep: ``sweep.json``, written after every event."""
+"""Record of a sweep: ``sweep.json``, the state of each run, written after every event."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Mapping
 
 from ... import grammar, runs
+from ...errors import DONE, FAILED, LOST
 from ..experiment import Experiment, record_of
-from ..pipeline import DONE, FAILED, LOST
 from .facts import NAME, read
 
-PREPARE = ".prepare"  # behind the name of a run: the task that makes its arrays
+PREPARE = ".prepare"  # suffix of a run's name: the task that makes its arrays
 
 
 def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> bool:
     """Whether an earlier start finished this run with these parameters, and the records of its
-    notebooks are there.
+    notebooks exist.
 
-    defaults : of all parameters, the recipe's options under "options": one that came later had its
-        default then.
+    defaults : of all parameters, the recipe's options under "options". A parameter that was
+        introduced after that run counts as having had its default.
     """
     if before.get("state") != "finished":
         return False
@@ -89,7 +89,9 @@ class Book:
         return row | {"earlier": before.get("seconds", 0.0)}
 
     def note(self, event) -> None:
-        """Keep an event of `dispatch`; a preparation counts for the run that it is made for."""
+        """Record an event of `lib.parallel.tasks.run`; the event of a preparation counts for its
+        run.
+        """
         row, prepares = self.runs[event.name.removesuffix(PREPARE)], event.name.endswith(PREPARE)
         state = event.state
         if prepares:

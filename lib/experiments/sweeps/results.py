@@ -1,4 +1,6 @@
-"""What a sweep found: merged results with intervals, what mattered, pictures of the grid."""
+"""Results of a sweep: merged scores with intervals, which parameters mattered, pictures of the
+grid.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +58,12 @@ def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
 def merged(
     folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], with_intervals: bool = True
 ) -> pd.DataFrame:
-    """One row per result: runs of other folds or seeds only, as one, scored anew with an interval.
+    """One row per result: runs that differ only in fold or seed are merged and scored again, with
+    an interval.
 
-    Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean;
-    speaking, expression, action_units) its value, low and high; `why` where there is none, or where
-    runs are missing in it. Merged runs lie in ``<folder>/merged_…``.
+    Columns: the grid's other parameters, runs, and for each measure (valence, arousal, mean;
+    speaking, expression, action_units) its value, low and high; `why` says why there is no score,
+    or which runs are missing. Merged runs lie in ``<folder>/merged_…``.
     """
     repeats = next(([name] for name in REPEATS if name in grid), [])
     names = [name for name in grid if name not in repeats]
@@ -109,7 +112,7 @@ def _scores(metrics: Mapping) -> dict:
 
 
 def _mean(each: Sequence[Mapping]) -> dict:
-    """Of runs that are not joined (who speaks): the mean of their scores, without an interval."""
+    """The mean of the scores of runs that cannot be merged (who speaks), without an interval."""
     if len(each) == 1:
         return dict(each[0])
     shared = [name for name in NAMES if all(name in one for one in each)]

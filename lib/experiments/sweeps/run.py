@@ -1,4 +1,6 @@
-"""A sweep at work: workers get points, the book is kept, a wish to stop is passed on."""
+"""Run a sweep: send its points to the workers, record their state, and stop them cleanly on
+Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ... import files, parameters
-from ...errors import InputError
+from ...errors import CONTINUE, INTERRUPTED, InputError
 from ...parallel import clusters
 from ...parallel.interrupts import Interrupts
 from ...parallel.locks import BusyError, locked
 from ..experiment import Experiment
-from ..pipeline import CONTINUE, INTERRUPTED
 from . import worker
 from .plan import Sweep, tasks
 from .record import Book
 
-REFRESH = 2.0  # s between two tables while nothing happens
+REFRESH = 2.0  # s between two updates of the table while nothing happens
 
 
 def run(
@@ -31,17 +32,19 @@ def run(
     show: Callable[[Path], None] = lambda folder: None,
     work: Callable = worker.work,
 ) -> int:
-    """Run all points that are not finished yet; returns the exit status of DESIGN.md §4.
+    """Run all points that are not finished yet; returns the exit status (docs/contracts.md,
+    "Commands").
 
     Arguments
     ---------
-    spec : the cluster, see `schedulers.read`; `workers` of it at most, 0 for what it says.
+    spec : the cluster, see `lib.parallel.clusters.read`; at most `workers` workers, 0 for the
+        number in the file.
     tell : called with a line for each event. show : called with the sweep's folder after each event
-        and every few seconds: the table can be drawn anew.
-    work : what a worker does with a point (tests and benchmarks have others).
+        and every few seconds, to draw the table again.
+    work : the function that runs a point (tests and benchmarks pass others).
 
-    Ctrl-C or SIGTERM lets all points write their checkpoints; the same command goes on from there.
-    Raises InputError when another sweep works in this folder, or the scheduler is not there.
+    On Ctrl-C or SIGTERM all points write their checkpoints; the same command continues from there.
+    Raises InputError if another sweep works in this folder, or if the scheduler cannot be reached.
     """
     clusters.check_there(spec)
     with _alone(sweep.folder):
@@ -61,20 +64,20 @@ def run(
             + (f", {', '.join(sweep.bases)} first" if sweep.bases else "")
         )
         show(sweep.folder)
-        with Wish(sweep.folder / worker.STOP) as wish:
+        with StopRequest(sweep.folder / worker.STOP) as stop_request:
             if pending:
-                _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work)
+                _dispatch(sweep, spec, workers, pending, book, stop_request, tell, show, work)
         book.save(ended=time.strftime("%Y-%m-%d %H:%M:%S"))
         show(sweep.folder)
         (sweep.folder / worker.STOP).unlink(missing_ok=True)
-        return wish.status or book.status()
+        return stop_request.status or book.status()
 
 
-def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> None:
+def _dispatch(sweep, spec, workers, pending, book, stop_request, tell, show, work) -> None:
     if spec.kind != "local":
         workers = min(workers or spec.workers or len(pending), len(pending))
     with clusters.opened(spec, workers) as (cluster, jobs):
-        # After `opened`, which says what to install where Dask is not.
+        # After `opened`, which says what to install if Dask is missing.
         from ...parallel import tasks as dispatch
 
         here = clusters.threads(len(getattr(cluster, "worker_spec", [])) or 1)
@@ -97,13 +100,13 @@ def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> No
             note,
             tick,
             lambda task: progress(task.payload["experiment"], bool(task.payload["stop"])),
-            lambda: wish.asked,
+            lambda: stop_request.asked,
             jobs,
         )
 
 
 def common_payload(folder: Path, spec: parameters.Params, threads: int) -> dict:
-    """What every task tells `worker.work`; threads : of one on this machine."""
+    """The part of the payload that all tasks share; threads : of one task on this machine."""
     return {
         "folder": str(folder),
         "code": worker.code_digest(),
@@ -114,7 +117,9 @@ def common_payload(folder: Path, spec: parameters.Params, threads: int) -> dict:
 
 
 def progress(experiment: Experiment, makes_arrays: bool = False) -> tuple:
-    """What changes while a run comes forward: notebooks done, the last checkpoint, or arrays."""
+    """A value that changes while a run makes progress (notebooks done, time of last.pt, number of
+    arrays).
+    """
     folder = experiment.run.folder
     processed = files.resolve(experiment.values.get("processed_root") or "data")
     last = folder / "checkpoints" / "last.pt"
@@ -151,8 +156,8 @@ class _NowAndThen:
             self.last = time.monotonic()
 
 
-class Wish(Interrupts):
-    """`Interrupts` of which the points learn by a file."""
+class StopRequest(Interrupts):
+    """`Interrupts` that also creates a stop file, by which the workers learn of the request."""
 
     def __init__(self, file: Path):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The table of a sweep, which grows while it runs: read from disk alone, at any time."""
+"""The table of a sweep, which grows while it runs; it is made from files alone, at any time."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ COLOURS = {
     "blocked": "#f4c7c3",
 }
 OPEN = ("waiting", "running", "preparing")
-DIGITS = 3  # of a score: runs of a sweep lie close together
+DIGITS = 3  # decimals of a score: runs of a sweep lie close together
 
-# Of metrics.json, the first that is there counts: name of the entry -> what it is called, its key.
+# Entries of metrics.json, of which the first one present counts: entry -> shown name, key.
 MEASURES = {
     **dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")),
     "speaking": ("AP", "ap"),
     "expression": ("macro-F1", "f1_macro"),
     "action_units": ("mean F1", "f1_mean"),
 }
-REFRESH = 5  # s between two looks of a browser at the page
+REFRESH = 5  # s after which a browser loads the page again
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -45,9 +45,8 @@ def read(folder: Path) -> pd.DataFrame:
     seconds, host, ….
 
     best : of all epochs, on the validation windows of training; score : of notebook 06, every
-        labelled frame, with its
-    95 % interval; measure : what both are, see `score`.
-    Raises InputError when there is no sweep in that folder.
+        labelled frame, with its 95 % interval; measure : what both are, see `score`. Raises
+        InputError when there is no sweep in that folder.
     """
     found = facts.read(folder)
     if not found:
@@ -92,7 +91,7 @@ def _history(place: Path) -> tuple[int, float | None]:
     """Epochs done and the best score of them."""
     try:
         history = runs.read_table(place / "history.csv")
-    except InputError:  # not yet, half written, or damaged
+    except InputError:  # absent so far, half written, or damaged
         return 0, None
     best = history["score"].max() if "score" in history else float("nan")
     return len(history), None if pd.isna(best) else float(best)
@@ -101,12 +100,13 @@ def _history(place: Path) -> tuple[int, float | None]:
 def _metrics(place: Path) -> dict:
     try:
         return runs.Run(place).read_json("metrics.json", {})
-    except InputError:  # damaged: a row without numbers, not the end of the table
+    except InputError:  # damaged: shown as a row without numbers, the table goes on
         return {}
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
-    """What is measured, its value on val, and the interval's bounds; "", None without.
+    """Name of the measure, its value on val, and the interval's bounds; "" and None without a
+    score.
 
     The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean
     F1 (`MEASURES`).
@@ -120,7 +120,7 @@ def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | No
 
 
 def measure(table: pd.DataFrame) -> str:
-    """What the scores of a table are; "score" while none is known, and where runs differ in it."""
+    """Name of the measure in a table; "score" while none is known, and if runs differ in it."""
     found = {name for name in table["measure"] if name}
     return found.pop() if len(found) == 1 else "score"
 
@@ -144,7 +144,9 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _headed(shown: pd.DataFrame) -> pd.DataFrame:
-    """With what is measured in the place of `best` and `score`, unless runs differ in it."""
+    """The table with the name of the measure in the headings of `best` and `score`, unless runs
+    differ in it.
+    """
     name, differ = measure(shown), shown["measure"].replace("", pd.NA).nunique() > 1
     return shown.drop(columns=["low", "high"] if differ else ["measure", "low", "high"]).rename(
         columns={"best": f"best {name}", "score": name}
@@ -206,8 +208,8 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
     """For a notebook cell: ``table.show("runs/sample_jca_sweep")``; the last expression of the cell
     shows it.
 
-    follow : stay, and draw the table anew every `interval` s until the sweep has ended (interrupt
-        the kernel to leave).
+    follow : draw the table again every `interval` s until the sweep has ended (interrupt the kernel
+        to stop).
     """
     from IPython.display import HTML, display
 
@@ -222,8 +224,8 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
 
 
 class Screen:
-    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a
-    log has lines.
+    """Keeps files and terminal up to date; called with the folder. On a terminal the table is
+    redrawn in place, a log gets lines.
     """
 
     def __init__(self, stream: TextIO | None = None, live: bool | None = None):
@@ -253,7 +255,7 @@ class Screen:
 
 
 def note(folder: Path) -> str:
-    """The sentence about networks trained on sample data, where one of these was; else ""."""
+    """The sentence about networks trained on sample data if a run of the sweep was; else ""."""
     points = facts.read(folder)["runs"].values()
     if any(_metrics(Path(point["folder"])).get("synthetic") for point in points):
         return SYNTHETIC_NOTE

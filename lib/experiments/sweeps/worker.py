@@ -1,7 +1,8 @@
-"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches it.
+"""Run one point of a sweep on a worker: a child process runs the experiment, and this one watches
+it.
 
-The process ends with its parent (a pipe between them is closed), writes its checkpoint when it is
-asked to, and holds a lock on its run folder, so that a second one waits for it.
+The child ends with its parent (the pipe between them is closed), writes its checkpoint when asked
+to, and holds a lock on its run folder, so that a second process waits for it.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from ... import runs
-from ...errors import InputError
+from ...errors import CONTINUE, DONE, INTERRUPTED, LOST, InputError
 from ...files import ROOT
 from ...parallel import threads
 from ...parallel.locks import LOCK, lent, locked
 
-LOOK = 0.2  # s between two looks at the process
+LOOK = 0.2  # s between two checks of the process
 GRACE = 120.0  # s that a run has to write its checkpoint after SIGTERM
 LOCK_WAIT = 90.0  # s to wait for a process that still works in the same run folder
-TAIL = 3  # last lines that are told
-# a file of this name in the sweep's folder: all points are to write their checkpoints and end
+TAIL = 3  # last lines of the log that a message quotes
+# stop file in the sweep's folder: if present, all points write their checkpoints and end
 STOP = "stop"
-GOOD, TO_BE_CONTINUED, INTERRUPTED = (0, 3), 75, 130
+GOOD = (DONE, LOST)
 
 
 def work(task: Mapping) -> dict:
@@ -97,12 +98,12 @@ def work(task: Mapping) -> dict:
 def judged(status: int, cause: str, reason: str, told: str) -> dict:
     """How a try ended (`end`) and `why`, from the exit status of the run.
 
-    cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why we ended it, ""
-        if we did not.
+    cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why this process
+        ended it, "" if it did not.
     """
     if status in GOOD:
         return {"end": "finished", "why": "something was lost: failures.csv" if status else ""}
-    if reason or status in (TO_BE_CONTINUED, INTERRUPTED):
+    if reason or status in (CONTINUE, INTERRUPTED):
         return {
             "end": "continue",
             "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
@@ -118,7 +119,9 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
 
 
 def why_stop(task: Mapping) -> str:
-    """ "stop" when the sweep is being stopped, "walltime" when the job's time is over, else ""."""
+    """ "stop" if the sweep is being stopped, "walltime" if the job's time is nearly over, else
+    "".
+    """
     if (Path(task["folder"]) / STOP).exists():
         return "stop"
     return "walltime" if time_left(task) <= 0 else ""
@@ -133,7 +136,7 @@ def time_left(task: Mapping) -> float:
 
 
 def too_late(task: Mapping) -> bool:
-    """Whether so little is left of the job that starting a point is not worth it."""
+    """Whether the job has too little time left to start a point."""
     usable = task["walltime"] - task["stop_before"]
     return time_left(task) < min(task["stop_before"], usable / 4)
 
@@ -149,8 +152,8 @@ def last_lines(log: Path) -> str:
 
 
 def visible_gpu(slot: int) -> str:
-    """The one GPU of the worker number `slot` of this machine, of those that its job was given; ""
-    without any.
+    """The GPU of worker number `slot` on this machine, of those that its job was given; "" without
+    any.
     """
     from ...parallel import clusters
 
@@ -160,7 +163,9 @@ def visible_gpu(slot: int) -> str:
 
 @contextlib.contextmanager
 def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
-    """The process of a point, with its task through a pipe; the end of the block ends it."""
+    """Start the process of a point, which gets its task through a pipe; the end of the block ends
+    it.
+    """
     environment = {
         **threads.environment(task["threads"]),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
@@ -218,7 +223,7 @@ def serve() -> None:
             )
     except InputError as error:
         _say(str(error))
-        status, cause = TO_BE_CONTINUED, ""
+        status, cause = CONTINUE, ""
     runs.Run(Path(task["folder"])).write_json(
         f"points/{task['name']}.end.json", {"status": status, "cause": cause}
     )
@@ -228,8 +233,8 @@ def serve() -> None:
 
 @contextlib.contextmanager
 def _alone(task: Mapping) -> Iterator[None]:
-    """No other process of a point works in its run folder: one that was taken for lost may be
-    there yet. Raises BusyError after `LOCK_WAIT`.
+    """Wait until no other process works in the point's run folder: one that was taken for lost may
+    still run. Raises BusyError after `LOCK_WAIT`.
     """
     run_folder = task["experiment"].run.folder
     if not task.get("lent"):
@@ -246,7 +251,7 @@ def _say(line: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """The pipe is closed when the parent asks us to end, and when it died."""
+    """End when the pipe closes: the parent closes it to end this process, or has died."""
     # Not through sys.stdin: its lock would be held when this process ends.
     while os.read(0, 1):
         pass

@@ -1,8 +1,8 @@
 """The two small networks of face-api (MIT) on one cropped face: seven expressions, 68 landmarks.
 
-Published weights of both can be had, each a manifest with a file of numbers beside it
-(`lib.models.load_published`). Specification: open_nets.md §1 and §2. Which pictures they were
-trained on is not known, nor was an accuracy ever published.
+Published weights of both exist, each a manifest with a file of numbers beside it
+(`lib.models.load_published`). Specification: the face-api specification §1 and §2. Which pictures
+they were trained on is not known, nor was an accuracy ever published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FaceApi(Model):
     """What both networks share: four blocks of separable convolutions, then the picture's mean.
 
     Input ``face`` (B, 112, 112, 3) RGB 0–255, uint8 or float, as the store keeps faces; it is
-    normalised inside. `compat` changes nothing: of the published networks no defect is known.
+    normalised inside. `compat` changes nothing: no defect of the published networks is known.
     width : factor on the channels, for tests; published weights exist for 1 only.
     """
 
@@ -77,7 +77,7 @@ class FaceApiExpression(FaceApi, name="face_api"):
 class FaceApiLandmarks(FaceApi, name="face_api_landmarks"):
     """68 landmarks, x to the right and y down, as fractions of the square that was fed in.
 
-    They may lie a little outside 0…1, and tremble by a few pixels of 112 from frame to frame.
+    They may lie slightly outside 0…1, and jitter by a few pixels of 112 from frame to frame.
     """
 
     def __init__(self, compat: bool = False, *, width: float = 1.0):

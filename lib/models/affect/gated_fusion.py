@@ -1,10 +1,9 @@
-"""Gated fusion by reliability: a network over time for each stream, and gates that say which stream
-is believed at which step; valence and arousal with their uncertainty.
+"""Gated fusion by reliability: a temporal network per stream, and gates that weight the streams at
+each step; valence and arousal with their uncertainty.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,46 +11,50 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import base
-from ..base import Model, scaled
+from ..base import Model, Rows, scaled
+from ..blocks.whole import is_traced, is_whole
 from . import temporal
 
 STREAMS = {"audio": 128, "visual": 512}
 HIDDEN = 64  # channels of a gate and of the heads at width 1
 TARGETS = 2  # valence, arousal
 JOINS = ("features", "values")
-# Bounds of the logarithm of the variance: deviations from 0.03 to 4.5 in label units, so that one
-# well-known frame cannot outweigh all others, and none becomes infinite in half precision.
+LETTERS = "TUVWXYZACDEFGHIJKMOPQRS"  # of rows at other spacings than the steps' own: not B, L, N
+# Bounds of the log-variance: deviations from 0.03 to 4.5 in label units, so that one very certain
+# frame cannot outweigh all others, and none becomes infinite in half precision.
 LOG_VARIANCE = (-7.0, 3.0)
 
 
 class GatedFusion(Model, name="gated_fusion"):
     """Mean and log-variance of valence and arousal at each step of a window, from any streams.
 
-    Each stream has rows at its own spacing, and a network over time of its own (`network`). Where a
-    row was not observed (no face, sound that is not the person's) a learnt vector takes its place:
-    what was to be seen there is not looked at, and the rows around it speak for it. The result is
-    brought to the target steps linearly in time. A gate for valence and one for arousal weigh the
-    streams at each step, a softmax over those that were observed anywhere in the window; what a
-    gate sees is the reliability of all inputs, whether its stream was observed at this step, and
-    what its stream says. Without any stream the result is a constant.
+    Each stream has rows at its own spacing, and its own temporal network (`network`). A row that
+    was not observed (no face, sound that is not the person's) is replaced by a learnt vector, so
+    that its content is ignored and its neighbours decide. The output is interpolated linearly at
+    the target steps. One gate for valence and one for arousal weight the streams at each step, by a
+    softmax over those that were observed anywhere in the window; the inputs of a gate are the
+    reliability of all inputs, whether its stream was observed at this step, and the output of its
+    stream. Without any stream the result is a constant.
 
     Arguments
     ---------
-    streams : name -> numbers per row. reliability : numbers per step: how far to trust them.
+    streams : name -> numbers per row. reliability : numbers per step that measure it.
     stacks : name -> (layers, numbers of each) of a stream whose hidden layers a learnt average
         brings together.
     network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
-    join : what the gates weigh: "features", what the streams say, which a head then reads; or
-        "values", what a head makes of each stream: it never reads a mixture, so that what is said
-        where one stream is left is what that stream says beside others. The weights are the same.
+    join : what the gates weight: "features", the streams' outputs, of which a head reads the
+        weighted sum; or "values", the head's predictions from each stream: the head then never
+        reads a mixture, and if a single stream is left the prediction is that stream's own. The
+        number of weights is the same.
     step_hop : frames from one target step to the next. every : frames from one row to the next, of
         each stream in order; empty or 0 for `step_hop`.
 
     Inputs, for each stream: `stream_<name>` (B, T, numbers), whose row k lies at frame k · every
-    after the first target, and `seen_<name>` (B, T) bool, which rows were observed. `reliability`
-    (B, L, r); `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance`
-    (B, L, 2), 0 where a step is not valid; `gates` (B, L, streams, 2); in training also
-    `va_streams` (B, L, streams, 2), what each stream says alone.
+    after the first target, and `seen_<name>` (B, T) bool, which rows were observed; T is L where
+    rows are as far apart as steps, else a letter of its own (`lengths`). `reliability` (B, L, r);
+    `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance` (B, L, 2), 0 where
+    a step is not valid; `gates` (B, L, streams, 2); in training also `va_streams`
+    (B, L, streams, 2), the prediction from each stream alone.
     """
 
     gates_each = TARGETS  # gates of each stream
@@ -82,6 +85,7 @@ class GatedFusion(Model, name="gated_fusion"):
         self.streams, self.reliability, self.step_hop = dict(streams), reliability, step_hop
         spacing = [*every, *[0] * len(streams)][: len(streams)]
         self.every = [number or step_hop for number in spacing]
+        self.spacings = self._spacings()
         self._declare()
         self.nets = nn.ModuleList(
             _over_time(network, channels, sizes, stacks.get(name))
@@ -96,7 +100,7 @@ class GatedFusion(Model, name="gated_fusion"):
         self.layer_order = self._order(self._add_heads(hidden, inner, dropout))
 
     def _add_heads(self, hidden: int, inner: int, dropout: float) -> tuple[str | list[str], ...]:
-        """Add what reads the weighed streams; returns its parts for `layer_order`."""
+        """Add the heads that read the weighted streams; returns their parts for `layer_order`."""
         self.heads = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(hidden), perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
@@ -112,14 +116,26 @@ class GatedFusion(Model, name="gated_fusion"):
         gates = tuple(f"gates.{number}" for number in range(len(self.gates)))
         return ("missing", *enter), body, (*heads, *gates, *leave)
 
+    def _spacings(self) -> dict[str, int]:
+        """Letter -> spacing of the rows that it counts, where that is not the steps' own."""
+        apart = [each for each in dict.fromkeys(self.every) if each != self.step_hop]
+        if len(apart) > len(LETTERS):
+            raise self.wrong(f"{len(apart)} different spacings", f"at most {len(LETTERS)}")
+        return dict(zip(LETTERS, apart, strict=False))
+
     def _declare(self) -> None:
-        for name, size in self.streams.items():
-            self.inputs[f"stream_{name}"] = f"(B, T, {size})"
-        for name in self.streams:
-            self.inputs[f"seen_{name}"] = "(B, T), optional"
+        letters = {every: letter for letter, every in self.spacings.items()}
+        lengths = [letters.get(every, "L") for every in self.every]
+        for (name, size), length in zip(self.streams.items(), lengths, strict=True):
+            self.inputs[f"stream_{name}"] = f"(B, {length}, {size})"
+        for name, length in zip(self.streams, lengths, strict=True):
+            self.inputs[f"seen_{name}"] = f"(B, {length}) bool, optional"
         self.inputs |= {"reliability": f"(B, L, {self.reliability})", "valid": "(B, L)"}
         self.outputs = {"va": "(B, L, 2)", "log_variance": "(B, L, 2)"}
         self.outputs["gates"] = f"(B, L, {len(self.streams)}, 2)"
+
+    def lengths(self) -> dict[str, Rows]:
+        return {letter: Rows("L", self.step_hop, every) for letter, every in self.spacings.items()}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         says, gates, alone, valid = self._read(batch)
@@ -130,8 +146,8 @@ class GatedFusion(Model, name="gated_fusion"):
         return {name: _only(values, valid) for name, values in outputs.items()}
 
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the streams say at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
-        what each makes of it alone (B, L, S, k), and which steps there are (B, L) bool.
+        """The streams' outputs at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
+        the predictions from each alone (B, L, S, k), and which steps exist (B, L) bool.
         """
         reliability, valid = self._steps(batch)
         says, logits, alone, present = [], [], [], []
@@ -150,7 +166,7 @@ class GatedFusion(Model, name="gated_fusion"):
         return torch.stack(says, dim=2), gates, torch.stack(alone, dim=2), valid
 
     def _steps(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """`reliability`, zeros where there is no step, and which steps there are, (B, L) bool."""
+        """`reliability`, zeros where there is no step, and which steps exist, (B, L) bool."""
         reliability = self.take(batch, "reliability").to(self.missing.dtype)
         valid = batch.get("valid")
         if valid is None:
@@ -161,9 +177,9 @@ class GatedFusion(Model, name="gated_fusion"):
     def _rows(
         self, batch: Mapping[str, Tensor], name: str, number: int, valid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """A stream's rows, zeros where not observed; which were observed, and which there are."""
+        """A stream's rows, zeros where not observed; which rows were observed, and which exist."""
         x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
-        needed = rows_of(valid.shape[1], self.step_hop, self.every[number])
+        needed = self._needed(valid.shape[1], number, x)
         if x.ndim != 3 or x.shape[1:] != (needed, self.streams[name]):
             raise self.wrong(
                 f"stream_{name} {tuple(x.shape)}",
@@ -174,11 +190,22 @@ class GatedFusion(Model, name="gated_fusion"):
         seen = exists if seen is None else seen.bool() & exists
         return x.masked_fill(~seen.unsqueeze(-1), 0.0), seen, exists  # selected: it may be NaN
 
+    def _needed(self, steps: int, number: int, x: Tensor) -> int:
+        """Rows of a stream for some steps. In a graph they are as many as there are: no size of it
+        can be a rounded quotient of another, and who runs it is told the rule (`lengths`).
+        """
+        every = self.every[number]
+        if every == self.step_hop:
+            return steps
+        return x.shape[1] if is_traced() else rows_of(steps, self.step_hop, every)
+
     def _existing(self, valid: Tensor, number: int, rows: int) -> Tensor:
         """(B, T) bool: rows up to the one at or behind the last valid step."""
         every = self.every[number]
         if every == self.step_hop:
             return valid
+        if is_whole():
+            return valid.new_ones(valid.shape[0], rows)
         steps = torch.arange(valid.shape[1], device=valid.device)
         last = (valid * steps).amax(dim=1, keepdim=True) * self.step_hop
         before = (torch.arange(rows, device=valid.device) - 1) * every
@@ -215,14 +242,14 @@ class GatedFusion(Model, name="gated_fusion"):
 
 
 def rows_of(steps: int, step_hop: int, every: int) -> int:
-    """Rows of a stream, `every` frames apart, that reach to the last of some target steps."""
-    return math.ceil((steps - 1) * step_hop / every) + 1
+    """Number of rows of a stream, `every` frames apart, that reach the last target step."""
+    return Rows("L", step_hop, every).count(steps)
 
 
 def _over_time(
     network: str, channels: int, sizes: Mapping, stack: Sequence[int] | None
 ) -> nn.Module:
-    """The network over time of one stream. Raises InputError for one that is none of these."""
+    """The temporal network of one stream. Raises InputError for an unknown name."""
     kinds = [
         name for name, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
     ]
@@ -242,8 +269,8 @@ def perceptron(channels: int, inner: int, dropout: float, numbers: int = TARGETS
 
 
 def _weights(logits: Tensor, present: Tensor) -> Tensor:
-    """(B, L, S, 2) logits to weights that add up to 1 over the streams that are present (B, S); all
-    0 where none is.
+    """(B, L, S, 2) logits to weights that sum to 1 over the streams that are present (B, S); all 0
+    if none is.
     """
     present = present[:, None, :, None]
     lowest = torch.finfo(logits.dtype).min

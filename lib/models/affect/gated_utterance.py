@@ -1,4 +1,4 @@
-"""The gated fusion for one answer per recording: streams are weighed per step, then pooled."""
+"""Gated fusion for one prediction per recording: streams are weighted per step, then pooled."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STREAMS = {"spectrum": 64, "melody": 7, "loudness": 4}
 
 
 class GatedUtterance(GatedFusion, name="gated_utterance"):
-    """What is expressed in an utterance, from any streams of rows at the same times.
+    """The expression of an utterance, from any streams of rows at the same times.
 
     Streams, their networks over time, the learnt vectors where a row was not observed, and the
     gates are those of `GatedFusion`; there is one gate per stream and step. A step is the mean of
-    what was observed in two rows, as in `Utterance`. What the gates have weighed is pooled by
-    attentive statistics, as in `Utterance`, and read by one head. Without any stream the result is
-    a constant.
+    the observed ones of two rows, as in `Utterance`. The weighted streams are pooled by attentive
+    statistics, as in `Utterance`, and read by one head. Without any stream the result is a
+    constant.
 
     Arguments
     ---------
@@ -32,8 +32,8 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
     Inputs, for each stream: `stream_<name>` (B, T, numbers), standardised, and `seen_<name>` (B, T)
     bool, which rows were observed; `reliability` (B, T, r); `valid` (B, T) bool, which rows there
     are. Outputs: `output` (B, classes); `gates` (B, streams), the mean weight of each over the
-    valid steps; in training also `alone` (B, streams, classes), the mean of what the stream's own
-    last layer says at each step.
+    valid steps; in training also `alone` (B, streams, classes), the mean over steps of the
+    predictions of the stream's own last layer.
     """
 
     gates_each = 1

@@ -90,11 +90,11 @@ class JCA(WindowModel, name="jca"):
         return torch.cat([self.vregressor(joint), self.aregressor(joint)], dim=-1)
 
     def _hear(self, audio: Tensor, valid: Tensor | None) -> Tensor:
-        """What is done to the sound before anything looks at it: nothing here."""
+        """Process the sound before all other layers; nothing here."""
         return audio
 
     def _see(self, visual: Tensor, valid: Tensor | None) -> Tensor:
-        """What is done to the pictures before co-attention: nothing here."""
+        """Process the pictures before co-attention; nothing here."""
         return visual
 
     def _attend(self, visual: Tensor, audio: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -120,8 +120,8 @@ EXTRACT_DROPOUT = 0.1  # between the two layers of a modality's LSTM
 class RJCA(JCA, name="rjca"):
     """JCA whose sound passes through a BiLSTM before it chooses positions, and pictures do after.
 
-    The published file has one co-attention block, although the paper is about recursion: so has
-    this network.
+    Like the published file this network has one co-attention block, although the paper is about
+    recursion.
 
     Corrections against the published network (`compat=True` undoes them all):
     * Positions: read place by place, as in `JCA`.
@@ -134,7 +134,7 @@ class RJCA(JCA, name="rjca"):
 
     layer_order = ("audio_extract", "video_attn", "video_extract", *JCA.layer_order[1:])
 
-    blocks = 1  # of co-attention, each with weights of its own
+    blocks = 1  # co-attention blocks, each with its own weights
 
     def _build(self, inside: int, head: int, dropout: float) -> None:
         self.coattn = CoAttention(self.steps, (inside, inside), self.blocks, dropout)
@@ -155,7 +155,7 @@ class RJCA(JCA, name="rjca"):
         return self.video_extract(visual, valid)
 
 
-TEMPERATURE = 0.1  # of the gates; a low one makes the choice nearly hard
+TEMPERATURE = 0.1  # temperature of the gates; a low one makes the choice nearly hard
 
 
 class DCA(RJCA, name="dca"):

@@ -19,8 +19,8 @@ ATTENTION = (
 
 
 class JCAPaper(WindowModel, name="jca_paper"):
-    """Each modality is added to what it and the joint features of the window have in common; two
-    heads read both.
+    """Each modality is added to its correlation with the joint features of the window; two heads
+    read both.
 
     The heads are linear, without an activation, in the published code and here.
 
@@ -73,7 +73,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
 
 
 class JCA512(WindowModel, name="jca_512"):
-    """The same without encoders and with one head: one network learns valence or arousal.
+    """`JCAPaper` without encoders and with one head: one network learns valence or arousal.
 
     Corrections against the published network (`compat=True` undoes them all):
     * Head: it reads attended sound and attended pictures, not raw and attended pictures; of equal

@@ -1,4 +1,6 @@
-"""LFAN: its face network (IR-50) with a classifier as pre-trained, the leader, all of it."""
+"""LFAN: its face network (IR-50) with the classifier of pre-training, the leader, and the whole
+network.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,7 @@ FIRST = "backbone.input_layer.0.weight"
 
 
 class LFANBackbone(Model, name="lfan_backbone"):
-    """Classes (or two numbers, valence and arousal) of a picture; the file `res50_ir_0.887.pth` is
-    this network.
+    """Classes (or valence and arousal) of a picture; the file `res50_ir_0.887.pth` is this network.
 
     classes : 8 published (FER+). width, face_size : as of `lfan`.
     The published network and the corrected one are the same.
@@ -47,8 +48,8 @@ class LFANBackbone(Model, name="lfan_backbone"):
 
 
 def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
-    """The face network in a checkpoint of ours or in the authors' file, frozen, and what the
-    checkpoint says of itself.
+    """The face network in a checkpoint of ours or in the authors' file, frozen, and the
+    checkpoint's parameters and statistics.
 
     Returns (network in evaluation mode, ``{"params", "statistics"}`` or empty for the authors'
     file). Raises InputError for a file that holds another network.
@@ -86,7 +87,7 @@ class LFANVisual(SequenceModel, name="lfan_visual"):
 
     Arguments
     ---------
-    emotions : 1 (published: a network an emotion), or 2 for both.
+    emotions : 1 (published: one network per emotion), or 2 for both.
     width : factor on the channels of the face network; head_width : of all that follows, 0 for the
         same.
     face_size : side of the crops in pixels, 40 published.

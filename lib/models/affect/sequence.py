@@ -1,4 +1,4 @@
-"""What all leader–follower networks share: faces and sound are checked, masked and embedded."""
+"""The base of all leader–follower networks: faces and sound are checked, masked and embedded."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class SequenceModel(Model):
     `emotion` (B, T, k).
 
     `frame` is (B, T, 3, S, S) in −1…1, or (B, T, S, S, 3) uint8, which is normalised here.
-    `frame_map` is what a frozen part of the face network gave: the input of its part `map_to`
-    (attribute; a cut of `lib.models.blocks.ir50`), as (B, T, C, H, W) or (B, T, 512), also float16;
-    it takes the place of `frame`. `valid` (B, T) says which frames exist, `face_valid` (B, T) which
-    of them show a face; both may be left out.
+    `frame_map` is the output of a frozen part of the face network, that is, the input of its part
+    `map_to` (attribute; a cut of `lib.models.blocks.ir50`), as (B, T, C, H, W) or (B, T, 512), also
+    float16; it takes the place of `frame`. `valid` (B, T) says which frames exist, `face_valid` (B,
+    T) which of them show a face; both may be left out.
 
     Corrections against the published networks (`compat=True` undoes them all):
     * Batch norm of frozen parts of the face network keeps its statistics, and their dropout is off;

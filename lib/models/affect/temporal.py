@@ -1,4 +1,4 @@
-"""Networks over time on any features: convolutions, a GRU, transformers, a recurrence."""
+"""Temporal networks on any features: convolutions, a GRU, transformers, a recurrence."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class TemporalModel(Model):
         brings together (`lib.models.blocks.layer_average`); empty for none.
 
     Inputs `features` (B, L, channels), `valid` (B, L) bool, which may be left out; windows of any
-    length. Output `va` is raw: no tanh; 0 where a step is not valid, and what stands in such a step
-    changes no other.
+    length. Output `va` is raw: no tanh; 0 where a step is not valid, and the content of such a step
+    affects no other.
     """
 
     def __init__(
@@ -123,10 +123,10 @@ class Transformer(TemporalModel, name="transformer"):
 
 
 class RelativeTransformer(TemporalModel, name="relative_transformer"):
-    """A transformer whose attention knows how far apart two steps are, and not where they stand.
+    """A transformer whose attention knows the distance of two steps, but not their positions.
 
-    Queries and keys are rotated by their step (rotary positions, Su et al. 2021): windows that are
-    longer than those it learnt from need no positions that it never saw.
+    Queries and keys are rotated by their step (rotary positions, Su et al. 2021): a window longer
+    than those in training needs no unseen positions.
     """
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
@@ -142,8 +142,8 @@ class RelativeTransformer(TemporalModel, name="relative_transformer"):
 class LinearRecurrence(TemporalModel, name="linear_recurrence"):
     """A gated linear recurrence in both directions (`lib.models.blocks.linear_recurrence`).
 
-    Its memory grows with the number of steps, not with its square, in training, too; a step knows
-    the whole recording. So minutes can be one sequence.
+    Memory grows linearly with the number of steps, in training, too, and each step has access to
+    the whole sequence. So minutes can be one sequence.
     """
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:

@@ -19,9 +19,9 @@ class TSAVBackbone(Model, name="tsav_backbone"):
     """Features of the two TSAV streams, each computed only when its input
     (`lib.models.affect.tsav`) is in the batch.
 
-    The published network and the corrected one are the same; the published forward also fed `fc`
-    with features of a wrong width and died there (specification 3.1 no. 1), which `compat` does not
-    repeat. `fc` is kept for its keys and is not used.
+    The published network and the corrected one are the same; the published forward also passed
+    features of a wrong width to `fc` and failed there (specification 3.1 no. 1), which `compat`
+    does not repeat. `fc` is kept for its keys and is not used.
 
     Arguments
     ---------
@@ -130,7 +130,7 @@ CLIP_STD = (0.22803, 0.22145, 0.216989, 0.225)
 
 
 def normalise_clip(clip: Tensor) -> Tensor:
-    """Pictures of 0…255 to the network's input, on the device where they are.
+    """Convert pictures of 0…255 to the network's input, on their device.
 
     Arguments
     ---------

@@ -22,7 +22,7 @@ SMALLEST_VARIANCE = 1e-5
 
 
 class Utterance(Model, name="utterance"):
-    """What is expressed in an utterance, from a spectrum and any other numbers per frame.
+    """The expression of an utterance, from a spectrum and any other numbers per frame.
 
     Arguments
     ---------
@@ -165,7 +165,7 @@ def halved(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
 def _halved_whole(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """`halved` for any number of frames in one graph."""
     total, count = (
-        rows[:, ::2] + functional.pad(rows, (0, 0, 0, 1))[:, 1::2]  # none behind the last one
+        rows[:, ::2] + functional.pad(rows, (0, 0, 0, 1))[:, 1::2]  # no row after the last one
         for rows in (x, valid.to(x.dtype).unsqueeze(-1))
     )
     return total / count.clamp(min=1), count.squeeze(-1) > 0

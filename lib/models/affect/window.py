@@ -1,4 +1,6 @@
-"""What all fusion networks share: features of a window of steps are checked, filled, masked."""
+"""The base of all fusion networks: features of a window of steps are checked, filled up and
+masked.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ class WindowModel(Model):
         if valid is None:
             return found["audio"], found["visual"], None
         valid = valid.bool()
-        # Selected, not multiplied: what stands in a masked step may be NaN.
+        # Selected, not multiplied: a masked step may hold NaN.
         return (
             *(found[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")),
             valid,

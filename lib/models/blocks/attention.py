@@ -37,7 +37,7 @@ class CoAttention(nn.Module):
 
 
 class CoAttentionLayer(nn.Module):
-    """Each sequence is added to what it and the joint one have in common over the window."""
+    """Each sequence is added to its correlation with the joint one over the window."""
 
     def __init__(self, steps: int, channels: tuple[int, int], dropout: float):
         super().__init__()
@@ -84,7 +84,7 @@ class DenseCoAttention(nn.Module):
     def forward(self, first: Tensor, second: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, steps, channels[m]), zero where not valid, to two (B, steps, joint)."""
         joint = self.query_linear(torch.cat([first, second], dim=-1))  # (B, steps, joint)
-        # the bias has filled the masked steps, and keys would spread it over time
+        # the bias filled the masked steps, and the keys would spread it over time
         if valid is not None:
             joint = joint * valid.unsqueeze(-1)
         return (

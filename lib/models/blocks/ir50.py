@@ -1,5 +1,5 @@
-"""IR-50: the face network of leader–follower fusion, in parts that can be frozen, released and
-started from a cache.
+"""IR-50: the face network of leader–follower fusion, in parts that can be frozen and released, and
+run from cached maps.
 
 LFAN specification 3.1: the ArcFace layout whose first stage keeps the picture's size (40 → 40 → 20
 → 10 → 5), then a linear layer to 512 numbers of length one.
@@ -23,7 +23,7 @@ EMBEDDING = 512  # numbers of a face at width 1
 # stage3_end: the last three units of it.
 CUTS = {"frame": 0, "stage3_end": 19, "stage4": 22, "output_layer": 25, "embedding": 26}
 RELEASE_ORDER = ("output_layer", "stage4", "stage3_end")
-# frames that run together where no gradient is needed: 105 MB of the widest activation
+# frames per batch without gradients: 105 MB of the widest activation
 AT_ONCE = 256
 
 

@@ -1,4 +1,4 @@
-"""A learnt average of an encoder's hidden layers, which lie side by side."""
+"""A learnt average of an encoder's hidden layers, which are given side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LayerAverage(nn.Module):
 
 
 def refuse_other_sizes(stacks: Sequence[Sequence[int]], channels: int, where: str) -> None:
-    """Raise InputError where these layers have not as many numbers in all as the features."""
+    """Raise InputError if these layers together do not have as many numbers as the features."""
     total = sum(layers * numbers for layers, numbers in stacks)
     if total != channels:
         raise InputError(f"layers of {total} numbers", where=where, expected=f"{channels}")

@@ -1,5 +1,5 @@
-"""A gated linear recurrence over time, in both directions: memory grows with the number of steps,
-not with its square, so that a recording of minutes is one sequence.
+"""A gated linear recurrence over time, in both directions: memory grows linearly with the number of
+steps, so that a recording of minutes can be one sequence.
 
 h(t) = (1 − g(t)) · h(t−1) + g(t) · z(t), where gate g and candidate z look at step t alone (minGRU,
 Feng et al. 2024, arXiv 2410.01201). Such a recurrence is a prefix sum of pairs (factor, term),
@@ -19,8 +19,8 @@ from .recurrent import without_autocast
 from .stepwise import linear_steps
 from .whole import is_traced
 
-# Steps after which a channel has forgotten all but 1/e of what it knew, before training: from one
-# to the next syllable up to a minute at 30 steps a second, evenly in their logarithms.
+# Time constants of the channels in steps before training (decay to 1/e): from one syllable to the
+# next up to a minute at 30 steps per second, evenly spaced in their logarithms.
 SHORTEST, LONGEST = 2.0, 2000.0
 
 
@@ -45,7 +45,7 @@ class RecurrentLayer(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, T, hidden) to the same; the state passes over steps that are not valid (B, T)."""
         rows = self.norm_recurrence(x)
-        # A factor near 1 is 1 in half precision, and such a state would forget nothing.
+        # In half precision a factor near 1 is rounded to 1, and the state would never decay.
         exact = torch.promote_types(x.dtype, torch.float32)
         gate = self.gate(rows).to(exact).sigmoid() * valid.unsqueeze(-1)
         ahead, back = _both(1 - gate, gate * self.candidate(rows).to(exact))
@@ -57,10 +57,10 @@ class RecurrentLayer(nn.Module):
 
 def _both(factor: Tensor, term: Tensor) -> tuple[Tensor, Tensor]:
     """Half of the channels in time order, half in reverse, in the precision that they have."""
+    factors, terms = factor.chunk(2, dim=-1), term.chunk(2, dim=-1)
+    if is_traced():  # in single precision anyway; not every graph with a switch of it can be kept
+        return linear_steps(factors[0], terms[0]), linear_steps(factors[1], terms[1], True)
     with without_autocast(factor.device.type):
-        factors, terms = factor.chunk(2, dim=-1), term.chunk(2, dim=-1)
-        if is_traced():
-            return linear_steps(factors[0], terms[0]), linear_steps(factors[1], terms[1], True)
         back = recurrence(factors[1].flip(1), terms[1].flip(1)).flip(1)
         return recurrence(factors[0], terms[0]), back
 
@@ -84,7 +84,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient):
         factor, states = context.saved_tensors
-        after = functional.pad(factor[:, 1:], (0, 0, 0, 1))  # what leads from t to t + 1
+        after = functional.pad(factor[:, 1:], (0, 0, 0, 1))  # the factor from t to t + 1
         of_term = doubled(after.flip(1), gradient.flip(1)).flip(1)
         before = functional.pad(states[:, :-1], (0, 0, 1, 0))
         return of_term * before, of_term

@@ -1,4 +1,6 @@
-"""Parts of a network that are computed twice, so that less is kept for the backward pass."""
+"""Gradient checkpointing: parts of a network are computed twice, so that less is kept for the
+backward pass.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputed(module: nn.Module, x: Tensor) -> Tensor:
-    """``module(x)``, of which only `x` is kept; its inside is computed again for the gradient.
+    """``module(x)``, of which only `x` is kept; activations inside are recomputed for the gradient.
 
     Numbers and gradients are the same. Batch norms count the batch once. The module must not draw
     random numbers (no dropout).
@@ -25,7 +27,9 @@ def recomputed(module: nn.Module, x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _counting_nothing(module: nn.Module) -> Iterator[None]:
-    """Batch norms leave their running means alone: the first pass has moved them."""
+    """Batch norms do not update their running means inside the block, because the first pass has
+    done so.
+    """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

@@ -1,5 +1,5 @@
-"""Recurrent layers at their own precision, over valid steps only; a bidirectional LSTM with a
-learned initial state and a shortcut (specification 2.7 A 4).
+"""Recurrent layers in the precision of their weights, over valid steps only; a bidirectional LSTM
+with a learned initial state and a shortcut (specification 2.7 A 4).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def over_valid(
     if is_whole():
         return recurrent(rnn, x, state)
     order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)  # valid steps first, in order
-    # Sorted here: sorted by PyTorch, unpacking asks a GPU for the order again, and waits for it.
+    # Sorted here: if PyTorch sorts, unpacking reads the order back from the GPU and waits for it.
     # An empty row needs one step, too.
     length, longest_first = masks.lengths(valid).clamp(min=1).sort(descending=True)
     back = longest_first.argsort().to(x.device, non_blocking=True)

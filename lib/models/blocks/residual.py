@@ -1,7 +1,7 @@
 """R(2+1)D-18 on a short clip, at any width. Tran et al. 2018; blocks from torchvision.
 
-torchvision is imported where a network is built: it brings torch's compiler with it, 2 s that every
-kernel and worker would wait for.
+torchvision is imported only when a network is built: it imports torch's compiler, for which every
+kernel and worker would wait 2 s.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A head of size d has d/2 pairs of channels (i and i + d/2); each pair belongs to one axis and is
 rotated by its frequency times the token's position on that axis. So a product of two tokens depends
-only on the difference of their positions. Formulas: Qwen2-VL and Qwen3 as described in asd.md §4.1,
-the `axial` layout in §4.2.
+only on the difference of their positions. Formulas: Qwen2-VL and Qwen3 as described in the speaker
+specification §4.1, the `axial` layout in §4.2.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
     if layout not in LAYOUTS or len(sections) != 3 or min(sections) < 0:
         raise InputError(
             f"layout {layout!r}, sections {list(sections)}",
-            where="models.rotary",
+            where="models.blocks.rotary",
             expected=f"{', '.join(LAYOUTS)}; the pairs of time, row, column",
         )
     if layout != "interleave":
@@ -39,7 +39,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
         if len(places) < sections[axis]:
             raise InputError(
                 f"sections {list(sections)} cannot be interleaved",
-                where="models.rotary",
+                where="models.blocks.rotary",
                 expected="rows and columns with at most a third of the pairs each",
             )
         for place in places:
@@ -50,11 +50,11 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
 def frequencies(
     sections: Sequence[int], layout: str, theta: float = 1000.0, theta_space: float = 16.0
 ) -> Tensor:
-    """Radians a unit of position of each pair, (d/2,) float64.
+    """Radians per unit of position for each pair, (d/2,) float64.
 
-    chunk, interleave : theta^(−2i/d) for pair i, whatever its axis. axial : each axis has a ladder
-        of its own,
-    theta^(−j/n) for the j-th of its n pairs, with `theta_space` for row and column.
+    chunk, interleave : theta^(−2i/d) for pair i, whatever its axis.
+    axial : each axis has a ladder of its own, theta^(−j/n) for the j-th of its n pairs, with
+        `theta_space` for row and column.
     """
     pairs = sum(sections)
     if layout != "axial":

@@ -15,12 +15,10 @@ FEED_FORWARD = 4  # times the width
 
 @dataclass
 class Look:
-    """What restricts one look of `n` queries at `m` keys; all may be left out.
+    """Restrictions on the attention of `n` queries to `m` keys; all are optional.
 
-    blind : (B, m) bool, keys that nobody may look at. q_angle, k_angle : (B, n, d/2), (B, m, d/2),
-        see
-    `models.rotary`. q_time, k_time : (B, n), (B, m), with `window`: only keys |Δt| ≤ window are
-    seen.
+    blind : (B, m) bool, masked keys. q_angle, k_angle : (B, n, d/2), (B, m, d/2), see `rotary`.
+        q_time, k_time : (B, n), (B, m), with `window`: only keys |Δt| ≤ window are seen.
     scale : factor on the scores (log-length scaling).
     """
 
@@ -33,7 +31,7 @@ class Look:
     scale: float = 1.0
 
     def allowed(self) -> Tensor | None:
-        """(B, 1, n or 1, m) bool: who may be looked at."""
+        """(B, 1, n or 1, m) bool: the attention mask, True for keys that may be attended to."""
         mask = None if self.blind is None else ~self.blind[:, None, None, :]
         if self.window > 0:
             near = ((self.q_time[:, :, None] - self.k_time[:, None, :]).abs() <= self.window)[
@@ -62,7 +60,7 @@ class Attention(nn.Module):
             q, k = rotary.rotate(q, look.q_angle), rotary.rotate(k, look.k_angle)
         mask = look.allowed()
         nobody = None
-        # a row without a single key would be 0/0: it looks at all, and counts for nothing
+        # a row without any key would be 0/0: it attends to all keys, and its result is not used
         if mask is not None:
             nobody = ~mask.any(dim=-1, keepdim=True)
             mask = mask | nobody

@@ -1,9 +1,10 @@
-"""Networks over whole sequences: every step is valid, nothing depends on what stands in a batch.
+"""Run networks over whole sequences: every step is valid, and no control flow depends on the
+batch's content.
 
-A graph that is exported (`lib.models.export`) has one path for all numbers. So inside
-`whole_sequences` the networks take the path without sorting, packing, picking rows and filling up
-to a fixed number of steps. Its outputs are those of `valid` all true to rounding, which is why
-training and prediction here do not take it: trained numbers stay what they are to the last bit.
+An exported graph (`lib.models.export`) has one path for all inputs. So inside `whole_sequences` the
+networks take a path without sorting, packing, selecting rows and filling up to a fixed number of
+steps. Its outputs equal those with `valid` all true up to rounding; training and prediction here do
+not use it, so that their numbers stay the same bit for bit.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def whole_sequences(traced: bool = False) -> Iterator[None]:
     """Networks that run inside take all steps as valid; they must be in evaluation mode, and
     `valid` and `pad` left out of the batch.
 
-    traced : a graph for any number of steps is made of what runs: recurrent layers are written as
-        a loop in it (`lib.models.blocks.stepwise`).
+    traced : a graph for any number of steps is being traced: recurrent layers are written as a loop
+        (`lib.models.blocks.stepwise`).
     """
     before = _WHOLE.set("traced" if traced else "whole")
     try:
@@ -45,16 +46,16 @@ def is_traced() -> bool:
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """The tensor itself; while a graph is traced a copy in the usual order of memory. A convolution
-    asks in which order its input lies, and what it finds would hold for the example's sizes.
+    """The tensor itself; while a graph is traced, a contiguous copy. A convolution checks the
+    memory layout of its input, and the result would be fixed for the example's sizes.
     """
     return x.clone(memory_format=torch.contiguous_format) if is_traced() else x
 
 
 def over_steps(linear: nn.Linear, x: Tensor) -> Tensor:
-    """A linear layer over the steps of a window, (…, L) to (…, L), where the layer has weights for
-    `steps` and L may be less inside `whole_sequences`: what the steps that are missing would add is
-    zero, and what they would get is not wanted.
+    """A linear layer over the steps of a window, (…, L) to (…, L). The layer has weights for
+    `steps`, and L may be less inside `whole_sequences`: missing steps would contribute zero, and
+    their outputs are not needed.
     """
     if not is_whole():
         return linear(x)

@@ -1,1 +1,1 @@
-"""The same networks for prediction, faster and with the same outputs."""
+"""Faster forms of the networks for prediction, with the same outputs."""

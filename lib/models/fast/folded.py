@@ -1,5 +1,5 @@
-"""Networks as they are used for prediction: batch norms folded into convolutions, those of clips in
-two dimensions.
+"""Networks in the form for prediction: batch norms folded into convolutions, 3-D convolutions
+computed as 2-D ones.
 
 Outputs are the same to rounding. The convolutions of R(2+1)D reach either over the picture, (1, k,
 k), or over time, (k, 1, 1). With the channels last, the same memory is a batch of pictures for the
@@ -23,9 +23,8 @@ from . import overlap
 
 # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
 MULTIPLE = 16
-WORTH = 32  # with fewer channels than this, filling up costs more than it gives
-# blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many
-# clips
+WORTH = 32  # with fewer channels than this, padding channels costs more than it gains
+# blocks whose maps of a single clip fill a processor's cache; later ones are faster with many clips
 LARGE = 4
 
 
@@ -91,8 +90,8 @@ class FoldedR2Plus1D(nn.Module):
         """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b,
         t], (B, T) long.
 
-        Clips of neighbouring frames show mostly the same pictures; a processor works on these once
-        (a GPU as ever).
+        Clips of neighbouring frames show mostly the same pictures; a CPU processes each picture
+        once (a GPU processes whole clips).
         """
         if not _alone(pictures):
             return self(pictures[shown].permute(0, 4, 1, 2, 3))
@@ -106,7 +105,9 @@ class FoldedR2Plus1D(nn.Module):
 
 
 def _alone(x: Tensor) -> bool:
-    """Whether clips are worked on one by one at first: not on a GPU, nor where it is compiled."""
+    """Whether clips are processed one by one in the first blocks: not on a GPU, nor when
+    compiled.
+    """
     return not (x.is_cuda or torch.compiler.is_compiling())
 
 
@@ -122,7 +123,7 @@ class _FactoredBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x).relu_())
-        # a convolution of one place: what its stride skips is never read
+        # a 1×1 convolution: places that its stride skips are never read
         if self.shortcut is not None:
             x = _over_pictures(self.shortcut, x[:, :: self.stride, :: self.stride, :: self.stride])
         return y.add_(x).relu_()
@@ -171,7 +172,7 @@ class Planar(nn.Module):
             self.stride, self.padding = (
                 tuple(each[k] for k in kept) for each in (conv.stride, conv.padding)
             )
-            if weight.shape[2:] == (1, 1):  # its input was thinned out already
+            if weight.shape[2:] == (1, 1):  # its input was subsampled already
                 self.stride = (1, 1)
         weight = functional.pad(weight, (0, 0, 0, 0, 0, extra_in, 0, extra_out))
         self.weight = nn.Parameter(

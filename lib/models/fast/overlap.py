@@ -1,4 +1,4 @@
-"""Clips that overlap: what neighbouring clips have in common is computed once. Outputs are the same
+"""Overlapping clips: shared parts of neighbouring clips are computed once. Outputs are the same up
 to rounding.
 
 A clip of TSAV shows 8 pictures, each 6 frames after the one before; the clip of the frame 6 later
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# of a chunk's places differ: what is still shared is worth less than finding it costs
+# share of a chunk's places that differ, above which finding shared places costs more than it saves
 ENOUGH = 0.85
-# of pictures that are worked on together: as one clip, so that they stay in the cache
+# pictures that are processed together: those of one clip, so that they stay in the cache
 PLACES = 8 * 56 * 56
 
 
@@ -47,8 +47,8 @@ def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
 def factored(
     conv, x: Tensor, shown: Tensor, shortcut: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A convolution over pictures, one of three steps over time, what a shortcut adds, ReLU: each
-    different place once.
+    """A convolution over pictures, one over three steps of time, the addition of a shortcut, ReLU:
+    each distinct place is computed once.
 
     conv : `spatial` and `temporal` of `lib.models.fast.folded`. shortcut : maps, and which of them
         each place (B, T) adds.
@@ -61,7 +61,7 @@ def factored(
     added = [None] * len(found)
     if shortcut is not None:
         which = number.new_empty(len(found))
-        # any place with these three: they have the same one
+        # any place with these three pictures stands for all
         which[number.flatten()] = shortcut[1].flatten()
         added = [shortcut[0][row] for row in which.tolist()]
     # row by row: each stays in the cache
@@ -82,8 +82,8 @@ def neighbours(shown: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _parts_of_time(conv, x: Tensor) -> list[Tensor]:
-    """What each picture gives to the place after it, to its own and to the one before: (H', W',
-    3·C') a picture.
+    """The contributions of each picture to the place after it, its own place and the one before:
+    (H', W', 3·C') per picture.
 
     The bias is in the middle part.
     """

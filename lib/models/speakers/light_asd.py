@@ -1,8 +1,9 @@
-"""Light-ASD (Liao et al., CVPR 2023): a small network that says in which frames a face is speaking.
+"""Light-ASD (Liao et al., CVPR 2023): a small network that tells in which frames a face is
+speaking.
 
-Published weights of it can be had (MIT): `lib.weights` knows them as ``light_asd_ava`` (whole face
-box) and ``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
-Specification: asd.md §3.2.
+Published weights exist (MIT): `lib.weights` knows them as ``light_asd_ava`` (whole face box) and
+``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
+Specification: speaker specification §3.2.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ROWS_A_FRAME = 4  # rows of sound features that belong to one video frame
 COEFFICIENTS = 13
 CHANNELS = (32, 64, 128)
 KERNELS = (3, 5)
-# frames that the picture stream takes at a time in prediction: memory does not grow with a clip
+# frames per batch of the picture stream in prediction, so that memory does not grow with a clip
 AT_ONCE = 64
 BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
@@ -32,8 +33,8 @@ class OneFace(Model):
     """Scores of one face in every frame, from crops and sound: what Light-ASD and LR-ASD share.
 
     Inputs ``face`` (B,T,S,S) grey 0–255 and ``mfcc`` (B,4T,13); outputs ``speaking`` and
-    ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: of
-    the published networks no defect is known. `modality` sets the other stream's embedding to zero;
+    ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: no
+    defect of the published networks is known. `modality` sets the other stream's embedding to zero;
     `face_size` is 112 with the published weights.
     """
 
@@ -87,7 +88,7 @@ def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
     """`face` (…, T, S, S) and `mfcc` (B, 4T, 13) of a batch; zeros for what the network's modality
     does not need.
 
-    Raises InputError when they do not belong together.
+    Raises InputError if their lengths do not match.
     """
     if net.modality == "audio" and "face" not in batch:
         mfcc = net.take(batch, "mfcc")
@@ -111,12 +112,12 @@ def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
 
 
 def grey(face: Tensor) -> Tensor:
-    """Grey values 0–255 -> what the networks were trained on."""
+    """Normalise grey values 0–255 as in the networks' training."""
     return (face / 255 - GREY_MEAN) / GREY_SPREAD
 
 
 class Head(nn.Module):
-    """Two logits a frame; `FC` is the published name."""
+    """Two logits per frame; `FC` is the published name."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -156,7 +157,8 @@ class VisualEncoder(nn.Module):
         if self.training or is_whole() or face.shape[1] <= AT_ONCE + 2 * self.reach:
             return self._whole(face)
         pieces = []
-        # the same numbers: what a piece's edge reaches is cut off
+        # pieces overlap, and frames that a piece's edge affects are cut off: the numbers are the
+        # same
         for start in range(0, face.shape[1], AT_ONCE):
             before = min(start, self.reach)
             values = self._whole(face[:, start - before : start + AT_ONCE + self.reach])
@@ -210,8 +212,8 @@ class _Block(nn.Module):
     1×1 convolution.
 
     The convolutions over the picture are stored with three axes as published, and computed with
-    two: frames as samples over space, pixels as one axis over time. On a processor this is several
-    times faster.
+    two: frames as samples over space, pixels as one axis over time. On a CPU this is several times
+    faster.
     """
 
     REACH = KERNELS[-1] // 2  # frames that it sees to either side
@@ -281,7 +283,7 @@ def normed(
     stride: int = 1,
 ) -> Tensor:
     """Convolution, batch norm, ReLU; edges are padded by half a kernel. In evaluation the norm is
-    part of the convolution: one pass over the data less.
+    folded into the convolution, which saves one pass over the data.
 
     weight : (C', C, h, w) in place of the convolution's, which may have a third axis.
     """

@@ -1,8 +1,9 @@
-"""TalkNet's two streams: faces and sound of a clip -> one vector a frame each (asd.md §3.2).
+"""TalkNet's two streams: faces and sound of a clip -> one vector per frame each (speaker
+specification §3.2).
 
-`valid` (B, T) says which frames are no padding. Where it is given, padded frames are set to zero
+`valid` (B, T) says which frames are no padding. If it is given, padded frames are set to zero
 before every convolution over time, and means over time (squeeze-and-excitation, global norm) are
-taken over valid frames only, so that a clip's result does not depend on how far it was filled up.
+taken over valid frames only, so that a clip's result does not depend on the amount of padding.
 Without it everything is as published.
 """
 
@@ -323,7 +324,7 @@ class TalkNet(Model, name="talknet"):
         return int(tokens)
 
     def _declare(self, face_size: int) -> None:
-        """Say what goes in and what comes out."""
+        """Declare inputs and outputs."""
         self.inputs = {
             "face": f"(B, T, {face_size}, {face_size}) grey 0–255",
             "mfcc": "(B, 4T, 13)",
@@ -353,7 +354,9 @@ class TalkNet(Model, name="talknet"):
         return visual, mfcc.new_zeros(shape) if audio is None else audio
 
     def looks(self, batch, visual: Tensor, valid: Tensor | None) -> tuple[Look, Look, Look]:
-        """How sound looks at picture, picture at sound, both at themselves: unpadded frames."""
+        """The attention restrictions of sound to picture, picture to sound, and self attention:
+        unpadded frames only.
+        """
         blind = None if valid is None else ~valid
         return Look(blind), Look(blind), Look(blind)
 

@@ -1,9 +1,9 @@
 """TalkNet with rotary positions: attention knows when, and if asked for where in the picture, a
 token belongs.
 
-TalkNet's attention has no order at all; rotating queries and keys adds one without a single new
-weight, so published weights load. Whether it helps is for the ablation to say (asd.md §4.4).
-Specification: asd.md §4.2.
+TalkNet's attention has no notion of order; rotating queries and keys adds one without new weights,
+so that published weights load. An ablation must show whether it helps (speaker specification §4.2,
+§4.4).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
 from .talknet import HEAD, TalkNet
 
-# positions a second: 40 ms, as Qwen2.5-Omni's time positions; the frame number at 25 fps
+# positions per second: one per 40 ms, as in Qwen2.5-Omni; the frame number at 25 fps
 UNIT = 25.0
 GRID = 16  # rows and columns that the picture is divided into for `position`
 # pairs of time, row, column of a head in cross and in self attention

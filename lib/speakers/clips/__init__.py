@@ -1,9 +1,9 @@
-"""Clips of as many frames with sound and labels, from any data set: what is cut where.
+"""Clips of equal length with sound and labels, from any data set: where videos are cut.
 
-Definitions: specs/asd.md §2.2, §2.3. Frames count from 0 in their video; every cut of sound is
-integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame rate.
-Modules: `sources` (what a data set offers), `labels` (voices and boxes -> labels a frame), `make`,
-`numbering`, `index`, `verify`, `prune`, `plan`.
+Definitions: speaker specification §2.2, §2.3. Frames count from 0 in their video; every cut of
+sound is integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame
+rate. Modules: `sources` (what a data set offers), `labels` (voices and boxes -> labels per frame),
+`make`, `numbering`, `index`, `verify`, `prune`, `plan`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...errors import InputError
 
-VERSION = 2  # of the descriptions that are written; raised when the same input gives other ones
+VERSION = 2  # of the written descriptions; raised when the same input gives other ones
 SCHEMA = "avclip/1"
 RATE = 16_000  # Hz of a clip's sound
 MIN_TAIL = 1.0  # s; a last clip that is shorter is dropped and reported
@@ -29,18 +29,18 @@ SPLITS = ("train", "val")  # test is never written
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes one tree of clips different from another one of the same data; written into
-    ``dataset.json``.
+    """Settings by which trees of clips of the same data differ; written into ``dataset.json``.
 
-    length, hop : frames; hop 0 = length.   frames : how pictures get into a clip (hard and symbolic
-        links, copies,
-    moved, or none: the description points at where they are).   tail : what becomes of a last clip
-    that is shorter.
+    length, hop : frames; hop 0 = length.
+    frames : how pictures get into a clip (hard and symbolic links, copies, moved, or none: the
+        description points at where they are).
+    tail : what becomes of a last clip that is shorter.
     numbering : names of pictures after renumbering: the frame's number in its video, or in its
         clip.
-    unit : one sequence a person, or one a track.   voice : what the sound's label means.   no_sound
-        : a video without
-    sound is taken, silent.   max_gap : frames; min_tail : s.
+    unit : one sequence per person, or one per track.
+    voice : what the sound's label means.
+    no_sound : a video without sound is taken, silent.
+    max_gap : frames. min_tail : s.
     """
 
     length: int = 450
@@ -82,7 +82,7 @@ class Settings:
 
 
 def settings_of(params: Mapping) -> Settings:
-    """The settings that an experiment's parameters mean."""
+    """The settings in an experiment's parameters."""
     return Settings(
         length=params["clip_length"],
         hop=params["clip_hop"],

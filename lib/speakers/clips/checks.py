@@ -1,4 +1,6 @@
-"""What was checked of a tree of clips, what was expected, and all that is not so, by name."""
+"""Results of checks of a tree of clips: what was checked, what was expected, and every failure by
+name.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The one layer through which clips are written: each change of the disk is counted, and whole or
-not done at all.
+"""All writes of the clip maker: atomic, and numbered so that a test can interrupt after each.
 
-A test stops at every number and compares the finished tree with one that was made without a break.
-Paths are texts here: a tree has millions of files.
+A test interrupts at every number and compares the finished tree with one that was made without
+interruption. Paths are texts here: a tree has millions of files.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from collections.abc import Callable, Iterator
 
 from ...errors import FULL_DISK, InputError
 
-PART = ".part"  # ending of what is being written
-# A file system that knows no (more) links, or another one than the source's: a copy is made.
+PART = ".part"  # suffix of unfinished files
+# Errors after which a copy is made: no (more) links possible, or source and target on different
+# file systems.
 IMPOSSIBLE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 
 
@@ -27,7 +27,9 @@ def as_json(told: object) -> bytes:
 
 
 class Disk:
-    """Counts operations; `before` is called with number and name of each, before it is done."""
+    """Counts operations; `before` is called with number and name of each before it is carried
+    out.
+    """
 
     def __init__(self, before: Callable[[int, str, str], None] | None = None):
         self.count, self.before = 0, before
@@ -38,14 +40,14 @@ class Disk:
             self.before(self.count, what, path)
 
     def make_folder(self, path: str) -> None:
-        """Make a folder and those above it; one that is there is left."""
+        """Make a folder and its parents unless they exist."""
         if not os.path.isdir(path):
             self._step("make folder", path)
             with explained(path):
                 os.makedirs(path, exist_ok=True)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file whole, under another name first; one of that content is left alone."""
+        """Write a file atomically, unless it has this content already."""
         try:
             with open(path, "rb") as file:
                 if file.read() == content:
@@ -60,7 +62,8 @@ class Disk:
             os.replace(path + PART, path)
 
     def place(self, source: str, target: str, how: str) -> str:
-        """Bring a file to `target` by hard, sym, copy or move, unless it is there. Returns how.
+        """Bring a file to `target` by hard link, symbolic link, copy or move, unless it exists.
+        Returns how.
 
         A hard link or a move to another file system becomes a copy (a move removes its source).
         """
@@ -88,7 +91,7 @@ class Disk:
         return "copy"
 
     def _bring(self, source: str, target: str, how: str) -> None:
-        """`place` without its second way. Raises FileExistsError where `target` is there."""
+        """`place` without its fallback. Raises FileExistsError if `target` exists."""
         if how == "hard":
             os.link(source, target)
         elif how == "sym":
@@ -115,7 +118,7 @@ class Disk:
             raise
 
     def remove(self, path: str) -> None:
-        """Remove a file or a link (never what it points at); one that is gone is fine."""
+        """Remove a file or a link (never its target); a missing one is no error."""
         self._step("remove", path)
         if os.path.lexists(path):
             os.unlink(path)

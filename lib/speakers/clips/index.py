@@ -1,8 +1,9 @@
-"""Describe clips: ``clip.json`` in each, a line per training unit in ``train.jsonl`` and
-``val.jsonl``, ``dataset.json``.
+"""Describe clips: ``clip.json`` in each, one line per training unit in ``train.jsonl`` and
+``val.jsonl``, and ``dataset.json``.
 
-Schema ``avclip/1`` of specs/asd.md §2.5. Everything is a function of the tree and the annotation,
-without a date: the same clips give the same bytes. `lib.speakers.clips.schema.read` reads it again.
+Schema ``avclip/1`` of the speaker specification §2.5. Everything depends only on the tree and the
+annotation, not on the date: the same clips give the same bytes. `lib.speakers.clips.schema.read`
+reads it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ DATASET = "dataset.json"
 
 
 def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
-    """Say what a root of clips is before anything is put into it.
+    """Write the description of a root of clips before anything is put into it.
 
     Raises InputError when it holds clips of other settings: lengths are never mixed in one tree.
-    Where only the program has changed, the steps that follow write again what differs.
+    If only the program has changed, later steps rewrite what differs.
     """
     told = {
         "schema": f"{SCHEMA}-dataset",
@@ -65,7 +66,7 @@ def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
 
 
 def read_dataset(root: Path, needed: bool = True) -> dict:
-    """The content of dataset.json; {} when it is not there and not needed."""
+    """The content of dataset.json; {} if it is absent and not needed."""
     path = Path(root) / DATASET
     if not path.is_file():
         if needed:
@@ -79,7 +80,7 @@ def read_dataset(root: Path, needed: bool = True) -> dict:
 def describe(
     source: Source, root: Path, settings: Settings, disk: Disk | None = None
 ) -> tuple[list[dict], tuple]:
-    """Write ``clip.json`` of a video's clips. Returns index lines and what labels lack."""
+    """Write ``clip.json`` of a video's clips. Returns index lines and remarks on the labels."""
     disk, folder = disk or Disk(), folder_of(root, source)
     facts = read_facts(os.path.join(folder, FACTS))
     if facts is None:
@@ -247,7 +248,7 @@ def finish(root: Path, lines: dict[str, list[dict]], more: dict, disk: Disk) -> 
     """Write the two indices, and `more` (rates, sources, counts) into dataset.json. lines : of each
     split, in order.
 
-    A unit whose face is never seen in a clip has nothing to train on, and no line.
+    A unit whose face is never seen in a clip gets no line, since it has nothing to train on.
     """
     for split in SPLITS:
         text = b"".join(as_json(line) for line in lines.get(split, []) if line["n_visible"])

@@ -57,7 +57,7 @@ class Job:
 
 
 def opened(p: Mapping) -> Job | None:
-    """The clips that an experiment's parameters mean; None when they want none (`cut_clips`).
+    """The clips that an experiment's parameters ask for; None if they ask for none (`cut_clips`).
 
     Raises InputError where there are no lists, or (but for Ego4D) no trial table.
     """
@@ -84,7 +84,7 @@ def _is_of_trials(video: str, names: Iterable[str]) -> bool:
 
 
 def frames_of(p: Mapping, seconds: float) -> int:
-    """Frames of a clip of so many seconds, at the rate of the data set that the parameters mean.
+    """Frames of a clip of so many seconds, at the frame rate of the data set.
 
     Raises InputError for videos of several rates: clips of one root are equally long in frames.
     """
@@ -110,25 +110,25 @@ def run(
     disk: Disk | None = None,
     parallel: object = "processes",
 ) -> list[cluster.Outcome]:
-    """Make, renumber and describe clips, or some of that; one outcome a video, whose value is
-    (`Made`, index lines).
+    """Make, renumber and describe clips, or some of these steps; one outcome per video, whose value
+    is (`Made`, index lines).
 
     Arguments
     ---------
-    steps : of `STEPS`.   force : do not ask whether there is room.
-    parallel : what the workers are, see `cluster.map`.
+    steps : of `STEPS`. force : do not check the free space.
+    parallel : what the workers are, see `lib.parallel.mapping.map`.
     disk : one counter of operations for everything; then all is done in this process (tests).
 
-    A video that cannot be done is named in its outcome, and the others are finished. Raises
-    InputError when the root holds clips of other settings, when there is no room, or when the disk
-    is full. Another command that works on the same clips is waited for.
+    A video that fails is named in its outcome, and the others are finished. Raises InputError when
+    the root holds clips of other settings, when there is no room, or when the disk is full. If
+    another command works on the same clips, this one waits.
     """
     with _alone(job):
         return _run(job, tuple(steps), workers, progress, force, disk, parallel)
 
 
 def _alone(job: Job) -> contextlib.AbstractContextManager:
-    """Two commands would take each other's half written files away."""
+    """Lock: two commands would remove each other's unfinished files."""
     return held(beside(job.root), math.inf, remove=True)
 
 
@@ -162,7 +162,7 @@ def _one(
     disk, lines = disk or Disk(), []
     made = Made(source.video, source.split)
     if MAKE in steps:
-        # Where they are renumbered anyway, pictures get their last names at once.
+        # If they are renumbered anyway, pictures get their final names at once.
         made = make.make_video(
             source, root, settings, disk, settings.numbering if RENUMBER in steps else make.SOURCE
         )
@@ -204,9 +204,9 @@ def undo(job: Job) -> int:
         return sum(map(numbering.undo, folders))
 
 
-# ---- what a person is shown
+# ---- tables for people
 def needs(job: Job | None) -> pd.DataFrame:
-    """What making the clips takes, see `plan.needs`; empty without a job."""
+    """Disk space and time for making the clips, see `plan.needs`; empty without a job."""
     if job is None:
         return pd.DataFrame()
     return plan.needs(plan.plan(job.sources, job.root, job.settings), job.root, job.settings)

@@ -1,7 +1,7 @@
-"""From voices and boxes to labels a frame, arrays in and out: specs/asd.md §2.4.
+"""From voices and boxes to labels per frame, arrays in and out: speaker specification §2.4.
 
-Labels come from voice segments frame by frame, never from a list of boxes: they cannot slip against
-the faces.
+Labels are computed from voice segments frame by frame, never from a list of boxes, so that they
+cannot shift against the faces.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ KINDS = {ANNOTATED: "gt", FILLED: "interp"}
 class Person:
     """One sequence of a video: a person, or a single track.
 
-    boxes : (T, 4) x1, y1, x2, y2 px, NaN where there is none.   kind : (T,) 0 none, 1 annotated, 2
-        filled up.
-    visible : (T,) bool.   voice : (T,) bool, None = unknown.   more : label blocks of other tasks,
-        (T, …) each.
+    boxes : (T, 4) x1, y1, x2, y2 px, NaN where there is none.
+    kind : (T,) 0 none, 1 annotated, 2 filled up.
+    visible : (T,) bool.
+    voice : (T,) bool, None = unknown.
+    more : label blocks of other tasks, (T, …) each.
     """
 
     name: str
@@ -45,14 +46,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Labels:
-    """All that is known of the frames of a video; (T,) bool each, None = unknown. `faults`: what
-    was left out.
+    """Labels of the frames of a video; (T,) bool each, None = unknown. `faults`: what was left out.
 
-    face_visible : anybody's face is in the picture.   speech : anybody is heard.   wearer : the
-        camera wearer is.
-    speech_visible : somebody is whose face is in the picture.   offscreen : somebody is whose face
-        is not, and who
-    does not wear the camera; with two voices at once both may hold.
+    face_visible : anybody's face is in the picture.
+    speech : anybody is heard.
+    wearer : the camera wearer is heard.
+    speech_visible : somebody is heard whose face is in the picture.
+    offscreen : somebody is heard whose face is not, and who does not wear the camera; with two
+        voices at once both may hold.
     """
 
     persons: tuple[Person, ...]
@@ -102,7 +103,7 @@ def _sequences(
     max_gap: int,
     faults: list[str],
 ) -> list[Person]:
-    """One sequence with all tracks of a person, or one of each track."""
+    """One sequence with all tracks of a person, or one per track."""
     groups = [(f"{person.name}:{track}", (track,)) for track in person.tracks]
     if unit == "person":
         groups = [(person.name, tuple(person.tracks))]
@@ -169,7 +170,7 @@ def follow(
 def _put(
     boxes: np.ndarray, kind: np.ndarray, frames: np.ndarray, some: np.ndarray, how: int
 ) -> int:
-    """Write boxes into their frames; returns how many met another annotated one there."""
+    """Write boxes into their frames; returns how many met another annotated box there."""
     if not kind[frames].any() and (np.diff(frames) > 0).all():  # the usual case, at once
         boxes[frames], kind[frames] = some, how
         return 0

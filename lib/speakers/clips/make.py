@@ -1,9 +1,9 @@
-"""Cut one video into the folders of its clips: pictures linked, sound cut. What is there is kept.
+"""Cut one video into the folders of its clips: pictures linked, sound cut. Existing files are kept.
 
     <split>/<video>/clip_f000450/frames/img_00451.jpg …   audio_f000450_f000899.wav
 
-Every step can be broken off and taken up again: a picture, a sound file or a marker exists whole or
-not at all, and a clip's pictures count as complete when ``frames/.numbering.json`` is there.
+Every step can be interrupted and resumed: pictures, sound files and markers are written atomically,
+and a clip's pictures count as complete once ``frames/.numbering.json`` exists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .sound import Sound, sound_of
 from .sources import Source
 from .video import Facts, folder_of, look
 
-# in a clip's frames: how its pictures are numbered, and that all are there
+# marker in a clip's frames: how its pictures are numbered, and that all exist
 MARKER = ".numbering.json"
 SOURCE = "source"  # pictures have the numbers of the data set
 QUALITY = 92  # of pictures made from a film, JPEG
@@ -47,7 +47,7 @@ def make_video(
 ) -> Made:
     """Make, or complete, the clips of one video below `root`.
 
-    scope : how pictures are numbered at once, as in the source or ("global", "clip") as after
+    scope : how pictures are numbered: as in the source, or ("global", "clip") at once as after
         renumbering.
 
     Raises InputError for holes in the pictures' numbering, sound that is missing (unless
@@ -79,8 +79,8 @@ def _frames(
     disk: Disk,
     made: Made,
 ) -> None:
-    """Bring every picture that is not there to its clip, also one that was lost since."""
-    film: dict[int, list[str]] = {}  # frame -> where its picture goes
+    """Bring every missing picture to its clip, including pictures that were lost since."""
+    film: dict[int, list[str]] = {}  # frame -> target path of its picture
     new = []
     for span, place in zip(some, places, strict=True):
         if settings.frames == "none" and source.pictures:
@@ -114,7 +114,9 @@ def marker(scope: str, base: int, first: int, count: int, source: int) -> dict:
 
 
 def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
-    """The marker that a clip has or will have: of a broken run, by the lowest number."""
+    """The marker that a clip has or will have; after an interrupted run it follows from the lowest
+    number.
+    """
     try:
         with open(os.path.join(frames, MARKER), "rb") as file:
             told = json.loads(file.read())
@@ -139,8 +141,8 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
 def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
     """(frame, name) of the pictures that a clip lacks, whichever way it is numbered.
 
-    Where names are there that its marker does not explain, a renumbering was broken off: nothing is
-    missing then.
+    If there are names that the marker does not explain, a renumbering was interrupted, and nothing
+    is missing.
     """
     there, first = pictures.numbered(frames), told["first"]
     wanted = range(first, first + span.n_frames)
@@ -156,7 +158,7 @@ def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
 def _decode(
     source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Disk, made: Made
 ) -> None:
-    """Pictures out of a film, in one pass up to the last one that is wanted."""
+    """Decode pictures of a film in one pass up to the last one needed."""
     last, done = max(wanted, default=-1), 0
     for frame, (_, picture) in enumerate(recordings.frames(source.film) if wanted else ()):
         if frame in wanted:
@@ -179,7 +181,7 @@ def _decode(
 
 
 def tidy(root: Path, disk: Disk) -> int:
-    """Remove what a break left half written below `root`; returns how many files."""
+    """Remove unfinished files below `root`; returns how many."""
     parts = []
     for folder, _, names in os.walk(root):
         parts += [os.path.join(folder, name) for name in names if name.endswith(PART)]

@@ -1,8 +1,9 @@
-"""Give the pictures of clips numbers that begin with 0, or their old ones back: specs/asd.md §2.3.
+"""Give the pictures of clips numbers that begin with 0, or their old ones back: speaker
+specification §2.3.
 
-What has been done is read from the names themselves: pictures are renamed in rising order, so the
-ones that have their new name are a run at the beginning. A break at any place is taken up there,
-and nothing is ever shifted twice.
+Progress is read from the names themselves: pictures are renamed in rising order, so those with
+their new names are a run at the beginning. An interrupted renumbering continues there, and nothing
+is ever shifted twice.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ def start_of(frames: str) -> int:
 def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk) -> int:
     """Rename pictures so that the first one has number `first`.
 
-    They may come from any of the numberings that a clip has been through: its source's, the
-    video's, the clip's.
+    They may have any of a clip's numberings: the source's, the video's, the clip's.
     """
     count, there = told["count"], pictures.numbered(frames)
     start, source = start_of(frames), told["source"]
@@ -97,12 +97,13 @@ def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk
 def _moves(there: set[int], old: int, new: int, count: int) -> list[tuple[int, int]] | None:
     """(old, new) numbers still to be renamed from `old`… to `new`…, None if names do not fit.
 
-    Downwards the first ones go first, upwards the last ones: a new name is always free.
+    When numbers decrease the first ones are renamed first, when they increase the last ones, so
+    that a new name is always free.
     """
     order = range(count) if new <= old else range(count - 1, -1, -1)
     done = 0
     while done < count and new + order[done] in there:
-        done += 1  # a gap follows: the next old name lies on the far side of it
+        done += 1  # a gap follows: the next old name is behind it
     explained = {new + index for index in order[:done]} | {old + index for index in order[done:]}
     if there != explained:
         return None

@@ -1,4 +1,6 @@
-"""What making clips will take, before anything is written, against what is free."""
+"""Estimate the disk space and time for making clips, and compare with what is free, before anything
+is written.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,15 @@ from .disk import Disk
 from .sources import Source
 from .video import FACTS, folder_of, read_facts
 
-MARGIN = 1.05  # of what is needed, that must be free
+MARGIN = 1.05  # factor on the needed space that must be free
 NUMBERS = ("frames", "clips", "dropped", "picture_bytes", "sound_bytes", "files")
 EMPTY = {"video": "", "split": "", **dict.fromkeys(NUMBERS, 0), "problem": ""}  # a row of a plan
 PERSONS = 2.0  # in a clip, about
-DESCRIPTION = 45  # bytes of clip.json a frame and person, about: a row of its box
-SAMPLE = 40  # pictures whose sizes are looked at, a video
-PROBES = 300  # files placed to measure how fast that goes
+DESCRIPTION = 45  # bytes of clip.json per frame and person, about: a row of its box
+SAMPLE = 40  # pictures per video whose sizes are measured
+PROBES = 300  # files that are placed to measure the speed
 UNLIMITED = "not limited"  # inodes of some file systems
-JPEG_SHARE = 0.35  # bytes a pixel of a picture made from a film (JPEG of quality 92; an estimate)
+JPEG_SHARE = 0.35  # bytes per pixel of a picture made from a film (JPEG of quality 92; an estimate)
 
 
 def plan(sources: Iterable[Source], root: Path, settings: Settings) -> pd.DataFrame:
@@ -118,7 +120,7 @@ def needs(planned: pd.DataFrame, root: Path, settings: Settings) -> pd.DataFrame
     n_bytes, inodes = n_bytes * MARGIN, int(planned["files"].sum()) * MARGIN
     free_inodes = _free_inodes(place)
     free = shutil.disk_usage(place).free
-    # Linking, renaming and looking at a picture take about as long each.
+    # Linking, renaming and checking a picture take about equally long.
     seconds = 3 * measure(place, settings.frames) * frames
     rows = [
         ("videos", len(planned), "", True),
@@ -140,7 +142,7 @@ def _free_inodes(place: Path) -> int | str:
 
 
 def scaled(videos: int, frames: int, settings: Settings) -> pd.DataFrame:
-    """`plan` of so many videos of so many frames with linked pictures: what Ego4D would take."""
+    """`plan` for so many videos of so many frames with linked pictures: an estimate for Ego4D."""
     some, dropped = spans(frames, ego4d.FPS, settings)
     row = {**EMPTY, "frames": frames, "clips": len(some), "dropped": dropped}
     row["sound_bytes"] = 2 * sample_of(frames, ego4d.FPS) + 44 * len(some)

@@ -1,6 +1,7 @@
-"""Take the test set out of Ego4D's folders, as the clip maker wants it: first say what, then do it.
+"""Remove the test set from Ego4D's folders, as the clip maker requires: first list it, then remove
+it.
 
-Touched is only what bears the id of a line in ``test.list`` that is in no other list.
+Only files with an id that is in ``test.list`` and in no other list are touched.
 """
 
 from __future__ import annotations

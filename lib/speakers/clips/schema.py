@@ -34,10 +34,10 @@ def read_json(path: Path) -> dict:
 
 
 def read(path: Path) -> dict:
-    """A ``clip.json``; its 0/1 lists are arrays (n,) int8 whichever way they were written, `va` is
-    (n, 2) float32.
+    """Read a ``clip.json``; its 0/1 lists become arrays (n,) int8 in whichever form they were
+    written, `va` is (n, 2) float32.
 
-    `valid` is as long as the clip was meant to be, and only in clips that ``tail: pad`` filled up.
+    `valid` has the clip's nominal length, and exists only in clips that ``tail: pad`` filled up.
     """
     told = read_json(path)
     refuse_another(told, path)
@@ -57,7 +57,7 @@ def refuse_another(told: dict, path: Path) -> None:
 
 
 def _with_arrays(told: dict, path: Path) -> dict:
-    """The lists of a description as arrays; raises whatever a wrong one leads to."""
+    """The lists of a description as arrays; a wrong list raises whatever NumPy raises."""
     n = told["n_frames"]
     if type(n) is not int or not 0 < n <= MOST_FRAMES:
         raise ValueError(f"{n!r} frames")
@@ -129,7 +129,7 @@ def _boxes(person: dict, n: int) -> np.ndarray:
 
 
 def lines(root: Path, split: str) -> list[dict]:
-    """The index of a split: a mapping a training unit."""
+    """The index of a split: one mapping per training unit."""
     if split not in SPLITS:
         raise InputError(f"no index of {split}", expected=" or ".join(SPLITS))
     path = Path(root) / f"{split}.jsonl"

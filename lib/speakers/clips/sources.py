@@ -1,5 +1,5 @@
-"""What a data set offers the clip maker of each video: pictures or film, sound, labels. One
-`Source` a video.
+"""Sources of the clip maker: pictures or film, sound and labels of each video. One `Source` per
+video.
 
 Ego4D's layout has pictures or videos with annotated boxes and voices. Of other data sets the videos
 are taken, and the labels in the store (valence and arousal, expression, action units, face found).
@@ -107,7 +107,7 @@ def _stored(
     trials: list[dict], place: Store, mismatch: str, n_frames: int, size: tuple[int, int]
 ) -> Labels:
     """Persons of a data set without boxes: a face is visible where a crop is, or was found."""
-    from ... import arrays  # and with them SciPy: only these data sets need it
+    from ... import arrays  # imports SciPy, which only these data sets need
 
     faults: list[str] = []
     persons, seen = [], []

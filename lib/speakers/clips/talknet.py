@@ -3,11 +3,11 @@ comparison only.
 
 ``<root>/talknet/`` is that code's folder ``data``: ``ego4d/csv/active_speaker_{train,val}.csv``
 (tab-separated, no header: id, boxes, rate, labels, first frame), ``ego4d/bbox/<id>.json``,
-``video_imgs/<clip>/img_%05d.jpg``, ``wave/<clip>.wav`` (specs/asd.md §1.2, §1.4; it ignores its own
-option for another place, §5, E-15). A clip is a "video" of its own and its pictures have the
-numbers that its boxes say, which that code assumes and its own scripts do not keep. Each run of
-boxes without a gap is an entity, so that labels cannot slip; frame 0, which that code leaves out
-without a word, is left out here.
+``video_imgs/<clip>/img_%05d.jpg``, ``wave/<clip>.wav`` (speaker specification §1.2, §1.4; it
+ignores its own option for another place, §5, E-15). A clip is a "video" of its own and its pictures
+have the numbers that its boxes say, which that code assumes and its own scripts do not keep. Each
+run of boxes without a gap is an entity, so that labels cannot slip; frame 0, which that code
+silently leaves out, is left out here, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One person in fixed-length clips, as a speaker network is trained on them: crops, sound, labels
 of every frame.
 
-Clips are read by their own description alone (`clip.json`, schema avclip/1, asd.md §2.5): whoever
-made them, and from which data set. Crops are cut out of the pictures once and kept in the store.
+Clips are read by their own description alone (`clip.json`, schema avclip/1, speaker specification
+§2.5): whoever made them, and from which data set. Crops are cut out of the pictures once and kept
+in the store.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from ...media import pictures
 from . import SCHEMA
 from .schema import INDEX, MOST_SIDE, boxes, numbers, refuse_another
 
-UNKNOWN = -1  # label of a frame that nothing is known of
-CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
+UNKNOWN = -1  # label of a frame without any information
+CROP_VERSION = 1  # raised when `speaker_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
 
-MOST_RATE = 1_000_000  # samples a second
+MOST_RATE = 1_000_000  # samples per second
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Unit:
 
     @property
     def fps(self) -> Fraction:
-        """Frames a second."""
+        """Frames per second."""
         told = self.told
         with _described(self.path):
             if (fps := Fraction(*told["fps"])) <= 0:
@@ -86,7 +87,7 @@ class Unit:
             return fps
 
     def labels(self) -> dict[str, np.ndarray]:
-        """What is known of every frame, (n,) each.
+        """Labels of every frame, (n,) each.
 
         `speaking` int8, −1 where the face is not visible; `visible` bool; `voice` int8, 1 where
         anybody is heard, −1 unknown; `position` (n, 2) float32, row and column of the face's centre
@@ -136,7 +137,7 @@ class Unit:
         with _described(self.path):
             path, rate = self.path.parent / told["audio"]["path"], int(told["audio"]["sr"])
             if not 0 < rate <= MOST_RATE:
-                raise ValueError(f"{rate} samples a second")
+                raise ValueError(f"{rate} samples per second")
             begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
         try:
             with wave.open(str(path)) as file:
@@ -162,7 +163,7 @@ class Unit:
         told = self.told
         with _described(self.path):
             told, pattern = told["frames"], told["frames"]["pattern"]
-            if pattern != pictures.PATTERN:  # a number of 2 000 000 000 digits is one, too
+            if pattern != pictures.PATTERN:  # a width of 2 000 000 000 digits is a number, too
                 raise ValueError(f"pictures called {str(pattern)[:40]}")
             return self.path.parent / told["dir"] / (pattern % (int(told["first"]) + index))
 
@@ -180,8 +181,8 @@ class Unit:
         """`cut`, from the array of all crops of this unit under `folder`, made if need be."""
         if folder is None:
             return self.cut(first, last, crop, size)
-        # The pictures themselves are too many to be read for this; the first one tells a clip that
-        # was made anew.
+        # There are too many pictures to fingerprint all of them; the first one reveals a clip that
+        # was made again.
         inputs = {"clip": store.fingerprint(self.path), "first": store.fingerprint(self.picture(0))}
         made_from = {
             "name": f"face_{crop}",
@@ -295,7 +296,7 @@ def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
 
 
 def read_json(path: Path) -> dict:
-    """A description, kept for the next question while it does not change. Raises InputError."""
+    """Read a description; it is cached while the file does not change. Raises InputError."""
     try:
         return _parsed(path, version(path))
     except (OSError, ValueError, RecursionError) as error:
@@ -308,7 +309,7 @@ def read_json(path: Path) -> dict:
 
 @contextlib.contextmanager
 def _described(path: Path) -> Iterator[None]:
-    """Whatever is wrong inside a clip.json, as the error of that clip."""
+    """Turn whatever is wrong inside a clip.json into an error of that clip."""
     try:
         yield
     except InputError:

@@ -1,4 +1,4 @@
-"""Is a tree of clips what it should be (specs/asd.md §2.3)? Every row, failures by name."""
+"""Verify a tree of clips (speaker specification §2.3): one row per check, failures by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is one clip what it should be: its pictures, its sound, its description?"""
+"""Verify one clip: its pictures, its sound, its description."""
 
 from __future__ import annotations
 

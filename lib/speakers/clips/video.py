@@ -1,4 +1,4 @@
-"""What is known of a video before it is cut: pictures, size, sound; noted beside its clips."""
+"""Facts about a video before it is cut: pictures, size, sound; stored beside its clips."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def folder_of(root: Path, source: Source) -> str:
 
 
 def look(source: Source, folder: str, settings: Settings, disk: Disk) -> Facts:
-    """What is known of a video, kept beside its clips: moved pictures can be counted only once."""
+    """Facts about a video, stored beside its clips because moved pictures cannot be counted
+    again.
+    """
     kept = os.path.join(folder, FACTS)
     if facts := read_facts(kept):
         return facts

@@ -14,7 +14,7 @@ from .sound import Sound
 from .sources import Source
 from .video import Facts
 
-# dB: a frame that is less far below the video's loudest one has sound (as issue and specs count)
+# dB: a frame at most this far below the video's loudest one counts as having sound
 BELOW_LOUDEST = 40.0
 # mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
 SILENCE = 1e-7

@@ -1,5 +1,5 @@
-"""The sample conversations as data (specs/sample_conversations.md §7): only the fit of sound and
-mouth tells.
+"""The sample conversations as data (specification of the sample conversations §7): only the fit of
+sound and mouth tells.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The default sample set as data (specs/sample.md §7): trivial predictors must fail on it, a
+"""The default sample set as data (sample specification §7): trivial predictors must fail on it, a
 detector must not.
 """
 

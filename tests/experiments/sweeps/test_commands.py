@@ -2,6 +2,9 @@
 and the end.
 """
 
+import shlex
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -60,6 +63,7 @@ def test_print_jobs_shows_the_script_and_every_point_and_starts_nothing(monkeypa
         ([], "no parameter is named"),
         (["--grid", "seed=0..1", "--cluster", "lsf"], "no such parameter file"),
         (["--grid", "seed=0..1", "-p", "epoch", "3"], "did you mean epochs?"),
+        (["--grid", "seed=0..1", "-p", "seed", "3"], "seed: set by -p, and in the grid"),
     ],
 )
 def test_what_is_wrong_is_told_with_status_2_before_anything_starts(words, told):
@@ -95,8 +99,12 @@ def test_the_exit_status_is_handed_on_and_results_are_told_at_the_end(
 
 
 def test_the_points_of_print_jobs_are_those_that_are_run(tmp_path):
-    planned = plan.plan([*FILES], ["options.dropout=0.1,0.2"], {"runs_root": str(tmp_path)})
+    spaced = tmp_path / "it's mine.yaml"
+    spaced.write_bytes(Path(FILES[0]).read_bytes())
+    files = [spaced, FILES[1]]
+    planned = plan.plan(files, ["options.dropout=0.1,0.2"], {"runs_root": str(tmp_path)})
     lines = commands.job_lines(planned, clusters.read("local"))
+    assert shlex.split(lines[-1])[4] == str(spaced)
     assert [line for line in lines if "-p options '{dropout: 0.2}'" in line]
     assert [
         one.values["options"]["dropout"]

@@ -37,6 +37,7 @@ def test_ranges_hold_both_ends_and_lists_keep_their_order_and_types():
         "compiled": [True, False],
     }
     assert parse("options.dropout=0,0.3") == {"options.dropout": [0.0, 0.3]}
+    assert parse("lr=1e-3,1E-4") == {"lr": [0.001, 0.0001]}, "as -p lr 1e-3 reads it"
     assert parse("backbone_run=1,no") == {"backbone_run": ["1", "no"]}, "text stays text"
 
 
@@ -58,7 +59,8 @@ def test_ranges_hold_both_ends_and_lists_keep_their_order_and_types():
         (["fold=1", "fold=2"], "fold: is there twice"),
         (["fold"], "no `name=values`"),
         (["emotion=joy"], "none of both, valence, arousal"),
-        (["lr=1e-3"], "write 1.0e-3"),
+        (["lr=1e-3,0.001"], "0.001 is there twice"),
+        (["lr=many"], '"many" is text where a number belongs'),
         (["trials=a,b"], "only single values"),
         (["run=a,b"], "cannot differ between the points"),
         ([], "no parameter is named"),
@@ -107,6 +109,8 @@ def test_names_are_names_of_folders_and_differ():
     ]
     with pytest.raises(InputError, match="two points would have the same run folder: x_a-b"):
         sweeps_grid.points(parse("backbone_run=a/b,a b"), "x")
+    with pytest.raises(InputError, match="the same run folder: x_a"):  # on macOS and Windows
+        sweeps_grid.points(parse("backbone_run=a,A"), "x")
 
 
 def test_overrides_are_read_back_as_the_same_values():

@@ -20,7 +20,7 @@ CCC = {"lr": {0.1: 0.5, 0.2: 0.3}, "sample_trials": {6: 0.0, 7: 0.02}}
 
 
 def quick(task):
-    """Everything that `point.work` promises, without a notebook."""
+    """Everything that `worker.work` promises, without a notebook."""
     run, name = task["experiment"].run, task["name"] + (".prepare" if task["stop"] else "")
     calls = run.folder.parent / "calls" / name
     calls.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """``torchrun --nproc-per-node n -m lib run …``: the first process runs the experiment and writes,
-the others compute their part of what its notebook 05 trains.
+the others only compute their part of every training step of notebook 05.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from ..parallel.threads import spin
 from . import bookkeeping
 from .experiment import TRAIN, Experiment
 
-# in the environment: trainings one after the other must not answer each other
+# environment variable: which training it is, so that messages of one do not reach the next
 TRAINING = "TRAINING_NUMBER"
 
 
 @lru_cache(maxsize=1)
-def current() -> Crew:
-    """The processes that torchrun started this one with; without torchrun this one alone."""
+def current() -> Process:
+    """This process among those that torchrun started; the only one without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return Crew(0, 1, None)
+        return Process(0, 1, None)
     os.environ.update(spin())  # read when PyTorch is imported
     from ..parallel import ranks  # only here: PyTorch is large
 
-    return Crew(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), ranks.store("crew"))
+    return Process(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), ranks.store("torchrun"))
 
 
-class Crew:
-    """This process (`rank`) among `size`; `store` is what they leave messages in."""
+class Process:
+    """One process: its `rank` among `size`; they exchange messages through `store`."""
 
     def __init__(self, rank: int, size: int, store):
         self.rank, self.size, self.store, self.count = rank, size, store, 0
         self.elsewhere: Callable | None = None  # trains in a job, see `sharing`
 
-    def has_planned(self) -> None:
-        """All look at the run folders before the first one changes them."""
+    def wait_for_plans(self) -> None:
+        """Barrier: every rank plans its steps before rank 0 writes to the run folders."""
         if self.size > 1:
             self.store.set(f"planned {self.rank}", "yes")
             self.store.wait([f"planned {rank}" for rank in range(self.size)])
 
-    def says(self, text: str) -> None:
-        """The first process is about to train the run of that name; "" when it is done with all."""
+    def announce(self, text: str) -> None:
+        """Rank 0 tells the others which run it trains next; "" when no more follow."""
         if self.size > 1:
             self.store.set(f"message {self.count}", text)
             self._counts()
 
-    def hears(self) -> str:
-        """What the first process says next."""
+    def announced(self) -> str:
+        """The next name that rank 0 announces; waits for it."""
         text = self.store.get(f"message {self.count}").decode()
         self._counts()
         return text
@@ -59,7 +59,7 @@ class Crew:
 
 
 def help_to_train(experiment: Experiment) -> None:
-    """What notebook 05 computes of an experiment, in this process, without writing anything."""
+    """Take part in the training of notebook 05 as a rank other than 0, which writes no file."""
     from ..training.trainer import Trainer  # only here: PyTorch is large
 
     own = experiment.read_by(TRAIN)
