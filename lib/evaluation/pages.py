@@ -54,7 +54,7 @@ def whole_trial(
     with contextlib.suppress(InputError):  # and one that uses pictures only needs no sound
         wanted = request("audio_44k", rate=sound.SOUND_RATE)
         found |= {
-            "sound": sound.as_float(arrays.read(trial, wanted, store)),
+            "sound": arrays.read(trial, wanted, store),
             "rate": sound.SOUND_RATE,
             "t0": arrays.facts(trial, wanted, store)["t0"],
             "mel": preprocessing.decibels(trial, store),

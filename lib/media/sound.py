@@ -91,6 +91,11 @@ def during(
     return samples[first:last], start + first / rate
 
 
+def in_one(samples: np.ndarray) -> np.ndarray:
+    """Samples between −1 and 1, whether they are kept as int16 or so already."""
+    return as_float(samples) if samples.dtype == np.int16 else np.asarray(samples)
+
+
 def as_float(samples: np.ndarray) -> np.ndarray:
     """(n,) int16 -> (n,) float32 in −1 … 1."""
     return np.asarray(samples, np.float32) / FULL_SCALE

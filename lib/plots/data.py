@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+from ..media import sound
 from ..metrics import EMOTIONS
 from . import style
 
@@ -23,6 +24,7 @@ _STATES = {
 }
 _OTHER = (style.PALETTE[7], "--")
 _ENVELOPE = 20_000  # samples; longer waveforms are drawn by their extremes in 2000 time steps
+_COLUMNS = 4000  # of a spectrogram that are drawn singly: 40 s
 _TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 _TICK_INCHES = 0.16  # from one name of a frequency to the next
 
@@ -156,7 +158,7 @@ def sound_view(
 ) -> np.ndarray:
     """Waveform with the grid of video frames, above the mel spectrogram, on one time axis.
 
-    waveform : (n,) in −1…1, sample i at t0 + i/rate.
+    waveform : (n,) in −1…1 or int16, sample i at t0 + i/rate.
     mel : (bands, columns) dB, column j centred at t0 + j·hop, HTK mel bands from 0 Hz to `f_max`
         (TSAV/JCA specification §1.4).
     times : (T,) s of the video frames.
@@ -166,11 +168,10 @@ def sound_view(
         axes = style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))
     wave, picture = axes
     span = span or (t0, t0 + len(waveform) / rate)
-    _draw_waveform(wave, np.asarray(waveform), rate, t0)
+    peak = max(1e-3, _draw_waveform(wave, waveform, rate, t0))
     if times is not None:
         _draw_frames(wave, times)
     # Room for the grid of frames below the waveform.
-    peak = max(1e-3, float(np.abs(waveform).max(initial=0)))
     wave.set(ylabel="amplitude (−1…1)", xlim=span, ylim=(-1.35 * peak, 1.1 * peak))
     _draw_mel(picture, mel, t0, hop, f_max)
     picture.set(xlabel="time (s)", xlim=span)
@@ -194,6 +195,11 @@ def _draw_frames(ax: Axes, times: np.ndarray) -> None:
 def _draw_mel(ax: Axes, mel: np.ndarray, t0: float, hop: float, f_max: float) -> None:
     """The spectrogram with its colour bar and a scale in Hz."""
     bands, columns = mel.shape
+    if columns > _COLUMNS:  # more than a picture shows: the mean of neighbours
+        step = -(-columns // _COLUMNS)
+        firsts = np.arange(0, columns, step)
+        sizes = np.diff(np.append(firsts, columns))
+        mel, columns = np.add.reduceat(mel, firsts, axis=1) / sizes, step * len(firsts)
     image = ax.imshow(
         mel,
         origin="lower",
@@ -236,23 +242,22 @@ def band_of(hertz: np.ndarray, bands: int = 64, f_max: float = 22_050) -> np.nda
     return mel(hertz) / mel(f_max) * (bands + 1) - 1
 
 
-def _draw_waveform(ax: Axes, waveform: np.ndarray, rate: float, t0: float) -> None:
+def _draw_waveform(ax: Axes, waveform: np.ndarray, rate: float, t0: float) -> float:
+    """Draw the samples, or of many the least and the largest of each of 2000 stretches; returns the
+    largest magnitude. Hours of sound are not copied.
+    """
     colour = style.PALETTE[0]
     if len(waveform) <= _ENVELOPE:
-        ax.plot(
-            t0 + np.arange(len(waveform)) / rate,
-            waveform,
-            color=colour,
-            linewidth=0.7,
-            label="sound",
-        )
-        return
+        samples = sound.in_one(waveform)
+        time = t0 + np.arange(len(samples)) / rate
+        ax.plot(time, samples, color=colour, linewidth=0.7, label="sound")
+        return float(np.abs(samples).max(initial=0))
     step = -(-len(waveform) // 2000)
-    padded = np.pad(waveform, (0, -len(waveform) % step), mode="edge").reshape(-1, step)
-    time = t0 + (np.arange(len(padded)) + 0.5) * step / rate
-    ax.fill_between(
-        time, padded.min(axis=1), padded.max(axis=1), color=colour, linewidth=0.4, label="sound"
-    )
+    firsts = np.arange(0, len(waveform), step)
+    ends = [sound.in_one(kind.reduceat(waveform, firsts)) for kind in (np.minimum, np.maximum)]
+    time = t0 + (np.arange(len(firsts)) + 0.5) * step / rate
+    ax.fill_between(time, *ends, color=colour, linewidth=0.4, label="sound")
+    return float(np.abs(ends).max())
 
 
 def va_traces(

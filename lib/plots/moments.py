@@ -8,6 +8,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..media.sound import in_one
 from ..metrics import EMOTIONS
 from ..speakers import overlay
 from . import style
@@ -26,8 +27,8 @@ class Trial:
     name. times : (T,) s. values, labels : (T, 2) valence and arousal, NaN where unknown. faces :
     object whose ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool
     (`lib.faces.faces.Faces`), or None.
-    sound : (n,) in −1…1, sample i at t0 + i / rate. mel : (bands, columns) dB, column j centred at
-        t0 + j / 100 s.
+    sound : (n,) in −1…1 or int16, sample i at t0 + i / rate.
+    mel : (bands, columns) dB, column j centred at t0 + j / 100 s.
     note : a sentence below. sd : (T, 2) predicted standard deviation of the values, or None.
     """
 
@@ -110,7 +111,7 @@ class Moments:
         middle = (self.trial.times[index] - self.trial.t0) * self.trial.rate
         start = max(0, int(middle - seconds / 2 * self.trial.rate))
         stop = start + int(seconds * self.trial.rate)
-        return np.asarray(self.trial.sound[start:stop]), int(self.trial.rate)
+        return in_one(self.trial.sound[start:stop]), int(self.trial.rate)
 
 
 def _number(value: float) -> str:

@@ -140,8 +140,11 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
     """
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
-    power = np.asarray(arrays.read(trial, request("mel"), store)[:count])  # (columns, 64)
-    return 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+    power = arrays.read(trial, request("mel"), store)[:count]  # (columns, 64)
+    found = np.maximum(power, power.max(initial=SILENCE) * FLOOR)
+    np.log10(found, out=found)  # in place: an hour of columns takes 92 MB
+    found *= 10
+    return found.T
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from matplotlib import layout_engine
 from matplotlib.figure import Figure
 
 from lib import metrics, plots
+from lib.media import sound
 from lib.plots import style
 from lib.plots.data import band_of, mel_axis
 
@@ -494,3 +495,26 @@ def test_of_a_crowd_those_who_are_seen_longest_are_drawn_and_the_rest_is_told(mo
     assert told == ["track 9", "track 10", "track 11"]
     assert any("8 more faces" in text.get_text() for text in axes[0].figure.texts)
     plt.close("all")
+
+
+@pytest.mark.parametrize("count", [19_000, 50_001])
+def test_sound_as_it_is_stored_is_drawn_like_the_same_between_minus_one_and_one(count):
+    samples = np.random.default_rng(0).integers(-30_000, 30_000, count).astype(np.int16)
+    mel = np.random.default_rng(1).random((64, 100))
+    drawn = [
+        plots.png(plots.sound_view(wave, 44_100, 0.5, mel)[0].figure)
+        for wave in (samples, sound.as_float(samples))
+    ]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_long_spectrogram_is_drawn_by_the_means_of_neighbours_over_the_same_time():
+    mel = np.tile(np.arange(9001.0), (64, 1))
+    axes = plots.sound_view(np.zeros(100, np.int16), 44_100, 0.0, mel, span=(0, 90))
+    image = axes[1].images[0]
+    assert image.get_array().shape == (64, 3001)
+    np.testing.assert_allclose(image.get_array()[0, :3], [1, 4, 7])
+    assert image.get_array()[0, -1] == 9000, "the last one stands for itself"
+    left, right, *_ = image.get_extent()
+    assert left == pytest.approx(-0.005)
+    assert right == pytest.approx(-0.005 + 9003 * 0.01)
