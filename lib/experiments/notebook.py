@@ -22,14 +22,16 @@ from ..parallel.threads import spin
 ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
-# off a step's time (specification of the sample set, §5). Read when a process starts, so they are
-# set before the kernel of 05 is. The others work through recordings of any length: what they kept
-# there would grow with the hours (benchmarks/film_walk.py).
+# off a step's time (sample set specification, §5). Read when a process starts, so they are set
+# before the kernel of 05 is. The others work through recordings of any length, with decoders whose
+# threads each keep memory of their own where there is no limit: it would grow with the hours
+# (benchmarks/film_walk.py).
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 
 # After Ctrl-C a kernel has so many seconds to finish its batch and write a checkpoint before it is
 # killed.
@@ -85,8 +87,8 @@ def imported_papermill():
 
 @contextlib.contextmanager
 def _environment_of(notebook: Path) -> Iterator[None]:
-    """What a training's kernel finds beside this process's environment; a person's own wins."""
-    own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
+    """What its kernel finds beside this process's environment; a person's own setting wins."""
+    own = MEMORY if notebook.stem == NOTEBOOKS[4] else FEW_ARENAS
     added = {name: value for name, value in own.items() if name not in os.environ}
     os.environ.update(added)
     try:
