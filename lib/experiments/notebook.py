@@ -23,9 +23,8 @@ ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
 # off a step's time (sample set specification, §5). Read when a process starts, so they are set
-# before the kernel of 05 is. The others work through recordings of any length, with decoders whose
-# threads each keep memory of their own where there is no limit: it would grow with the hours
-# (benchmarks/film_walk.py).
+# before the kernel of 05 is. The others work through recordings of any length and should not keep
+# what they do not need.
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
