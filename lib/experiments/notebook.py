@@ -30,7 +30,6 @@ MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
-FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 
 # After Ctrl-C a kernel has so many seconds to finish its batch and write a checkpoint before it is
 # killed.
@@ -86,8 +85,8 @@ def imported_papermill():
 
 @contextlib.contextmanager
 def _environment_of(notebook: Path) -> Iterator[None]:
-    """What its kernel finds beside this process's environment; a person's own setting wins."""
-    own = MEMORY if notebook.stem == NOTEBOOKS[4] else FEW_ARENAS
+    """What a training's kernel finds beside this process's environment; a person's own wins."""
+    own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
     added = {name: value for name, value in own.items() if name not in os.environ}
     os.environ.update(added)
     try:

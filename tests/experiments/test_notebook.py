@@ -22,15 +22,15 @@ def test_papermill_is_imported_without_a_grammar_of_addresses_which_takes_second
 
 
 def test_only_a_training_keeps_freed_memory_and_a_persons_own_setting_wins(monkeypatch):
-    names = {*notebook.MEMORY, *notebook.FEW_ARENAS}
-    for name in names:
+    for name in notebook.MEMORY:
         monkeypatch.delenv(name, raising=False)
     seen = {}
     for step in NOTEBOOKS:
         with notebook._environment_of(ROOT / "notebooks" / f"{step}.ipynb"):
-            seen[step] = {name: os.environ[name] for name in names if name in os.environ}
-    assert seen == dict.fromkeys(NOTEBOOKS, notebook.FEW_ARENAS) | {"05_train": notebook.MEMORY}
-    assert not names & os.environ.keys()
+            seen[step] = {name: os.environ.get(name) for name in notebook.MEMORY}
+    nothing = dict.fromkeys(notebook.MEMORY)
+    assert seen == dict.fromkeys(NOTEBOOKS, nothing) | {"05_train": notebook.MEMORY}
+    assert not notebook.MEMORY.keys() & os.environ.keys()
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
     with notebook._environment_of(ROOT / "notebooks" / "05_train.ipynb"):
         assert os.environ["MALLOC_TOP_PAD_"] == "1"
