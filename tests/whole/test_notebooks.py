@@ -27,7 +27,7 @@ from nbconvert import HTMLExporter
 from lib import grammar, parameters, recipes, runs, trials
 from lib.errors import InputError
 from lib.evaluation import segments, submission
-from lib.experiments import experiment, pipeline
+from lib.experiments import bookkeeping, experiment, pipeline
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
 from lib.models import checkpoints
 from lib.parallel import mapping
@@ -380,6 +380,7 @@ def drawing(tmp_path):
         "p": known(overlays=2, workers=1, runs_root=tmp_path, segments_path=""),
         "table": pd.DataFrame({"trial": ["lost", "drawn"]}),
         "outcomes": [],
+        "bookkeeping": bookkeeping,
         "unread": [],
         "segment_statistics": segments,
         "here": here,
