@@ -138,8 +138,12 @@ def eaf(path: Path):
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        _xml(text)  # that package raises a bare Exception for a file that is not XML
-        opened = Eaf(str(path))
+        _xml(text)
+        # That package raises a bare Exception where this parser, which it uses, refuses the bytes.
+        ElementTree.parse(str(path))
+        opened = Eaf(
+            str(path), suppress_version_warning=True
+        )  # what is read stands in all versions
         unit = opened.header.get("TIME_UNITS") or "milliseconds"
         if unit != "milliseconds":
             raise ValueError(f"its times are {unit}, and not milliseconds")
@@ -244,7 +248,14 @@ def _emotion(name: str) -> str:
 
 def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     name, who, tree = _nova(path)
-    data = path.with_name(path.name + "~")
+    emotion, data = _emotion(name), path.with_name(path.name + "~")
+    if not emotion:
+        raise InputError(
+            f"an annotation of NOVA of {name or 'nothing'}",
+            where=path,
+            expected="valence or arousal",
+            todo="name its scheme so, or remove the file",
+        )
     kind = tree.find("scheme").get("type", "").upper()
     if kind not in KINDS:
         raise InputError(
@@ -273,7 +284,7 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             raise ValueError("no values, or no times")
     values, told = _scaled(values, limits, label_range, str(data))
     both = np.full((len(rows), 2), np.nan)
-    both[:, EMOTIONS.index(_emotion(name))] = values
+    both[:, EMOTIONS.index(emotion)] = values
     return [Annotation(who, both, begin, until, str(path), notes=tuple(told))]
 
 

@@ -55,7 +55,7 @@ def of_rttm(path: Path) -> Rows:
         if cells[0] in _RTTM_OTHERS:
             others += 1
             continue
-        begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
+        begin, length = (sheets.number(cell) for cell in (*cells[3:5], "", "")[:2])
         fields = FEWEST <= len(cells) <= MOST  # more fields: a name that contains a blank
         if fields and math.isfinite(
             sheets.number(cells[5])

@@ -25,14 +25,25 @@ from lib.evaluation import comparison, submission
 from lib.evaluation.predictions import Predictions
 from lib.experiments import experiment, report
 from lib.experiments.sweeps import table as sweeps_table
+from lib.faces import openface
 from lib.features import encoder_files, own, vggish
-from lib.labels import csv_columns, folds, formats, lfan_rows, official, tables, transcripts
+from lib.labels import (
+    csv_columns,
+    folds,
+    formats,
+    lfan_rows,
+    official,
+    segments,
+    tables,
+    transcripts,
+)
 from lib.media import pickles, pictures, readings, recordings, writing
 from lib.models import checkpoints, published, tensor_manifest
 from lib.parallel import locks
 from lib.plots import viewer
 from lib.speakers import files as speaker_files
 from lib.speakers.clips import make, numbering, schema, units, video
+from tests.datasets import test_foreign_files as foreign
 from tests.leftovers import left_beside
 
 MADE_FROM = {"name": "va", "parameters": {}, "version": 1, "inputs": {"video": {"size": 1}}}
@@ -225,6 +236,19 @@ def read_lock(path: Path) -> None:
         locks._in_words(stream.read())
 
 
+def read_stretches(path):
+    """Anew each time: what was read is kept otherwise."""
+    return segments._read.__wrapped__(path)
+
+
+def of_nova(place):
+    """Its description; the values lie beside it."""
+    path = place / "a.valence.annotation"
+    path.with_name(path.name + "~").write_text("0.1;1\n0.2;1\n")
+    path.write_text(foreign.NOVA)
+    return path
+
+
 ANNOTATION = "valence,arousal\n0.5,0.25\n-5,-5\n-0.5,1\n" + "0.1,0.2\n" * 5
 AVA = "v,0.04,0.1,0.2,0.3,0.4,NOT_SPEAKING,a\nv,0.08,0.1,0.2,0.3,0.4,SPEAKING_AUDIBLE,a\n"
 TABLE = "time,valence,arousal\n0.0,0.1,0.2\n0.5,0.3,0.4\n1.0,-0.3,-0.4\n"
@@ -235,6 +259,43 @@ SENT = "image_location,valence,arousal\n1/00001.jpg,0.1,0.2\n1/00002.jpg,0.1,0.2
 STRETCHES = json.dumps({"segments": [{"start": 0.5, "end": 2.0, "speaker": "A", "text": "x"}]})
 STUDY = json.dumps({"root": "a", "files": {"a.mp4": {"size": 3}}})
 AFEW = json.dumps({"video_id": "1", "frames": {"00001": {"valence": 1.0, "arousal": 2.0}}})
+RTTM = "SPEAKER talk 1 0.50 1.20 <NA> <NA> anna <NA> <NA>\n" * 3
+SRT = "1\n00:00:01,000 --> 00:00:02,500\nAnna: hello\n\n2\n00:00:03,000 --> 00:00:04,000\nyes\n"
+VTT = "WEBVTT\n\n00:01.000 --> 00:02.500\n<v Anna>hello</v>\n\n00:03.000 --> 00:04.000\nyes\n"
+TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 4
+tiers? <exists>
+size = 1
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "anna"
+        xmin = 0
+        xmax = 4
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 2.5
+            text = "hello"
+        intervals [2]:
+            xmin = 2.5
+            xmax = 4
+            text = "yes"
+"""
+TURNS = "start;end;speaker\n0,5;2,0;anna\n2,0;3,5;ben\n"
+SECONDS = "".join(f"{second}.00,{second}.0\n" for second in range(5))
+CARMA = (
+    "Time of Rating,09-Mar-2026 12:00:00\nMultimedia File,anna.mp4\nLower Label,low\n"
+    "Upper Label,high\nMinimum Value,-100\nMaximum Value,100\nNumber of Steps,9\n"
+    f"Second,Rating\n%%%%%%,%%%%%%\n{SECONDS}"
+)
+DARMA = "Time of Rating,x\nMultimedia File,a.mp4\nMagnitude,100\nSecond,X,Y\n%%%%,%%%%,%%%%\n"
+DARMA += SECONDS.replace("\n", ",1\n")
+SPLITS = "trial,split\nanna,train\n"
+OPENFACE = "frame, face_id, timestamp, success\n1, 0, 0.0, 1\n2, 0, 0.04, 0\n"
 EGO4D = "0 1 10 20 30 40 0.5 1\n1 1 10 20 30 40 0.5 0\n"
 
 
@@ -306,6 +367,18 @@ READERS = {
     "AFEW-VA": Reader(text("a.json", AFEW), lambda path: formats._read_afew(path, [-10, 10])),
     "lock": Reader(text(".lock", '{"host": "a", "pid": 1, "since": "2026-01-01"}'), read_lock),
     "LFAN's rows": Reader(rows, lambda path: lfan_rows.read(path, (4,))),
+    "RTTM": Reader(text("a.rttm", RTTM), read_stretches),
+    "subtitles": Reader(text("a.srt", SRT), read_stretches),
+    "WebVTT": Reader(text("a.vtt", VTT), read_stretches),
+    "TextGrid": Reader(text("a.TextGrid", TEXTGRID), read_stretches),
+    "turns of ELAN": Reader(text("a.eaf", foreign.EAF), read_stretches),
+    "turns in a table": Reader(text("a.csv", TURNS), read_stretches),
+    "ratings of ELAN": Reader(text("a.eaf", foreign.EAF), formats.read),
+    "NOVA": Reader(of_nova, formats.read),
+    "CARMA": Reader(text("anna_valence.csv", CARMA), lambda path: tables.read(path, "va")),
+    "DARMA": Reader(text("a.csv", DARMA), lambda path: tables.read(path, "va")),
+    "splits.csv": Reader(text("splits.csv", SPLITS), foreign.read_splits),
+    "OpenFace": Reader(text("openface.csv", OPENFACE), openface.places),
 }
 WORDS = [b"\xff\xfe", b"null", b"-1", b"1e400", b"[" * 3000, b'{"rle": [[1, 1000000000]]}', b"\0"]
 
@@ -513,3 +586,25 @@ def test_the_report_of_a_damaged_run_names_the_file(tmp_path):
     (run.folder / "environment.json").write_text("{")
     with pytest.raises(InputError, match=r"environment\.json is damaged"):
         report.write(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("a.rttm", b"SPEAKER talk 1 0.50\n", read_stretches),
+        (
+            "a.eaf",
+            foreign.EAF.encode().replace(b"UTF-8", b"ascii").replace(b'"a1"', b'"\xe9"'),
+            None,
+        ),
+        ("a.dominance.annotation", foreign.NOVA.replace("valence", "dominance").encode(), None),
+    ],
+)
+def test_what_damages_found_in_files_of_programs_is_a_clear_error(tmp_path, name, content, read):
+    path = tmp_path / name
+    path.with_name(path.name + "~").write_text("0.1;1\n0.2;1\n")
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        (read or formats.read)(path)
+    assert str(path) in caught.value.where
+    assert caught.value.todo
