@@ -120,13 +120,11 @@ def paths(outcomes: list) -> list[Path]:
 
 def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
     """Files of these arrays of these trials that exist."""
-    wanted = list(wanted)
-    found = [
-        arrays.locate(trial, item, store)
-        for trial in table.to_dict("records")
-        for item in arrays.of_trial(trial, wanted)
-    ]
-    return sorted({located.path for located in found if located.exists})
+    wanted, found = list(wanted), set()
+    for trial in table.to_dict("records"):
+        located = [arrays.locate(trial, item, store) for item in arrays.of_trial(trial, wanted)]
+        found |= {each.path for each in located if each.exists}
+    return sorted(found)
 
 
 def _files_of_column(values: Iterable[str], is_of_labels: bool) -> set[str]:
