@@ -1,9 +1,9 @@
 """Valence and arousal derived from the seven expression logits of face-api, smoothed over time.
 
 They are derived by a table, made by hand, of where each expression lies in the valence–arousal
-plane, after the usual drawings of the circumplex. Nothing was fitted, no accuracy is known, and they are
-not predictions of a network that was trained on valence. They cannot leave −.65 … .70 (valence) and
-−.30 … .75 (arousal): no CCC of them should stand beside that of a trained network.
+plane, after the usual drawings of the circumplex. Nothing was fitted, no accuracy is known, and
+they are not predictions of a network that was trained on valence. They cannot leave −.65 … .70
+(valence) and −.30 … .75 (arousal): no CCC of them should stand beside that of a trained network.
 """
 
 from __future__ import annotations
