@@ -147,9 +147,13 @@ class Loader:
     def close(self) -> None:
         """End the workers, even if the iterator is still referenced."""
         iterator = getattr(self._loader, "_iterator", None)
-        if iterator is not None:
-            iterator._shutdown_workers()
         self._loader = None
+        # A worker that dies while it ends ("terminate called without an active exception", of
+        # PyTorch's threads) is reported as an error here. Nobody waits for its batches any more,
+        # and it must not hide the error that a training ends with. The others are ended as well.
+        with contextlib.suppress(RuntimeError):
+            if iterator is not None:
+                iterator._shutdown_workers()
 
 
 def shared_room(size: int) -> tuple[int, str]:

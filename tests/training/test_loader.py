@@ -1,6 +1,8 @@
 """Batches prepared here or by processes: the same ones, and the processes start once."""
 
+import contextlib
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,3 +85,14 @@ def test_without_a_gpu_in_the_training_nothing_is_pinned(tiny):
         assert not fake_cuda.BEGUN
         list(loader.Loader(batches.recipe, 0, pinned=True).batches(batches))
         assert counts["pinned"]
+
+
+def test_a_worker_that_dies_while_it_ends_hides_no_error(tiny, monkeypatch):
+    def dies():
+        raise RuntimeError("DataLoader worker (pid 7112) is killed by signal: Aborted.")
+
+    spawned = loader.Loader(tiny_set.create("tsav", tiny), 2)
+    spawned._loader = SimpleNamespace(_iterator=SimpleNamespace(_shutdown_workers=dies))
+    with pytest.raises(ValueError, match="the training's own"), contextlib.closing(spawned):
+        raise ValueError("the training's own")
+    assert spawned._loader is None
