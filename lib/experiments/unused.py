@@ -28,9 +28,17 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
     used: set[Path] = set()
     doubtful: dict[Path, str] = {}  # folders of owners
     for file in sorted(Path(runs_root).glob("*/params.yaml")):
-        p = _parameters(file.parent)
-        if Path(p.processed_root).resolve() == Path(processed_root).resolve():
-            _of_run(p, used, doubtful)
+        try:
+            p = parameters.placed({**runs.parameters(file.parent), "run": ""})
+            if Path(p.processed_root).resolve() == Path(processed_root).resolve():
+                _of_run(p, used, doubtful)
+        except InputError as error:
+            raise InputError(
+                f"which arrays this run uses cannot be told: {error.what}",
+                where=file.parent,
+                expected="a run folder of this version or of one before",
+                todo="mend or remove the run folder; or name what is to go: `store rm WORDS`",
+            ) from error
     # Statistics over many trials are small, and a training looks for them when it starts.
     kept = {*doubtful, *(Path(path.parts[0], "statistics") for path in used)}
     rows = []
@@ -57,19 +65,6 @@ def _of_run(p: Params, used: set[Path], doubtful: dict[Path, str]) -> None:
                     owner = arrays.maker_of(asked).owner
                     shelf = place.shelf(owner, row[owner]).folder
                     doubtful[shelf.relative_to(place.processed_root)] = error.what
-
-
-def _parameters(folder: Path) -> Params:
-    """Of a run, complete."""
-    try:
-        return parameters.placed({**runs.parameters(folder), "run": ""})
-    except InputError as error:
-        raise InputError(
-            f"which arrays this run uses cannot be told: {error.what}",
-            where=folder,
-            expected="a run folder of this version or of one before",
-            todo="mend or remove the run folder; or name what is to go: `store rm WORDS`",
-        ) from error
 
 
 def _optional(p: Params) -> Iterator[Request]:

@@ -196,22 +196,26 @@ def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
 
 
 def require_numbers(state: Mapping[str, torch.Tensor], path: Path | str) -> None:
-    """Raise InputError where weights hold what no network can compute with: NaN, infinity, complex
-    numbers.
-    """
-    lost = [
-        name
-        for name, each in state.items()
-        if each.is_complex()
-        or (each.is_floating_point() and not each.sum(dtype=torch.float64).isfinite())
-    ]
-    if lost:
+    """Raise InputError where weights hold what no network can compute with (`without_numbers`)."""
+    if lost := without_numbers(state):
         raise InputError(
             f"weights that are no finite numbers: {len(lost)} of {len(state)}, first {lost[0]}",
             where=path,
             expected="a network that was trained to its end",
             todo="download or copy the file again, or train again with a lower lr",
         )
+
+
+def without_numbers(state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of the weights that hold NaN, infinity or complex numbers; a GPU is waited for once."""
+    sums = {
+        name: each.detach().sum(dtype=torch.float64)
+        for name, each in state.items()
+        if each.is_floating_point()
+    }
+    finite = torch.stack([*sums.values()]).isfinite().tolist() if sums else []
+    whole = dict(zip(sums, finite, strict=True))
+    return [name for name, each in state.items() if each.is_complex() or not whole.get(name, True)]
 
 
 def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:

@@ -650,6 +650,17 @@ class Recipe:
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
             )
 
+    def each_once(self, option: str, expected: str) -> tuple[str, ...]:
+        """The names in an option. Raises InputError where there is none, or one stands twice."""
+        names = tuple(self.params.options[option])
+        self.require(
+            len(set(names)) == len(names) > 0,
+            f"{option}: {', '.join(names) or 'none'}",
+            f"{expected}, each once",
+            f"correct the option `{option}`",
+        )
+        return names
+
 
 def columns_of(
     first: np.ndarray,

@@ -20,7 +20,7 @@ from ..speakers import arrays as speaker_arrays
 from ..speakers.roles import SPEAKS
 from ..store import Request, request
 from ..training import augmentation, losses, uncertainty
-from . import base, features
+from . import base, features, streams
 from .streams import as_key
 
 # Possible inputs of a gate, and the streams that they describe.
@@ -34,7 +34,7 @@ SD, GATES, FACTOR = "va_sd", "gates", "sd_factor"
 TRUST = "reliability "  # before the name of an array that gates look at, in `statistics`
 
 
-class Recipe(features.Recipe):
+class Recipe(streams.OfModality, features.Recipe):
     """Windows and streams as in `features`; each keeps its own spacing here, and may be missing.
 
     A row of a face stream counts as observed if the face was found; a row of a sound stream always
@@ -69,18 +69,6 @@ class Recipe(features.Recipe):
         self.off: set[str] = set()  # streams that are switched off, for an ablation
 
     # ---- arrays
-
-    @property
-    def _items(self):
-        return list(self._streams.values())
-
-    @property
-    def uses_video(self):
-        return "faces" in self._kinds.values()
-
-    @property
-    def uses_audio(self):
-        return "sound" in self._kinds.values()
 
     @property
     def _reliability(self) -> dict[str, Request]:

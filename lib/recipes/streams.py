@@ -59,7 +59,6 @@ class Recipe:
         weights: str = "random"  # of torchvision's networks; one of random, published
 
     heard: tuple[str, ...] = HEARD  # arrays of this repository that tell of sound
-    _kept_streams: Mapping[str, Request] = {}
 
     # ---- arrays
 
@@ -204,6 +203,75 @@ class Recipe:
 
     # ---- which of them show faces, and which sound
 
+    # ---- their rows
+
+    def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
+        """(n, k) of some frames; for arrays with a rate of their own, the row in whose span each
+        frame lies.
+        """
+        if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
+            times = np.asarray(self.read(trial, request("time")))
+            frames = encoder_arrays.rows_of(item, times, frames)
+        rows = np.asarray(self.read(trial, item)[frames])
+        return rows.reshape(len(rows), -1)
+
+    def _refuse_copies(self) -> None:
+        """Raise InputError if trials of different recordings have identical feature files."""
+        for item in (item for item in self._items if item.name == "feature"):
+            seen: dict[str, str] = {}
+            for trial, row in self._trials.items():
+                located = arrays.locate(row, item, self.store)
+                digest = located.made_from and located.made_from["inputs"]["rows"]["sha256"]
+                other = seen.setdefault(digest, trial) if digest and located.exists else trial
+                self.require(
+                    self._trials[other]["video"] == row["video"],
+                    f"{item.parameters['file']} of {trial} is a copy of that of {other}",
+                    "features of this trial",
+                    "compute them again for one of the two",
+                )
+
+    def _standardised(self, trial: str, item: Request, frames, told: Mapping) -> np.ndarray:
+        """(n, k) of some frames, standardised by the training trials' mean and deviation `told`;
+        NaN becomes 0.
+
+        Raises InputError if the array has another number of columns than in training.
+        """
+        return self._normalised(trial, item, self._rows(trial, item, frames), told)
+
+    def _normalised(self, trial: str, item: Request, rows: np.ndarray, told: Mapping) -> np.ndarray:
+        """The same of rows that were read."""
+        self.require(
+            rows.shape[1] == len(told["mean"]),
+            f"{item} has {rows.shape[1]} columns in {trial}",
+            f"{len(told['mean'])}, as in training",
+            "compute the features of all trials alike",
+        )
+        return np.nan_to_num(statistics.normalised(rows, told))
+
+    # ---- layers of an encoder
+
+    def stack(self, name: str, width: int) -> tuple[int, int]:
+        """Number of layers that a learnt average combines in an array of `width` numbers, and the
+        numbers of each; 1 and `width` without an average.
+        """
+        settings = self.params.options["encoders"].get(name, {})
+        layers = len(settings.get("layers", ())) if settings.get("average") else 1
+        self.require(
+            layers > 0 and width % max(1, layers) == 0,
+            f"average of the encoder {name}, and layers {settings.get('layers')}",
+            "several hidden layers, as layers: [6, 9, 12]",
+            "name the layers, or leave `average` out",
+        )
+        return layers, width // layers
+
+
+class OfModality(Recipe):
+    """The same for recipes whose streams are known apart: those of faces, and those of sound, of
+    which `modality` leaves some out.
+    """
+
+    _kept_streams: Mapping[str, Request] = {}
+
     @property
     def _streams(self) -> dict[str, Request]:
         """Streams of this modality, by their names in `features`."""
@@ -257,63 +325,17 @@ class Recipe:
     def _kinds(self) -> dict[str, str]:
         return {name: self.kind(name, item) for name, item in self._streams.items()}
 
-    # ---- their rows
+    @property
+    def _items(self) -> list[Request]:
+        return list(self._streams.values())
 
-    def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) of some frames; for arrays with a rate of their own, the row in whose span each
-        frame lies.
-        """
-        if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
-            times = np.asarray(self.read(trial, request("time")))
-            frames = encoder_arrays.rows_of(item, times, frames)
-        rows = np.asarray(self.read(trial, item)[frames])
-        return rows.reshape(len(rows), -1)
+    @property
+    def uses_video(self):
+        return "faces" in self._kinds.values()
 
-    def _refuse_copies(self) -> None:
-        """Raise InputError if trials of different recordings have identical feature files."""
-        for item in (item for item in self._items if item.name == "feature"):
-            seen: dict[str, str] = {}
-            for trial, row in self._trials.items():
-                located = arrays.locate(row, item, self.store)
-                digest = located.made_from and located.made_from["inputs"]["rows"]["sha256"]
-                other = seen.setdefault(digest, trial) if digest and located.exists else trial
-                self.require(
-                    self._trials[other]["video"] == row["video"],
-                    f"{item.parameters['file']} of {trial} is a copy of that of {other}",
-                    "features of this trial",
-                    "compute them again for one of the two",
-                )
-
-    def _standardised(self, trial: str, item: Request, frames, told: Mapping) -> np.ndarray:
-        """(n, k) of some frames, standardised by the training trials' mean and deviation `told`;
-        NaN becomes 0.
-
-        Raises InputError if the array has another number of columns than in training.
-        """
-        rows = self._rows(trial, item, frames)
-        self.require(
-            rows.shape[1] == len(told["mean"]),
-            f"{item} has {rows.shape[1]} columns in {trial}",
-            f"{len(told['mean'])}, as in training",
-            "compute the features of all trials alike",
-        )
-        return np.nan_to_num(statistics.normalised(rows, told))
-
-    # ---- layers of an encoder
-
-    def stack(self, name: str, width: int) -> tuple[int, int]:
-        """Number of layers that a learnt average combines in an array of `width` numbers, and the
-        numbers of each; 1 and `width` without an average.
-        """
-        settings = self.params.options["encoders"].get(name, {})
-        layers = len(settings.get("layers", ())) if settings.get("average") else 1
-        self.require(
-            layers > 0 and width % max(1, layers) == 0,
-            f"average of the encoder {name}, and layers {settings.get('layers')}",
-            "several hidden layers, as layers: [6, 9, 12]",
-            "name the layers, or leave `average` out",
-        )
-        return layers, width // layers
+    @property
+    def uses_audio(self):
+        return "sound" in self._kinds.values()
 
 
 def _at(values: list, number: int, usual):

@@ -128,14 +128,7 @@ class Recipe(base.Recipe):
 
     @property
     def tasks(self):
-        tasks = tuple(self.params.options["tasks"])
-        self.require(
-            len(set(tasks)) == len(tasks) > 0,
-            f"tasks: {', '.join(tasks) or 'none'}",
-            "at least one of va, expression, action_units, each once",
-            "correct the option `tasks`",
-        )
-        return tasks
+        return self.each_once("tasks", "at least one of va, expression, action_units")
 
     def labels(self, trial, task):
         rows = super().labels(trial, task)

@@ -25,7 +25,7 @@ SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part, and frames, of a recor
 BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
 
 
-class Recipe(streams.Recipe, base.Recipe):
+class Recipe(streams.OfModality, base.Recipe):
     """One prediction per recording, from its streams (of the voice, the spoken part): a class or a
     pair of valence and arousal.
 
@@ -119,10 +119,6 @@ class Recipe(streams.Recipe, base.Recipe):
             for name in names
         }
 
-    @property
-    def _items(self):
-        return list(self._streams.values())
-
     def _named(self):
         options = self.params.options
         averaged = [name for name, own in options["encoders"].items() if own.get("average")]
@@ -145,14 +141,6 @@ class Recipe(streams.Recipe, base.Recipe):
     @property
     def _voice_alone(self) -> bool:
         return list(self._streams) == [VOICE]
-
-    @property
-    def uses_video(self):
-        return "faces" in self._kinds.values()
-
-    @property
-    def uses_audio(self):
-        return "sound" in self._kinds.values()
 
     @property
     def needs_sound(self):
@@ -236,40 +224,50 @@ class Recipe(streams.Recipe, base.Recipe):
 
     def _seen(self, trial: str, speed: float) -> np.ndarray:
         """(T, streams) bool: in which rows each stream was observed."""
+        return np.stack([known for _, known in self._observed(trial, speed).values()], axis=1)
+
+    def _observed(
+        self, trial: str, speed: float
+    ) -> dict[str, tuple[np.ndarray | None, np.ndarray]]:
+        """Of each stream its rows (T, k) as they are stored, None where the recording has none, and
+        (T,) bool: which were observed.
+        """
         if self._voice_alone:
-            return np.ones((len(self.rows(trial, speed)), 1), bool)
+            rows = self.rows(trial, speed)
+            return {VOICE: (rows, np.ones(len(rows), bool))}
         frames, near = self._frames(trial, speed)
         with_face = near
         if self.has_faces(trial):
             with_face = near & np.asarray(self.read(trial, self._found))[frames].astype(bool)
-        seen = np.zeros((len(frames), len(self._streams)), bool)
-        for column, (name, item) in enumerate(self._streams.items()):
+        found = {}
+        for name, item in self._streams.items():
             if arrays.lacking(self.trial(trial), item):
-                continue
-            if name == VOICE:
-                seen[:, column] = len(self.rows(trial, speed)) > 0
-                continue
-            known = np.isfinite(self._rows(trial, item, frames).astype(np.float32)).all(axis=1)
-            seen[:, column] = known & (with_face if self._kinds[name] == "faces" else near)
-        return seen
+                found[name] = None, np.zeros(len(frames), bool)
+            elif name == VOICE:
+                rows = self.rows(trial, speed)
+                found[name] = rows, np.full(len(frames), len(rows) > 0)
+            else:
+                rows = self._rows(trial, item, frames)
+                known = np.isfinite(rows.astype(np.float32)).all(axis=1)
+                found[name] = rows, known & (with_face if self._kinds[name] == "faces" else near)
+        return found
 
     def _joined(self, trial: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
         """(T, k) standardised numbers of all streams side by side, 0 where one was not observed,
         and `_seen`.
         """
-        seen, parts = self._seen(trial, speed), []
-        frames = None if self._voice_alone else self._frames(trial, speed)[0]
-        for known, (name, item) in zip(seen.T, self._streams.items(), strict=True):
+        parts, seen = [], []
+        for name, (rows, known) in self._observed(trial, speed).items():
+            seen.append(known)
             if not known.any():
-                parts.append(np.zeros((len(seen), self._widths[name]), np.float32))
+                parts.append(np.zeros((len(known), self._widths[name]), np.float32))
             elif name == VOICE:
-                rows = self.rows(trial, speed)
                 parts.append(statistics.normalised(rows, self.statistics[VOICE]))
             else:
                 told = self.statistics[STREAM + name]
-                rows = self._standardised(trial, item, frames, told)
-                parts.append(np.where(known[:, None], rows, np.float32(0)))
-        return np.concatenate(parts, axis=1), seen
+                values = self._normalised(trial, self._streams[name], rows, told)
+                parts.append(np.where(known[:, None], values, np.float32(0)))
+        return np.concatenate(parts, axis=1), np.stack(seen, axis=1)
 
     def _shows(self, trial: str) -> bool:
         """Whether any stream was observed anywhere in a recording. (Of a voice alone that is not
@@ -430,7 +428,10 @@ class Recipe(streams.Recipe, base.Recipe):
         for number, (name, width) in enumerate(self._widths.items()):
             own = {streams.as_key(name): list(range(first, first + width))}
             if name == VOICE:
-                own = {one: voice_streams.COLUMNS[one] for one in self._parts_of_voice}
+                own = {
+                    one: voice_streams.COLUMNS[one]
+                    for one in self.each_once("streams", "at least one")
+                }
             self.require(
                 not parts.keys() & own.keys(),
                 f"a stream called {name}, and one of the voice",
@@ -440,18 +441,6 @@ class Recipe(streams.Recipe, base.Recipe):
             parts |= {one: (number, columns) for one, columns in own.items()}
             first += width
         return parts
-
-    @property
-    def _parts_of_voice(self) -> list[str]:
-        """Names of its streams. Raises InputError where one is there twice, or none."""
-        names = self.params.options["streams"]
-        self.require(
-            len(set(names)) == len(names) > 0,
-            f"streams: {', '.join(names) or 'none'}",
-            "at least one, each once",
-            "correct the option `streams`",
-        )
-        return names
 
     def _cut(self, features, seen, generator) -> dict[str, np.ndarray]:
         """The inputs of `gated_utterance`, with some streams off in training."""

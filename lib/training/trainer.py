@@ -500,11 +500,7 @@ class Trainer:
         """Raise InputError before a checkpoint is replaced by one whose weights are no numbers: a
         gradient may overflow where the loss did not.
         """
-        names, weights = zip(*self.model.named_parameters(), strict=True)
-        sums = torch.stack([weight.detach().sum(dtype=torch.float64) for weight in weights])
-        finite = sums.isfinite().tolist()  # a GPU is waited for once
-        lost = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
-        if lost:
+        if lost := checkpoints.without_numbers(dict(self.model.named_parameters())):
             raise InputError(
                 f"{len(lost)} weights of the network are no numbers in epoch "
                 f"{max(self.state.epoch, 1)}, first: {lost[0]}",

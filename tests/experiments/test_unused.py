@@ -115,6 +115,21 @@ def test_a_run_that_cannot_be_read_stops_it(place):
     assert "cannot be told" in done.output
 
 
+def test_a_run_whose_network_is_gone_keeps_the_arrays_of_its_trials(place):
+    run(place, recipe="jca", backbone_run="nobody")
+    done, lost = removed(place)
+    assert (done.exit_code, lost) == (0, set())
+    assert "4: kept whole, as " in done.output
+
+
+def test_a_run_whose_options_no_longer_say_what_it_reads_stops_it_and_is_named(place):
+    folder = run(place, recipe="features", options={"features": []})
+    done, lost = removed(place)
+    assert (done.exit_code, lost) == (2, set())
+    assert str(folder) in done.output
+    assert "cannot be told" in done.output
+
+
 def test_nothing_named_is_refused(place):
     done = CliRunner().invoke(main, ["store", "rm", "--yes", "--root", str(place.processed_root)])
     assert done.exit_code == 2
