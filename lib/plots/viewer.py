@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import plots
 from ..errors import InputError
+from ..files import EXECUTED_IN
 from ..media import writing
 from ..parallel.progress import has_front_end
 from .tables import Shown, scores, table
@@ -163,17 +164,18 @@ def encoded(picture: np.ndarray, form: str) -> bytes:
 
 def video(path: Path) -> object:
     """A video player for the notebook and its HTML page: embedded up to `EMBEDDED` bytes, else
-    linked.
+    read from its file beside them, with a link to it.
 
     path : mp4 with H.264 and AAC (`lib.media.writing.write_video`).
     """
-    from IPython.display import Video
+    from IPython.display import HTML, Video
 
     path = Path(path)
-    if path.stat().st_size > EMBEDDED:
-        return link(path)
     look = f'style="max-width:100%" title="{html.escape(path.name)}"'
     controls = f'controls preload="metadata" {look}'
+    if path.stat().st_size > EMBEDDED:
+        place = html.escape(_from_notebook(path))
+        return HTML(f'<video src="{place}" {controls}></video><p>{link(path).data}</p>')
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
@@ -188,8 +190,16 @@ def link(path: Path) -> object:
     """A link to a file, relative to the folder of the notebook, and its size."""
     from IPython.display import HTML
 
-    path = Path(path).absolute()
-    place = quote(os.path.relpath(path, Path.cwd()).replace(os.sep, "/"))  # names with # or %
+    path = Path(path)
     size = path.stat().st_size
     told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-    return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')
+    place = html.escape(_from_notebook(path))
+    return HTML(f'<a href="{place}" download>{html.escape(path.name)}</a> ({told})')
+
+
+def _from_notebook(path: Path) -> str:
+    """The address of a file relative to the folder of the notebook: the executed one under
+    papermill, whose working directory is another; the working directory in JupyterLab.
+    """
+    folder = os.environ.get(EXECUTED_IN) or Path.cwd()
+    return quote(os.path.relpath(path, folder).replace(os.sep, "/"))  # names with # or %
