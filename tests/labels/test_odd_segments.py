@@ -107,7 +107,8 @@ def test_rows_that_name_nobody_and_names_of_no_recording_are_told(read, tmp_path
         ),
         (
             "anna.vtt",
-            "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n00:01.000 --> 00:02.000\nhi\n",
+            "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n"
+            "00:01.000 --> 00:02.000\nhi\n",
             (4, 1, 2, "", "hi"),
             "times count from 0, whatever X-TIMESTAMP-MAP says of the stream's own clock",
         ),
