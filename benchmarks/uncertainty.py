@@ -154,8 +154,9 @@ def main() -> None:
     asked = [(False, ""), *((True, off) for off in OFF)]
     found = {key: [frames_of(places, seed, *key) for seed in places.seeds] for key in asked}
     held_out = found[True, ""][0]
+    longer = "" if places.epochs == 1 else f"_{places.epochs:g}_times_the_epochs"
     report.publish(
-        "uncertainty",
+        f"uncertainty{longer}",
         COLUMNS,
         rows(found),
         ["torch", "torchaudio", "numpy"],
