@@ -37,7 +37,7 @@ from lib import parameters as params
 from lib.evaluation import checkpoint
 from lib.features import mel
 from lib.metrics import EMOTIONS
-from lib.models import forward
+from lib.models import checkpoints, forward
 from lib.parameters import Params
 from lib.training import trainer as training_trainer
 
@@ -85,6 +85,13 @@ def backbone(places: argparse.Namespace, method: str) -> Path:
         return places.backbone.absolute()
     modality = "video" if method == "lfan" else "audiovisual"
     return best(places, BEFORE[method], places.seeds[0], modality)
+
+
+def train_backbone(places: argparse.Namespace, method: str) -> None:
+    """Train what a method takes its features from, unless it is there."""
+    if method in BEFORE and not backbone(places, method).is_file():
+        modality = "video" if method == "lfan" else "audiovisual"
+        trained(places, BEFORE[method], places.seeds[0], modality)
 
 
 def prepare(p: Params) -> None:
@@ -137,12 +144,17 @@ class Without(torch.nn.Module):
         return self.model(changed)
 
 
+def switch_off(recipe, off: str) -> None:
+    """Switch off the streams of a modality in a recipe that knows how; "" : none."""
+    recipe.off = {name for name, kind in recipe._kinds.items() if off and kind == KINDS[off]}
+
+
 def scores(predictor, off: str = "") -> dict[str, float]:
     """CCC of valence and arousal on all labelled frames of the val trials; off : a modality."""
     recipe = predictor.recipe
     net = predictor.model
     if off and hasattr(recipe, "off"):
-        recipe.off = {name for name, kind in recipe._kinds.items() if kind == KINDS[off]}
+        switch_off(recipe, off)
     elif off:
         net = Without(net, off)
     table = trials.read(recipe.store.trials_path)
@@ -190,11 +202,11 @@ def lines(method: str, found: Mapping) -> list[list[str]]:
     return rows
 
 
-def main() -> None:
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """What is asked of every benchmark of these trainings."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=12.0)
@@ -203,19 +215,48 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="default: a folder of --work")
     parser.add_argument("--processed", type=Path, help="default: a folder of --work")
     parser.add_argument("--backbone", type=Path, help="checkpoint of a sample_tsav that is there")
+    return parser
+
+
+def begun(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments with whole paths; one thread from here on."""
     places = parser.parse_args()
     places.work = places.work.absolute()
     places.data = (places.data or places.work / "data").absolute()
     places.processed = (places.processed or places.work / "processed").absolute()
     torch.set_num_threads(1)
+    return places
+
+
+def size_told(places: argparse.Namespace) -> str:
+    """The sentence on the size of the trainings."""
+    size = f"Sample set of {places.trials} trials of about {places.seconds:g} s"
+    seeds = ", ".join(map(str, places.seeds))
+    return (
+        f"{size} ({len(_val(places))} val trials), {places.epochs:g} of the epochs of each "
+        f"parameter file, seeds {seeds}, one thread."
+    )
+
+
+def features_told(places: argparse.Namespace, method: str) -> str:
+    """The sentence on the network whose features a method takes."""
+    saved = checkpoints.load(backbone(places, method))
+    name, seed, epochs = (saved["params"][key] for key in ("recipe", "seed", "epochs"))
+    return (
+        f"Features of {method}: those of a {name} of seed {seed}, epoch {saved['epoch']} of "
+        f"{epochs}, for all seeds."
+    )
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    places = begun(parser)
     rows = []
     for method in places.methods:
-        if method in BEFORE and not backbone(places, method).is_file():
-            modality = "video" if method == "lfan" else "audiovisual"
-            trained(places, BEFORE[method], places.seeds[0], modality)
+        train_backbone(places, method)
         rows += lines(method, measure(places, method))
         print(*rows[-3:], sep="\n", flush=True)
-    n_val = len(_val(places))
     report.publish(
         "missing_modality",
         [
@@ -231,10 +272,8 @@ def main() -> None:
         rows,
         ["torch", "torchaudio", "numpy"],
         [
-            f"Sample set of {places.trials} trials of about {places.seconds:g} s "
-            f"({n_val} val trials), {places.epochs:g} of the epochs of each parameter file, seeds "
-            f"{', '.join(map(str, places.seeds))}, one thread.",
-            *([f"Features of a trained {places.backbone.parts[-3]}."] if places.backbone else []),
+            size_told(places),
+            *(features_told(places, method) for method in places.methods if method in BEFORE),
             "CCC on all labelled frames of the val trials, unsmoothed; mean and standard deviation "
             "over seeds. The epoch of each training was chosen on the same trials, with nothing "
             "off. Cost: CCC of the network trained without the stream minus that of the network "

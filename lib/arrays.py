@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -354,7 +354,7 @@ def _inputs(trial: Mapping, located: Located, place: Store, device: str) -> dict
             below.prepare(trial, source.request, place)
             _made(trial, source, place, device, packed=not below.in_place(trial, source.request))
             _check_kept(trial, source, place)
-            inputs[name] = _open(trial, source, place)
+            inputs[name] = _open(trial, source, place, partial(_made_first, trial, place, device))
             if source.exists:  # faces may be read in place
                 inputs[f"{name}_facts"] = store.facts(source.path)
     return inputs
@@ -624,16 +624,30 @@ def _is_there(trial: Mapping, located: Located) -> bool:
     return located.exists or in_place
 
 
-def _open(trial: Mapping, located: Located, place: Store) -> object:
-    """`opened` for an existing array."""
+def _open(
+    trial: Mapping, located: Located, place: Store, read_other: Callable | None = None
+) -> object:
+    """`opened` for an existing array. read_other : gives the arrays that it is opened with, which
+    have to be there by default.
+    """
     maker = maker_of(located.request)
     if maker.open is None:
         return store.read(located.path)
     path = located.path if located.exists else None
-    return maker.open(trial, located.request, path, place, partial(_read_of, trial, place))
+    read_other = read_other or partial(_read_of, trial, place)
+    return maker.open(trial, located.request, path, place, read_other)
 
 
 def _read_of(trial: Mapping, place: Store, wanted: Request) -> np.ndarray:
+    return read(trial, wanted, place)
+
+
+def _made_first(trial: Mapping, place: Store, device: str, wanted: Request) -> np.ndarray:
+    """`read`, of an array that is made if it is missing: faces are opened with `face_valid`, which
+    may come later among the arrays that a recipe asks for, or not at all.
+    """
+    if not locate(trial, wanted, place).exists:
+        make(trial, wanted, place, device)
     return read(trial, wanted, place)
 
 

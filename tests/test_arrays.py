@@ -92,6 +92,13 @@ def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
     )
 
 
+def test_an_array_of_faces_is_made_in_an_empty_store(opened):
+    wanted = request("frame_features", network="resnet18", weights="random", seed=0, size=32)
+    trial = opened.trial(PAIR[0])
+    assert arrays.make(trial, wanted, opened.store, pack=False)["state"] == "made"
+    assert arrays.read(trial, request("face_valid"), opened.store).any()
+
+
 def test_faces_are_the_same_bytes_packed_or_read_in_place(made, opened):
     outcomes = opened.make([request("face_valid"), FACE], pack=False)
     assert {

@@ -21,6 +21,8 @@ from . import baselines, prediction, smoothing, uncertainty
 from .prediction import Predictor
 from .predictions import Predictions
 
+OFFICIAL = "affwild2"  # the data set by whose split the authors of published weights learnt
+
 
 def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
     """trial -> task -> rows  to  task -> trial -> rows."""
@@ -152,11 +154,12 @@ def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, 
     """Val trial -> its subject or recording, if the network was also trained on it; {} if the
     splits are disjoint, and for a network trained on other data.
     """
-    learnt, store = set(predictor.trained_on), predictor.recipe.store
-    if not learnt or store is None or not store.trials_path.is_file():
+    store = predictor.recipe.store
+    if store is None or not store.trials_path.is_file():
         return {}
     everyone = trials.read(store.trials_path)
-    if not learnt <= set(everyone["trial"]):
+    learnt = set(predictor.trained_on) or _official_training(predictor, everyone)
+    if not learnt or not learnt <= set(everyone["trial"]):
         return {}  # it was trained on other data
     shared = folds.shared(everyone[everyone["trial"].isin(learnt)], val)
     found = {}
@@ -164,6 +167,18 @@ def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, 
         for row in val[val[column].astype(str).isin(names)].to_dict("records"):
             found[str(row["trial"])] = f"{column} {row[column]}"
     return found
+
+
+def _official_training(predictor: Predictor, everyone: pd.DataFrame) -> set[str]:
+    """Labelled training trials of the official split for weights of the authors of a paper, whose
+    files do not say what they learnt from; for other weights and data none.
+    """
+    recipe = predictor.recipe
+    if not (predictor.licence and recipe.paper and "va" in recipe.tasks):
+        return set()
+    labelled = (everyone[list(trials.LABELS)] != "").any(axis=1)
+    theirs = (everyone["split"] == "train") & (everyone["dataset"] == OFFICIAL)
+    return set(everyone["trial"][labelled & theirs])
 
 
 def _owners(table: pd.DataFrame) -> dict[str, str]:

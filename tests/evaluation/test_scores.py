@@ -168,6 +168,20 @@ def test_scores_without_trials_of_people_that_it_learnt_from_stand_beside(tiny, 
     assert "shared" not in again
 
 
+def test_an_authors_network_learnt_from_the_training_part_of_the_official_split(
+    tiny, tmp_path, monkeypatch
+):
+    found, table = predicted(tiny, tmp_path)
+    theirs, crossing = replace(found, licence="theirs", trained_on=()), table.copy()
+    crossing.loc[table["trial"] == "seen", "video"] = "171"
+    asked = (crossing, Predictions(tmp_path), [1], False)
+    assert "shared" not in evaluation_scores.finish(theirs, *asked), "not the papers' data set"
+    monkeypatch.setattr(evaluation_scores, "OFFICIAL", table["dataset"].iloc[0])
+    assert evaluation_scores.finish(theirs, *asked)["shared"] == {"seen": "video 171"}
+    ours = replace(found, trained_on=())
+    assert "shared" not in evaluation_scores.finish(ours, *asked), "of no authors"
+
+
 def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
     result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)

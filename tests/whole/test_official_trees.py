@@ -4,6 +4,7 @@ end of 06. Slow: six notebooks each.
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,19 +13,37 @@ import torch
 from lib import models, runs
 from lib.datasets.samples import affect, conversations
 from lib.experiments import pipeline
+from lib.features import backbone
 from lib.files import ROOT
 from lib.media import recordings, sound, writing
 
 pytestmark = pytest.mark.slow
 SMOKE = ROOT / "params" / "overlays" / "smoke.yaml"
+WIDTH = 0.0625  # as SMOKE has it
 # In place of what takes a GPU, or files that must be fetched.
 OWN = {
     "affwild2_tsav": {"initial": "random", "frame_step": 5},
     "affwild2_jca": {"phases": 2},
     "affwild2_rjca": {"phases": 2},
     "affwild2_dca": {"phases": 2},
-    "affwild2_lfan": {"vggish": "random", "vggish_width": 0.0625, "cache": "never", "crop": 24},
+    "affwild2_jca_paper": {"phases": 2},
+    "affwild2_lfan": {"vggish": "random", "vggish_width": WIDTH, "cache": "never", "crop": 24},
+    "affwild2_lfan_visual": {"cache": "never", "crop": 24},
 }
+TALKNET = {"frames": 60, "shortest": 10, "attention_width": 0.25, "audio_width": 0.25}
+OWN |= dict.fromkeys(["ego4d_talknet", "ego4d_talknet_mrope"], TALKNET)
+AFFWILD2 = [
+    "affwild2_tsav",  # first: the fusion networks build on it
+    "affwild2_jca",
+    "affwild2_jca_paper",
+    "affwild2_rjca",
+    "affwild2_dca",
+    "affwild2_lfan",
+    "affwild2_lfan_visual",
+    "affwild2_tsav_published",
+    "affwild2_jca_published",
+]
+EGO4D = ["ego4d_clips", "ego4d_talknet", "ego4d_talknet_mrope"]
 
 
 def again(video, fps, with_sound=True):
@@ -60,12 +79,20 @@ def affwild2(place):
     return root, right
 
 
-def face_network(path):
-    """What stands in for the authors' file, which LFAN begins with: random and narrow."""
+def authors_files(folder):
+    """What stands in for the authors' files, which LFAN, TSAV and JCA begin with or predict with:
+    random, and as narrow as `SMOKE` says.
+    """
     torch.manual_seed(0)
-    network = models.create("lfan_backbone", classes=8, width=0.0625, face_size=24)
-    path.parent.mkdir(parents=True)
-    torch.save(network.state_dict(), path)
+    folder.mkdir(parents=True)
+    faces = models.create("lfan_backbone", classes=8, width=WIDTH, face_size=24)
+    torch.save(faces.state_dict(), folder / "res50_ir_0.887.pth")
+    streams = models.create("tsav", True, width=WIDTH, channels=4)
+    torch.save({"state_dict": streams.state_dict()}, folder / "TSAV_Sub4_544k.pth.tar")
+    features = round(backbone.CHANNELS * WIDTH)
+    sizes = {"visual_channels": features, "visual_positions": 4, "audio_channels": features}
+    fusion = models.create("jca", True, width=WIDTH, **sizes)
+    torch.save({"net": fusion.state_dict()}, folder / "jointcam_model.pt")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +102,7 @@ def world(tmp_path_factory):
     """
     place = tmp_path_factory.mktemp("official")
     root, right = affwild2(place)
-    face_network(place / "weights" / "res50_ir_0.887.pth")
+    authors_files(place / "weights")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         status, said, _ = run(place, root, "affwild2_tsav")
@@ -94,9 +121,7 @@ def run(place, root, name, **given):
     return status, "\n".join(said), runs.Run(place / "runs" / name)
 
 
-@pytest.mark.parametrize(
-    "name", ["affwild2_tsav", "affwild2_jca", "affwild2_rjca", "affwild2_dca", "affwild2_lfan"]
-)
+@pytest.mark.parametrize("name", AFFWILD2)
 def test_aff_wild2s_layout_with_its_quirks_goes_to_the_end_of_06(world, name):
     place, root, right = world
     status, said, here = run(place, root, name)
@@ -114,13 +139,29 @@ def test_aff_wild2s_layout_with_its_quirks_goes_to_the_end_of_06(world, name):
     assert all(row["what"] and row["todo"] for row in lost), lost
 
 
-@pytest.mark.parametrize("name", ["ego4d_talknet", "ego4d_talknet_mrope"])
-def test_ego4ds_layout_goes_to_the_end_of_06(tmp_path_factory, name):
-    place = tmp_path_factory.mktemp(name)
-    root = conversations.make(place / "made", trials=6, seconds=3.0, workers=1)
-    options = {"frames": 60, "shortest": 10, "attention_width": 0.25, "audio_width": 0.25}
-    status, said, here = run(
-        place, root, name, clip_length="25", options=json.dumps(options), cut_clips="always"
-    )
+@pytest.fixture(scope="module")
+def conversation_world(tmp_path_factory):
+    """Place and data root; the clips are cut by the first experiment and serve the others."""
+    place = tmp_path_factory.mktemp("conversations")
+    return place, conversations.make(place / "made", trials=6, seconds=3.0, workers=1)
+
+
+@pytest.mark.parametrize("name", EGO4D)
+def test_ego4ds_layout_goes_to_the_end_of_its_notebooks(conversation_world, name):
+    place, root = conversation_world
+    status, said, here = run(place, root, name, clip_length="25")
     assert status in (0, pipeline.LOST), said
-    assert here.read_json("metrics.json")["val"]["speaking"]["n_frames"] > 0
+    if name != "ego4d_clips":  # it ends with the clips
+        assert here.read_json("metrics.json")["val"]["speaking"]["n_frames"] > 0
+    (cut,) = place.glob("processed/*/dataset_clips_L25")
+    clips = Counter(json.loads(path.read_text())["split"] for path in cut.rglob("clip.json"))
+    assert set(clips) == {"train", "val"}, clips
+
+
+def test_the_walks_leave_out_no_shipped_experiment_on_either_data_set():
+    shipped = {
+        path.stem
+        for data_set in ("affwild2", "ego4d")
+        for path in (ROOT / "params").glob(f"{data_set}_*.yaml")
+    }
+    assert shipped == {*AFFWILD2, *EGO4D}
