@@ -4,6 +4,7 @@ to work on it.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from lib.datasets.report import Report
 from lib.datasets.samples import affect
 from lib.experiments.notebook import ADDRESSES
 from lib.media.sound import SOUND_RATE
+from lib.parallel import locks
 from lib.store import Store, request
 
 # nbformat, which tests import, would import it and wait 3 s: see lib.experiments.notebook.
@@ -135,8 +137,11 @@ def no_network():
 
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory) -> Path:
-    """The sample set, made once; nobody writes into it."""
-    return affect.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
+    """The sample set, made once for all workers of xdist; nobody writes into it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sample"
+    with locks.held(locks.beside(folder), wait=600):
+        return affect.make(folder, workers=1, **SAMPLE)
 
 
 @pytest.fixture

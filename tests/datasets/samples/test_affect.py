@@ -23,8 +23,10 @@ def files(root):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return affect.make(tmp_path_factory.mktemp("data"), **SMALL)
+def root(sample_root):
+    """The set that all tests share, which is of this size, made by one process."""
+    assert sample_root.name == affect.folder_name(trials=SMALL["trials"], seconds=SMALL["seconds"])
+    return sample_root
 
 
 @pytest.fixture(scope="module")
