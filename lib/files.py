@@ -23,6 +23,8 @@ from .errors import InputError, explain_full_disk, too_many_open
 PACKAGE = Path(__file__).resolve().parent  # this package, called lib in a checkout
 ROOT = PACKAGE.parent
 COMMAND = f"python -m {PACKAGE.name}"  # name in a checkout; an installed package has another name
+# Environment variable of a notebook that the runner executes: the folder of the executed copy.
+EXECUTED_IN = "NOTEBOOK_EXECUTED_IN"
 NOTEBOOKS = (
     "01_download_check",
     "02_preprocess_visual",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import ROOT, temporary_name
+from ..parallel.progress import is_colab
 
 # Parameters that name a run, and those that name what a person brings.
 RUNS = ("run", "backbone_run", "predict_run", "speaker_run", "voice_run")
@@ -50,11 +51,6 @@ SAME = {
 }
 
 
-def is_here() -> bool:
-    """Whether this is a kernel of Google Colab."""
-    return "google.colab" in sys.modules
-
-
 # ---- packages
 def install(root: Path = ROOT) -> list[str]:
     """Install the requirements of pyproject.toml that this machine lacks; returns them as pip takes
@@ -65,7 +61,7 @@ def install(root: Path = ROOT) -> list[str]:
     packages are treated in the same way. Only on Colab.
     """
     done: list[str] = []
-    if is_here():
+    if is_colab():
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         while names := [
             name for name in lacking(project["dependencies"], done) if name not in done
@@ -148,7 +144,7 @@ def fetch(p: Mapping) -> None:
 
 def save(p: Mapping) -> None:
     """Write the run folder's new and changed files back to Google Drive, if Drive is used."""
-    folder = MOUNT / p["drive"] if is_here() and p["drive"] else None
+    folder = MOUNT / p["drive"] if is_colab() and p["drive"] else None
     if folder is None or not folder.is_dir():
         return
     run = Path(p["runs_root"]) / p["run"]
@@ -175,7 +171,7 @@ def _folder(p: Mapping) -> Path | None:
     """The folder of Google Drive, mounted and made; None without Drive."""
     if not p["drive"]:
         return None
-    if not is_here():
+    if not is_colab():
         return _without("this is not Google Colab")
     from google.colab import drive
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
-from ..files import NOTEBOOKS, PACKAGE, ROOT, short
+from ..files import EXECUTED_IN, NOTEBOOKS, PACKAGE, ROOT, short
 from ..parallel.threads import spin
 
 # What jsonschema, which papermill brings, imports to check addresses in other scripts: it builds a
@@ -84,10 +84,13 @@ def imported_papermill():
 
 
 @contextlib.contextmanager
-def _environment_of(notebook: Path) -> Iterator[None]:
-    """What a training's kernel finds beside this process's environment; a person's own wins."""
+def _environment_of(notebook: Path, target: Path) -> Iterator[None]:
+    """What a kernel finds beside this process's environment: where its executed notebook will lie,
+    and, for a training, `MEMORY`, of which a person's own setting wins.
+    """
     own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
     added = {name: value for name, value in own.items() if name not in os.environ}
+    added[EXECUTED_IN] = str(target.parent.absolute())
     os.environ.update(added)
     try:
         yield
@@ -113,7 +116,11 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = _Lines(say)
     try:
-        with _terminate_as_interrupt(), explain_full_disk(target), _environment_of(notebook):
+        with (
+            _terminate_as_interrupt(),
+            explain_full_disk(target),
+            _environment_of(notebook, target),
+        ):
             papermill.execute_notebook(
                 notebook,
                 target,

@@ -14,9 +14,8 @@ from ..errors import InputError
 from ..evaluation import overlay, people, segments
 from ..evaluation import video as evaluation_video
 from ..media import kinds, recordings
-from ..parallel.progress import Progress, has_front_end
+from ..parallel.progress import Progress, has_front_end, is_colab
 from ..plots import viewer
-from . import colab
 
 # Columns of the table that the notebook shows; the file has all.
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
@@ -47,7 +46,7 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
         say(VOICE)
     if p["video_path"]:
         _show_all(recordings_in(p["video_path"]), p, say)
-    elif colab.is_here():
+    elif is_colab():
         videos = uploaded(_of_colab(), p["videos_path"])
         if not videos:
             say("nothing was uploaded: run this cell again, or set video_path")

@@ -30,6 +30,7 @@ FEWEST, MOST = 8, 10  # fields of such a line
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}[.,]\d{1,3})"
 _ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
+_MAP = "X-TIMESTAMP-MAP"  # of WebVTT: where a piece of a live stream (HLS) stands in its clock
 _BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00]: text
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")  # <00:01.500>: of karaoke
 _SPEAKERS = ("speaker", "label", "face", "person")
@@ -79,9 +80,10 @@ def _told(count: int, what: str) -> list[str]:
 # ---- SRT and WebVTT
 def of_subtitles(path: Path) -> Rows:
     """Blocks with a line ``00:00:01,000 --> 00:00:02,500``; a speaker where the text names one."""
-    rows, others = [], 0
+    rows, others, mapped = [], 0, 0
     for number, lines in _blocks(sheets.read_text(path)):
         place = next((k for k, line in enumerate(lines) if "-->" in line), None)
+        mapped += any(line.startswith(_MAP) for line in lines[:place])
         if place is None:
             others += not re.match(r"(WEBVTT|NOTE|STYLE|REGION)\b", lines[0])
             continue
@@ -94,7 +96,8 @@ def of_subtitles(path: Path) -> Rows:
             speaker, text = html.unescape(speaker), html.unescape(text)
         times = (_seconds(*match.groups()[k : k + 3]) for k in (0, 3))
         rows.append((number + place, "", *times, speaker, text))
-    return rows, _told(others, "blocks without times are passed over")
+    told = [f"times count from 0, whatever {_MAP} says of the stream's own clock"] if mapped else []
+    return rows, _told(others, "blocks without times are passed over") + told
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:

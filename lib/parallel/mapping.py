@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import FULL_DISK, InputError, full_disk, full_gpu
-from . import processes, remote
+from . import memory, processes, remote
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
         if _is_full_disk(error) or _is_full_gpu(error) or not isinstance(error, catch):
             raise
         return Outcome(None, None, _explained(error), time.perf_counter() - start)
+    finally:
+        memory.give_back_freed()
 
 
 def _explained(error: Exception) -> InputError:

@@ -25,6 +25,11 @@ LIVE = 0.5  # s between two updates of a line in place
 BAR = 20  # characters
 
 
+def is_colab() -> bool:
+    """Whether this is a kernel of Google Colab."""
+    return "google.colab" in sys.modules
+
+
 def has_front_end() -> bool:
     """Whether a person with a browser looks at this notebook (JupyterLab, VS Code, Colab).
 
@@ -37,10 +42,7 @@ def has_front_end() -> bool:
         return False
     # Jupyter's server tells the kernels that it starts the notebook's name; papermill starts
     # kernels without a server.
-    return (
-        any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID"))
-        or "google.colab" in sys.modules
-    )
+    return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID")) or is_colab()
 
 
 class Progress:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import mimetypes
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +15,9 @@ import numpy as np
 
 from .. import plots
 from ..errors import InputError
+from ..files import EXECUTED_IN
 from ..media import writing
-from ..parallel.progress import has_front_end
+from ..parallel.progress import has_front_end, is_colab
 from .tables import Shown, scores, table
 
 __all__ = ["Shown", "browse", "explore", "image", "link", "scores", "table", "video"]
@@ -22,7 +25,8 @@ __all__ = ["Shown", "browse", "explore", "image", "link", "scores", "table", "vi
 # interval between two pictures of a trial that plays: drawing takes a tenth of it, the transfer to
 # the browser more
 PLAY_MS = 200
-EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
+EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one stays beside it
+IN_A_LINK = 2_000_000  # bytes of a file that a link holds in Colab, whose pages cannot reach files
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], nothing: str = "") -> None:
@@ -163,17 +167,20 @@ def encoded(picture: np.ndarray, form: str) -> bytes:
 
 def video(path: Path) -> object:
     """A video player for the notebook and its HTML page: embedded up to `EMBEDDED` bytes, else
-    linked.
+    read from its file beside them, with a link to it.
 
     path : mp4 with H.264 and AAC (`lib.media.writing.write_video`).
     """
-    from IPython.display import Video
+    from IPython.display import HTML, Video
 
     path = Path(path)
-    if path.stat().st_size > EMBEDDED:
-        return link(path)
     look = f'style="max-width:100%" title="{html.escape(path.name)}"'
     controls = f'controls preload="metadata" {look}'
+    if path.stat().st_size > EMBEDDED:
+        if is_colab():
+            return link(path)
+        place = html.escape(_from_notebook(path))
+        return HTML(f'<video src="{place}" {controls}></video><p>{link(path).data}</p>')
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
@@ -185,11 +192,32 @@ def image(path: Path) -> object:
 
 
 def link(path: Path) -> object:
-    """A link to a file, relative to the folder of the notebook, and its size."""
+    """A link to a file, relative to the folder of the notebook, and its size.
+
+    In Colab, whose pages reach no file, the link holds the file up to `IN_A_LINK` bytes; of a
+    larger one the place in Colab's list of files is told.
+    """
     from IPython.display import HTML
 
-    path = Path(path).absolute()
-    place = quote(os.path.relpath(path, Path.cwd()).replace(os.sep, "/"))  # names with # or %
+    path = Path(path)
     size = path.stat().st_size
     told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-    return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')
+    if is_colab() and size > IN_A_LINK:
+        shown = f"<code>{html.escape(str(path.absolute()))}</code> ({told})"
+        return HTML(f"{shown}: right-click it in the list of files on the left, Download")
+    place = _as_data(path) if is_colab() else html.escape(_from_notebook(path))
+    return HTML(f'<a href="{place}" download>{html.escape(path.name)}</a> ({told})')
+
+
+def _as_data(path: Path) -> str:
+    """A file as an address that contains it."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _from_notebook(path: Path) -> str:
+    """The address of a file relative to the folder of the notebook: the executed one under
+    papermill, whose working directory is another; the working directory in JupyterLab.
+    """
+    folder = os.environ.get(EXECUTED_IN) or Path.cwd()
+    return quote(os.path.relpath(path, folder).replace(os.sep, "/"))  # names with # or %

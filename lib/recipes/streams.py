@@ -291,6 +291,14 @@ class OfModality(Recipe):
             "names of files in `features`",
             "name it there, or leave it out",
         )
+        known = [name for name, item in zip(names, items, strict=True) if self._of_maker(item)]
+        known = [name for name in known if name in self.params.options["files_of"]]
+        self.require(
+            not known,
+            f"files_of: {', '.join(known)}, which is no file",
+            "names of files (….npy) in `features`",
+            "leave it out: what this stream shows is known",
+        )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
         every = zip(names, items, strict=True)
         streams = {name: item for name, item in every if self.kind(name, item) != absent}
@@ -308,10 +316,8 @@ class OfModality(Recipe):
 
     def kind(self, name: str, item: Request) -> str:
         """ "faces" or "sound": the content of a stream. Raises InputError if it is not given."""
-        if item.name in (*SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
-            return "faces"
-        if item.name in (*self.heard, encoder_arrays.SOUND):
-            return "sound"
+        if known := self._of_maker(item):
+            return known
         files = self.params.options["files_of"]
         self.require(
             files.get(name) in ("faces", "sound"),
@@ -320,6 +326,12 @@ class OfModality(Recipe):
             "say it in the option `files_of`",
         )
         return files[name]
+
+    def _of_maker(self, item: Request) -> str:
+        """ "faces" or "sound": what an array of ours shows; "" for a file of one's own."""
+        if item.name in (*SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
+            return "faces"
+        return "sound" if item.name in (*self.heard, encoder_arrays.SOUND) else ""
 
     @property
     def _kinds(self) -> dict[str, str]:

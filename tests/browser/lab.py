@@ -193,6 +193,16 @@ def is_collapsed(cell: nbformat.NotebookNode) -> bool:
     return bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
 
 
+def plays(window: webdriver.Chrome, video, seconds: float = 60.0) -> float:
+    """Play a video of the page for a second, as its button would; returns its length in s."""
+    ask, waiting = window.execute_script, WebDriverWait(window, seconds, 0.5)
+    waiting.until(lambda _: ask("return arguments[0].readyState", video) >= 2)
+    ask("arguments[0].muted = true; arguments[0].play()", video)
+    waiting.until(lambda _: ask("return arguments[0].currentTime", video) >= 1)
+    ask("arguments[0].pause()", video)
+    return ask("return arguments[0].duration", video)
+
+
 class Notebook:
     """One notebook, open in JupyterLab."""
 
@@ -376,14 +386,8 @@ class Notebook:
         return time.monotonic() - began
 
     def plays(self, place: int = 0, seconds: float = 60.0) -> float:
-        """Play a video of the page for a second, as its button would; returns its length in s."""
-        video = self.find("video")[place]
-        ask = self.window.execute_script
-        self.wait(seconds, lambda: ask("return arguments[0].readyState", video) >= 2)
-        ask("arguments[0].muted = true; arguments[0].play()", video)
-        self.wait(seconds, lambda: ask("return arguments[0].currentTime", video) >= 1)
-        ask("arguments[0].pause()", video)
-        return ask("return arguments[0].duration", video)
+        """Play a video of the notebook for a second; returns its length in s."""
+        return plays(self.window, self.find("video")[place], seconds)
 
     def take_picture(self, target: Path) -> None:
         """Save a picture of the whole notebook, as long as it is."""

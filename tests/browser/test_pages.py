@@ -1,6 +1,10 @@
 """Pages with a stranger's text in Chromium: no script runs, pictures are seen."""
 
+import subprocess
+import sys
+
 import cv2
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +15,8 @@ from lib import files, runs
 from lib.datasets import check
 from lib.datasets.report import Report
 from lib.evaluation import comparison
-from lib.experiments import report
+from lib.experiments import notebook, report
+from lib.media import writing
 from lib.metrics import EMOTIONS
 from lib.plots.html import page
 from tests.browser import lab
@@ -83,3 +88,31 @@ def test_the_policy_stops_even_a_script_that_stands_in_the_page(tmp_path, chromi
     path.write_text(path.read_text().replace("<h1>", f"{SCRIPT}<h1>"))
     chromium.get(path.as_uri())
     assert chromium.title == "Run run"
+
+
+SHOWN = """
+from lib.plots import viewer
+viewer.EMBEDDED = {limit}
+viewer.video({path!r})
+"""
+
+
+@pytest.mark.parametrize("limit", [20_000_000, 100], ids=["embedded", "beside"])
+def test_a_video_plays_in_the_page_that_nbconvert_makes(limit, tmp_path, chromium):
+    """Of an executed notebook, embedded or read from its file beside the page."""
+    run = tmp_path / "runs" / "one"
+    noise = np.random.default_rng(0).integers(0, 256, (75, 120, 160, 3), np.uint8)
+    sound = np.sin(np.arange(3 * 44100) / 20)
+    path = writing.write_video(run / "videos" / "a #1.mp4", noise, np.arange(75) / 25, sound)
+    cells = ["", SHOWN.format(limit=limit, path=str(path))]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(book, tmp_path / "source.ipynb")
+    executed = run / "06_inference.ipynb"
+    notebook.execute(tmp_path / "source.ipynb", executed, {}, print)
+    words = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", str(executed)]
+    subprocess.run(words, check=True, capture_output=True)
+    chromium.get(executed.with_suffix(".html").as_uri())
+    assert lab.plays(chromium, chromium.find_element("css selector", "video")) == pytest.approx(
+        3.0, abs=0.1
+    )

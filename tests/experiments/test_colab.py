@@ -61,7 +61,7 @@ def test_installing_replaces_nothing_and_ends(versions, monkeypatch):
         )
 
     monkeypatch.setattr(colab.subprocess, "run", pip)
-    monkeypatch.setattr(colab, "is_here", lambda: True)
+    monkeypatch.setattr(colab, "is_colab", lambda: True)
     needs["papermill"] = ["ansicolors"]
     done = colab.install()
     assert all(words[1:3] == ["--quiet", "--no-deps"] for words in typed)

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import nbformat
+
 from lib.experiments import notebook
-from lib.files import NOTEBOOKS, ROOT
+from lib.files import EXECUTED_IN, NOTEBOOKS, ROOT
 
 PAPERMILL = """
 import sys
@@ -21,17 +23,39 @@ def test_papermill_is_imported_without_a_grammar_of_addresses_which_takes_second
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
-def test_only_a_training_keeps_freed_memory_and_a_persons_own_setting_wins(monkeypatch):
+def test_only_a_training_keeps_freed_memory_and_a_persons_own_setting_wins(monkeypatch, tmp_path):
     for name in notebook.MEMORY:
         monkeypatch.delenv(name, raising=False)
     seen = {}
     for step in NOTEBOOKS:
-        with notebook._environment_of(ROOT / "notebooks" / f"{step}.ipynb"):
+        with notebook._environment_of(ROOT / "notebooks" / f"{step}.ipynb", tmp_path / "a.ipynb"):
             seen[step] = {name: os.environ.get(name) for name in notebook.MEMORY}
     nothing = dict.fromkeys(notebook.MEMORY)
     assert seen == dict.fromkeys(NOTEBOOKS, nothing) | {"05_train": notebook.MEMORY}
     assert not notebook.MEMORY.keys() & os.environ.keys()
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    with notebook._environment_of(ROOT / "notebooks" / "05_train.ipynb"):
+    with notebook._environment_of(ROOT / "notebooks" / "05_train.ipynb", tmp_path / "a.ipynb"):
         assert os.environ["MALLOC_TOP_PAD_"] == "1"
     assert os.environ["MALLOC_TOP_PAD_"] == "1"
+
+
+def test_files_beside_an_executed_notebook_are_linked_from_where_it_lies(tmp_path):
+    """papermill works in the root; a link from there would lead nowhere."""
+    run, source = tmp_path / "runs" / "one", tmp_path / "source.ipynb"
+    video = run / "videos" / "large.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b"0" * 100)
+    cell = f"""
+from lib.plots import viewer
+viewer.EMBEDDED = 99
+viewer.video({str(video)!r})
+"""
+    parameters = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
+    book = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(cell)])
+    nbformat.write(book, source)
+    notebook.execute(source, run / "06_inference.ipynb", {}, print)
+    done = nbformat.read(run / "06_inference.ipynb", as_version=4)
+    (output,) = done.cells[-1].outputs
+    assert '<video src="videos/large.mp4"' in output.data["text/html"]
+    assert '<a href="videos/large.mp4"' in output.data["text/html"]
+    assert EXECUTED_IN not in os.environ

@@ -138,7 +138,7 @@ def test_an_upload_that_is_no_recording_is_told(film, tmp_path, monkeypatch):
 
 def test_nothing_uploaded_in_colab_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(your_video.people, "fetch", lambda p: [])
-    monkeypatch.setattr(your_video.colab, "is_here", lambda: True)
+    monkeypatch.setattr(your_video, "is_colab", lambda: True)
     monkeypatch.setattr(your_video, "_of_colab", dict)
     said = []
     your_video.start({"video_path": "", "videos_path": tmp_path}, said.append)

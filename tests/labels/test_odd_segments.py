@@ -106,6 +106,13 @@ def test_rows_that_name_nobody_and_names_of_no_recording_are_told(read, tmp_path
             "",
         ),
         (
+            "anna.vtt",
+            "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n"
+            "00:01.000 --> 00:02.000\nhi\n",
+            (4, 1, 2, "", "hi"),
+            "times count from 0, whatever X-TIMESTAMP-MAP says of the stream's own clock",
+        ),
+        (
             "anna.TextGrid",
             'File type = "ooTextFile short"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"A"\n'
             '0\n1\n1\n0\n1\n"hi"\n',

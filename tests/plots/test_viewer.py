@@ -1,5 +1,6 @@
 """A person with a browser gets a picker, papermill gets the first trial's picture."""
 
+import base64
 import dataclasses
 import io
 import re
@@ -291,6 +292,19 @@ def test_a_link_leads_to_a_file_of_any_name(tmp_path, monkeypatch):
     (href,) = re.findall(r'href="([^"]*)"', viewer.link(path).data)
     assert unquote(urlsplit(href).path) == f"out/{path.name}"
     assert "<b>" not in viewer.link(path).data
+
+
+def test_in_colab_a_link_holds_the_file_and_of_a_large_one_the_place_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(viewer, "is_colab", lambda: True)
+    path = tmp_path / "people.csv"
+    path.write_text("time,person\n")
+    (href,) = re.findall(r'href="data:text/csv;base64,([^"]*)"', viewer.link(path).data)
+    assert base64.b64decode(href) == path.read_bytes()
+    monkeypatch.setattr(viewer, "IN_A_LINK", 3)
+    monkeypatch.setattr(viewer, "EMBEDDED", 3)
+    for shown in (viewer.link(path), viewer.video(path)):
+        assert str(path) in shown.data
+        assert "href" not in shown.data
 
 
 def test_whole_numbers_with_gaps_and_numbers_without_bounds_are_shown():

@@ -269,6 +269,7 @@ def test_the_curves_of_a_page_have_the_band(trained):
         ({"gate_by": ["face_valid", "va"]}, 'gate_by: "va" is none of face_valid'),
         ({"network": "jca"}, "network 'jca'"),
         ({"files_of": {"mine.npy": "faces"}}, "files_of: mine.npy, which is not in `features`"),
+        ({"files_of": {"pixels": "faces"}}, "files_of: pixels, which is no file"),
     ],
 )
 def test_what_cannot_be_is_refused(tiny, options, what):

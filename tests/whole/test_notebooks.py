@@ -706,6 +706,31 @@ def test_the_run_of_two_encoders_has_scores_and_every_frame(world, encoded):
     assert submission.validate(folder / "submission", frames_of(world, "test")) == []
 
 
+@pytest.fixture(scope="module")
+def of_recordings(world, tmp_path_factory):
+    """What the notebooks showed of one valence and arousal per recording, from voice and face."""
+    options = {"task": "va", "features": ["voice", "pixels"], "speeds": [1.0], "keep": "best"}
+    values = {"recipe": "utterance", "dataset": "sample", "width": 0.25, "va_loss": "mse"}
+    file = tmp_path_factory.mktemp("utterances") / "voice_and_face.yaml"
+    file.write_text(json.dumps({**values, "options": options}))
+    given = {**world.places, "workers": "1", "measure_seconds": "0", "epochs": "2"}
+    found = experiment.read([file, SMOKE], given, FOLDER)
+    return {name: walked(name, found.read_by(name)) for name in NOTEBOOKS}
+
+
+def test_voice_and_face_of_a_whole_recording_go_through_the_six_notebooks(world, of_recordings):
+    for name, following in itertools.pairwise(NOTEBOOKS):
+        assert f"next: {following}" in of_recordings[name]
+    folder = world.folder("voice_and_face")
+    assert not (folder / "failures.csv").is_file()
+    saved = checkpoints.load(folder / "checkpoints" / "best.pt")["statistics"]
+    assert len(saved) == 2, "voice and pixels, each with its mean and spread"
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found["val"]["valence"]["n_frames"] == found["val"]["valence"]["n_trials"] == 2
+    for name, rows in predicted(world, folder).items():
+        assert rows[["valence_raw", "arousal_raw"]].nunique().max() == 1, name
+
+
 def test_the_same_command_again_does_nothing(world):
     status, said = world.run("sample_rjca", workers="2")
     assert status == 0
