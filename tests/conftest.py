@@ -105,7 +105,7 @@ LONGEST = (
 
 # Nothing that collecting imports or makes is garbage before the end, but the garbage collector goes
 # through all of it again and again, which takes a fifth of the time of collecting. (gc.freeze would
-# spare it the same in the tests, but then Hypothesis warns that it does not see who refers to what.)
+# spare the tests it, too, but then Hypothesis warns that it does not see who refers to what.)
 gc.disable()
 
 

@@ -218,6 +218,18 @@ def test_paths_inside_the_repository_are_kept_relative_to_it(run):
     assert runs.as_text(inside) == "lib/errors.py"
 
 
+def test_versions_are_read_once_and_anew_after_a_package_was_installed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    before = runs.environment()["versions"]
+    with monkeypatch.context() as patch:
+        patch.delattr(runs.metadata, "version")
+        assert runs.environment()["versions"] == before
+    folder = tmp_path / "av-999.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: av\nVersion: 999\n")
+    assert runs.environment()["versions"] == {**before, "av": "999"}
+
+
 # ---- code that a notebook uses
 
 
