@@ -29,7 +29,8 @@ USUAL = (
     *BASELINES,
 )
 BATCH = 2  # samples per batch at first: a published network in batches of 64 would take minutes
-LEAST = 2.0  # s of measuring per network at least
+LEAST = 2.0  # s for a larger batch at least
+SHARE = 0.5  # of a sample's time in a measured batch, which a larger batch cannot save
 OF_A_NETWORK = (
     "recipe",
     "modality",
@@ -164,7 +165,8 @@ def _seconds(
     """Seconds per sample of a network (`lib.recipes.base.Sketch`): forward, and in training.
 
     most : batch size of the experiment. A narrow network takes several times as long per sample in
-    a batch of two as in such a batch, so two are measured first, then as many as time allows.
+    a batch of two as in such a batch, so two are measured first, then as many as time allows, and
+    what a batch costs besides its samples is spread over `most`.
     """
     import torch
 
@@ -172,26 +174,39 @@ def _seconds(
     found = {}
     for kind in kinds:
         share = seconds * (0.75 if kind == "training" else 0.25)
-        end = time.monotonic() + max(share, LEAST)
+        end = time.monotonic() + share
         with torch.set_grad_enabled(kind == "training"):
             count = min(BATCH, most)
-            took = _a_sample(sketch, net, place, kind == "training", count)
-            fitting = min(most, int((end - time.monotonic()) / (2 * took)))
-            if fitting > count:
-                took = _a_sample(sketch, net, place, kind == "training", fitting)
-        found[kind] = took
+            took = _a_batch(sketch, net, place, kind == "training", count)
+            left = max(end - time.monotonic(), LEAST)  # however long the first steps took to plan
+            larger = min(most, int(left / (2 * took / count)))
+            if larger > count:
+                other = _a_batch(sketch, net, place, kind == "training", larger)
+                found[kind] = _a_sample((count, took), (larger, other), most)
+            else:
+                found[kind] = took / count
     return found
 
 
-def _a_sample(sketch, net, place, training: bool, count: int) -> float:
-    """Seconds per sample in a batch of that size."""
+def _a_sample(small: tuple[int, float], large: tuple[int, float], most: int) -> float:
+    """Seconds per sample in a batch of `most`, of two batches (samples, seconds), by a straight
+    line through both. A sample counts at least `SHARE` of what it took in the large batch: two
+    measurements of a busy machine may lie anywhere.
+    """
+    (few, quick), (many, slow) = small, large
+    each = min(max((slow - quick) / (many - few), SHARE * slow / many), slow / many)
+    return each + (slow - each * many) / most
+
+
+def _a_batch(sketch, net, place, training: bool, count: int) -> float:
+    """Seconds of a batch of that size."""
     import torch
 
     seen = {name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()}
     _work(net, seen, training)  # the first step also plans
     start = time.monotonic()
     _work(net, seen, training)
-    return max(1e-9, time.monotonic() - start) / count
+    return max(1e-9, time.monotonic() - start)
 
 
 def _work(net, seen: Mapping, training: bool) -> None:

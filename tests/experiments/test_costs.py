@@ -364,14 +364,17 @@ def test_every_recipe_of_the_shipped_experiments_says_what_its_network_takes(mea
 
 
 class Twos(torch.nn.Module):
-    """A network that needs a second for each batch, however many samples are in it."""
+    """A network that needs a second for each batch, however many samples are in it, or `each` s
+    more per sample.
+    """
 
-    def __init__(self, clock):
+    def __init__(self, clock, batch=1.0, each=0.0):
         super().__init__()
         self.clock, self.weight, self.seen = clock, torch.nn.Parameter(torch.ones(1)), []
+        self.batch, self.each = batch, each
 
     def forward(self, batch):
-        self.clock[0] += 1.0
+        self.clock[0] += self.batch + self.each * len(batch["x"])
         self.seen.append(len(batch["x"]))
         return {"y": batch["x"] * self.weight}
 
@@ -388,6 +391,22 @@ def test_a_narrow_network_is_measured_in_batches_as_large_as_its_training_has(mo
     net.seen.clear()
     assert costs._seconds(sketch, torch.device("cpu"), 1.0, ("forward",), 32)["forward"] == 0.5
     assert set(net.seen) == {2}, "where time is short it stays there"
+
+
+def test_from_the_batches_that_time_allows_follows_what_a_sample_of_a_larger_one_takes(monkeypatch):
+    """A sample of 32 took .041 s, one of two .121: training was told to take three times as long."""
+    clock = [0.0]
+    monkeypatch.setattr(costs.time, "monotonic", lambda: clock[0])
+    net = Twos(clock, batch=0.2, each=0.03)
+    found = costs._seconds(Sketch(net, {"x": (3,)}), torch.device("cpu"), 1.0, ("training",), 32)
+    assert max(net.seen) < 32
+    assert found["training"] == pytest.approx(0.2 / 32 + 0.03)
+
+
+@pytest.mark.parametrize(("quick", "slow"), [(1.0, 0.8), (0.1, 8.0)])
+def test_two_measurements_of_a_busy_machine_give_no_nonsense(quick, slow):
+    found = costs._a_sample((2, quick), (8, slow), 32)
+    assert costs.SHARE * slow / 8 < found <= slow / 8
 
 
 def test_without_time_or_frames_no_network_is_built(measured_networks):
