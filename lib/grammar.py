@@ -60,8 +60,8 @@ _UNCHANGED: ContextVar[dict | None] = ContextVar("unchanged", default=None)
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Inside the block, files that declare parameters are assumed not to change: each is read once
-    instead of once per run.
+    """Inside the block, or a function decorated with it, files that declare parameters are assumed
+    not to change: each is looked at once instead of once per run or notebook.
     """
     token = _UNCHANGED.set(_UNCHANGED.get() or {})
     try:
@@ -442,6 +442,7 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
 
 
 @_once_while_unchanged
+@unchanged()
 def recorded(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` does not declare but reads from the run folder, where earlier
     notebooks recorded them: the names in the lines ``# recorded: dataset, trials`` of its
@@ -460,6 +461,7 @@ def recorded(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     return {name: known[name] for name in names}
 
 
+@unchanged()
 def read_by(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """All parameters that `notebook` reads: what it declares, then what is recorded for it."""
     return {**declared(notebook, folder), **recorded(notebook, folder)}
@@ -538,13 +540,16 @@ def _grouped(source: str, where: Path) -> dict[str, Declaration]:
     return names
 
 
+@_once_while_unchanged
+def _added(lib: Path = PACKAGE) -> dict[str, list[str]]:
+    """Parameter whose choices stand for files of `lib` -> the names of these files."""
+    return {"dataset": _data_sets(lib / "datasets"), "recipe": list(recipes(lib / "recipes"))}
+
+
 def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str, Declaration]:
     """Add data sets or recipes that a person added as files to the choices."""
     found = dict(found)
-    for name, files in (
-        ("dataset", _data_sets(lib / "datasets")),
-        ("recipe", recipes(lib / "recipes")),
-    ):
+    for name, files in _added(lib).items():
         if name in found and found[name].choices:
             # stands for the files
             written = [choice for choice in found[name].choices if not choice.endswith("*.py")]
@@ -572,6 +577,7 @@ def _finds(path: Path, _version: tuple) -> bool:
 
 
 @_once_while_unchanged
+@unchanged()
 def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters of all notebooks together; a shared name has the same declaration in all (a test
     checks it).

@@ -481,8 +481,20 @@ def _now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages that pyproject.toml names, from metadata: nothing is imported."""
-    text = (files.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    """Versions of the packages that requirements.txt names, from metadata: nothing is imported."""
+    # Installing a package changes the folder that it is installed in.
+    folders = [Path(folder) for folder in sys.path if Path(folder).is_dir()]
+    required = files.ROOT / "requirements.txt"
+    state = tuple(files.version(path) for path in (required, *folders))
+    return dict(_read_versions(required, state))
+
+
+@lru_cache(maxsize=1)
+def _read_versions(required: Path, _state: tuple) -> dict[str, str]:
+    """Reading the metadata of forty packages takes as long as a small step of an experiment, and a
+    runner writes the environment at each step.
+    """
+    text = required.read_text(encoding="utf-8")
     found = {}
     for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):
         try:

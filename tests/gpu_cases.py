@@ -47,7 +47,9 @@ def cases(root: Path) -> dict:
         "lfan_averaged": partial(tiny, "lfan", batch_size=2, options={**LFAN_COURSE, **AVERAGED}),
         "jca_averaged": partial(tiny, "jca", schedule="cosine", options=AVERAGED),
         "lfan_accumulate": partial(tiny, "lfan", batch_size=4, options={"accumulate": 2}),
-        "lfan_v2": partial(tiny, "lfan", options={"network": "lfan_v2"}),
+        "lfan_v2": partial(
+            tiny, "lfan", batch_size=4, options={"network": "lfan_v2", "accumulate": 2}
+        ),
         "can": partial(tiny, "lfan", options={"network": "can"}),
         "features_gru": partial(own, "gru", ["mel_statistics", "pixels"]),
         "features_transformer": partial(own, "transformer", ["pixels"]),

@@ -940,3 +940,13 @@ def test_how_a_list_is_written_is_said_as_it_would_be_read(text, way_out):
 def test_a_number_that_is_not_finite_and_one_in_wide_digits_are_told_as_such():
     assert "is not finite where a number" in parameters.validate({"lr": float("nan")})[0]
     assert "write 9, without quotes" in parameters.validate({"epochs": "９"})[0]
+
+
+def test_a_question_for_all_parameters_looks_for_added_files_once(monkeypatch):
+    """A runner asks at each step; it looked once per notebook."""
+    looked, look = [], grammar._data_sets
+    monkeypatch.setattr(grammar, "_data_sets", lambda folder: looked.append(1) or look(folder))
+    assert "recipe" in grammar.all_declared()
+    assert len(looked) == 1
+    grammar.read_by("06_inference")
+    assert len(looked) == 2, "a file may have been added since"

@@ -218,6 +218,18 @@ def test_paths_inside_the_repository_are_kept_relative_to_it(run):
     assert runs.as_text(inside) == "lib/errors.py"
 
 
+def test_versions_are_read_once_and_anew_after_a_package_was_installed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    before = runs.environment()["versions"]
+    with monkeypatch.context() as patch:
+        patch.delattr(runs.metadata, "version")
+        assert runs.environment()["versions"] == before
+    folder = tmp_path / "av-999.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: av\nVersion: 999\n")
+    assert runs.environment()["versions"] == {**before, "av": "999"}
+
+
 # ---- code that a notebook uses
 
 
@@ -254,24 +266,44 @@ def test_reachable_modules_include_packages_and_what_they_import():
     assert names == {"__init__.py", "store.py", "errors.py", "files.py"}
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the library: tests that edit it read only what they edit anew."""
+    root = tmp_path_factory.mktemp("copy")
+    shutil.copytree(files.ROOT / "lib", root / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
 @pytest.fixture
-def edited(tmp_path, monkeypatch):
-    """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are
-    taken of the copy.
+def edited(copied, monkeypatch):
+    """Edit a file of the copy for this test: ``edited(file, old, new)``; digests are taken of the
+    copy.
     """
-    shutil.copytree(
-        files.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    monkeypatch.setattr(code_digest, "ROOT", tmp_path / "copy")
+    monkeypatch.setattr(code_digest, "ROOT", copied)
     monkeypatch.setattr(code_digest, "_used", {})
+    originals = {}
 
     def edit(file: str, before: str, after: str) -> None:
-        path = tmp_path / "copy" / file
-        text = path.read_text()
+        path = copied / file
+        text = originals.setdefault(path, path.read_text())
         assert before in text
         path.write_text(text.replace(before, after))
 
-    return edit
+    yield edit
+    for path, text in originals.items():
+        path.write_text(text)
+
+
+@pytest.fixture
+def kept(edited, monkeypatch):
+    """The folder in which the digests of the copy are kept for the next process."""
+    folder = code_digest.ROOT / "lib" / "__pycache__"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    code_digest._sources.cache_clear()  # as a process that has just begun
+    yield folder
+    shutil.rmtree(folder)
+    code_digest._sources.cache_clear()
 
 
 def changed(step: str, modules: list[str], edit) -> set[str]:
@@ -283,10 +315,7 @@ def changed(step: str, modules: list[str], edit) -> set[str]:
     return {file for file in {*before, *after} if before.get(file) != after.get(file)}
 
 
-def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path, monkeypatch):
-    folder = tmp_path / "copy" / "lib" / "__pycache__"
-    folder.mkdir()
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+def test_the_next_process_reads_no_source_that_was_not_changed(edited, kept, monkeypatch):
     before = code_digest.digests("05_train", ["lib.recipes.jca"])
     read, tree = [], code_digest._tree
     monkeypatch.setattr(code_digest, "_tree", lambda text: read.append(text) or tree(text))
@@ -304,10 +333,8 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path,
     assert len(read) == 2 * cells + 1  # the cells of the notebook, and one file of lib
 
 
-def test_digests_that_other_rules_made_are_made_anew(edited, notebooks, tmp_path, monkeypatch):
-    (tmp_path / "copy" / "lib" / "__pycache__").mkdir()
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    left = left_beside(tmp_path / "copy" / "lib" / "__pycache__" / code_digest.CACHE)
+def test_digests_that_other_rules_made_are_made_anew(kept, notebooks, monkeypatch):
+    left = left_beside(kept / code_digest.CACHE)
     before = code_digest.digests(STEP, folder=notebooks)["lib/errors.py"]
     assert not left.exists(), "what a killed process left"
     monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
@@ -319,11 +346,9 @@ def test_digests_that_other_rules_made_are_made_anew(edited, notebooks, tmp_path
 @pytest.mark.parametrize(
     "content", ["", "[1]", '{"lib/errors.py": 3}', '{"rules": 1}', "{\x00", "[" * 3000]
 )
-def test_digests_that_were_kept_and_are_damaged_are_made_anew(edited, notebooks, tmp_path, content):
-    folder = tmp_path / "copy" / "lib" / "__pycache__"
-    folder.mkdir()
+def test_digests_that_were_kept_and_are_damaged_are_made_anew(kept, notebooks, content):
     right = code_digest.digests(STEP, folder=notebooks)
-    (folder / code_digest.CACHE).write_text(content)
+    (kept / code_digest.CACHE).write_text(content)
     code_digest._sources.cache_clear()
     assert code_digest.digests(STEP, folder=notebooks) == right
 

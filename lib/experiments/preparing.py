@@ -68,7 +68,7 @@ def _on_gpus(work, items, count: int, label: str, naming=str) -> list[mapping.Ou
 
 
 def _gpus(device: str) -> int:
-    """Number of Number of GPUs that `device` means; 0 for a CPU."""
+    """Number of GPUs that `device` means; 0 for a CPU."""
     if device == "cpu":
         return 0
     import torch  # large, and not needed for a CPU

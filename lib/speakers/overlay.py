@@ -27,9 +27,12 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
     values : rows of `lib.speakers.video.table`, or any with frame (from 1), x, y, width, height
         (px), label (the words at a box) and speaking (NaN where nobody can tell).
     """
-    of_frame = dict(list(values.groupby("frame")))
+    rows = values.sort_values("frame", kind="stable")
+    numbers = rows["frame"].to_numpy()
     for index, (_, picture) in enumerate(recordings.frames(video), 1):
-        yield draw(picture, of_frame.get(index, values[:0]), note)
+        # A table per frame, kept for all frames of an hour, would take half a gigabyte.
+        first, stop = np.searchsorted(numbers, (index, index + 1))
+        yield draw(picture, rows[first:stop], note)
 
 
 def of_trials(trial: Mapping, store: Store, predictions) -> pd.DataFrame:

@@ -1,4 +1,6 @@
+import gc
 import json
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -261,6 +263,29 @@ def test_a_video_is_drawn_with_its_sound(found, tmp_path):
         evaluation_overlay.write(film, video.table(found), tmp_path / "out.mp4")
     )
     assert (info.width, info.height, info.n_frames, info.audio_codec) == (320, 180, FRAMES, "aac")
+
+
+def test_rows_in_any_order_are_drawn_in_their_frame_and_not_kept_for_the_next(found, monkeypatch):
+    """A table per frame, kept for all frames of an hour, took half a gigabyte."""
+    table, drawn, kept, alive = video.table(found), [], [], []
+
+    def draw(picture, rows, note):
+        if len(kept) in (10, 20):
+            gc.collect()
+            alive.append(sum(ref() is not None for ref in kept))
+        drawn.append(sorted(rows["x"]))
+        kept.append(weakref.ref(rows))
+        return picture
+
+    monkeypatch.setattr(overlay, "draw", draw)
+    blank = np.zeros((180, 320, 3), np.uint8)
+    monkeypatch.setattr(recordings, "frames", lambda _: ((k, blank) for k in range(FRAMES)))
+    for _ in overlay.frames("film.mp4", table.sample(frac=1, random_state=0)):
+        pass
+    of_frame = {frame: sorted(rows["x"]) for frame, rows in table.groupby("frame")}
+    assert drawn == [of_frame.get(frame, []) for frame in range(1, FRAMES + 1)]
+    assert max(map(len, drawn)) > 1
+    assert max(alive) <= 1, "besides the table in hand"
 
 
 def test_a_video_without_sound_and_with_stamps_that_stand_still_is_drawn(

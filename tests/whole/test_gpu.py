@@ -89,7 +89,7 @@ def check(root, cpu, tmp_path, name, precision, workers):
 
 # Each network and each recipe once; what remains of the table is slow. All of them run alone.
 MAIN = (
-    *("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "lfan_accumulate", "lfan_v2"),
+    *("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "lfan_v2"),
     *("can", "features_gru", "features_transformer", "features_convolution", "features_recurrence"),
     *("gated_fusion", "gated_fusion_relative", "jca_averaged", "lfan_averaged"),
     *("talknet", "talknet_mrope", "light_asd", "lr_asd", "utterance", "res_lstm_sa"),

@@ -20,7 +20,10 @@ from tests.tiny_set import one_thread  # noqa: F401
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return gpu_cases.make(tmp_path_factory.mktemp("gpu"))
+    """Of the sets of the cases, the one that these tests learn from."""
+    folder = tmp_path_factory.mktemp("gpu")
+    tiny_set.make(folder / "tiny")
+    return folder
 
 
 def test_a_spawned_loader_feeds_a_training_on_the_gpu(root, tmp_path):

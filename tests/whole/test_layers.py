@@ -3,6 +3,7 @@ own.
 """
 
 import ast
+from functools import cache
 
 import pytest
 
@@ -34,6 +35,11 @@ FILES = sorted((ROOT / "lib").rglob("*.py"))
 PACKAGES = {path.name for path in (ROOT / "lib").iterdir() if (path / "__init__.py").is_file()}
 MOST_FLAT = 12  # modules beside the packages, `__init__` and `__main__`
 HEAVY = ("torch", "papermill", "torchaudio")
+
+
+@cache
+def parsed(file) -> ast.Module:
+    return ast.parse(file.read_text())
 
 
 def top(file) -> str:
@@ -71,13 +77,13 @@ def path_of(name: str):
     return None
 
 
+@cache
 def imported(file, first_level=False) -> set[str]:
     """Packages and flat modules of lib that a file imports; with `first_level` not those inside
     functions.
     """
-    tree = ast.parse(file.read_text())
     names = set()
-    for node in tree.body if first_level else ast.walk(tree):
+    for node in parsed(file).body if first_level else ast.walk(parsed(file)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {name.split(".")[0] for name in modules(file, node) if path_of(name)}
     return names
@@ -118,7 +124,7 @@ def test_there_are_thirteen_packages_and_few_flat_modules():
 
 
 def is_heavy(file) -> bool:
-    for node in ast.parse(file.read_text()).body:
+    for node in parsed(file).body:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
         if any(name.split(".")[0] in HEAVY for name in names):
@@ -137,18 +143,14 @@ def test_what_the_command_line_needs_does_not_import_torch():
             continue
         reached.add(file)
         assert not is_heavy(file), file
-        for node in ast.parse(file.read_text()).body:
+        for node in parsed(file).body:
             if isinstance(node, ast.ImportFrom):
                 waiting += filter(None, map(path_of, modules(file, node)))
 
 
 def test_nothing_in_lib_prints_or_shows():
     for file in FILES:
-        calls = [
-            node.func
-            for node in ast.walk(ast.parse(file.read_text()))
-            if isinstance(node, ast.Call)
-        ]
+        calls = [node.func for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)]
         assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), file
         assert not any(isinstance(call, ast.Attribute) and call.attr == "show" for call in calls), (
             file

@@ -777,11 +777,12 @@ def test_papermill_by_hand_works_from_any_folder(world, tmp_path):
 
 
 def test_a_typo_and_a_wrong_type_are_refused_by_the_check_cell_with_what_was_meant(world, tmp_path):
-    done = by_hand(world, tmp_path, "05_train", "-p", "epoch", "1", "-r", "lr", "1e-4")
+    wrong = ("-p", "clip_hopp", "1", "-r", "label_rate", "1e-4")
+    done = by_hand(world, tmp_path, "04_preprocess_labels", *wrong)
     assert done.returncode != 0
     told = done.stderr + done.stdout
-    assert "epoch: no such parameter; did you mean epochs?" in told
-    assert 'lr: "1e-4" is text where a number belongs: write 1.0e-4' in told
+    assert "clip_hopp: no such parameter; did you mean clip_hop?" in told
+    assert 'label_rate: "1e-4" is text where a number belongs: write 1.0e-4' in told
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
     assert sum(count is not None for count in counts) <= 5, (

@@ -23,13 +23,21 @@ def files(root):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return affect.make(tmp_path_factory.mktemp("data"), **SMALL)
+def root(sample_root):
+    """The set that all tests share, which is of this size, made by one process."""
+    assert sample_root.name == affect.folder_name(trials=SMALL["trials"], seconds=SMALL["seconds"])
+    return sample_root
 
 
 @pytest.fixture(scope="module")
 def facts(root):
     return json.loads((root / "sample.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """The recordings of the set as they are planned."""
+    return plan.plan(0, 6, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +132,8 @@ def test_the_folder_is_named_after_the_parameters():
     assert affect.folder_name(0, 24, 12) == affect.folder_name()
 
 
-def test_every_recording_has_the_frames_and_times_that_were_planned(root):
-    for one in plan.plan(0, 6, 2.0):
+def test_every_recording_has_the_frames_and_times_that_were_planned(root, planned):
+    for one in planned:
         info = recordings.probe(video_of(root, one.video))
         assert recordings.frame_times(video_of(root, one.video)) == pytest.approx(
             one.times, abs=1e-4
@@ -188,8 +196,8 @@ def test_the_test_list_names_the_trials_whose_labels_are_hidden(root, facts):
     assert [path.stem for path in (root / affect.HIDDEN / "VA_Set").iterdir()] == listed
 
 
-def test_two_persons_take_turns_with_mouth_voice_and_labels(root, facts):
-    pair = next(one for one in plan.plan(0, 6, 2.0) if len(one.persons) == 2)
+def test_two_persons_take_turns_with_mouth_voice_and_labels(root, facts, planned):
+    pair = next(one for one in planned if len(one.persons) == 2)
     left, right = pair.persons.values()
     assert np.array_equal(left.own_turn, ~right.own_turn)
     voices = {person.number: affect._voice(0, pair, person) for person in (left, right)}
@@ -204,8 +212,8 @@ def test_two_persons_take_turns_with_mouth_voice_and_labels(root, facts):
     assert np.corrcoef(heard[:n], whole[:n])[0, 1] > 0.95  # AAC loses a little
 
 
-def test_the_mouth_on_the_picture_moves_only_in_its_persons_turn(root):
-    pair = next(one for one in plan.plan(0, 6, 2.0) if len(one.persons) == 2)
+def test_the_mouth_on_the_picture_moves_only_in_its_persons_turn(root, planned):
+    pair = next(one for one in planned if len(one.persons) == 2)
     opening = {
         name: affect._states(0, pair, person, affect._voice(0, pair, person)[1])[:, 2]
         for name, person in pair.persons.items()
