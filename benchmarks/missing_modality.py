@@ -197,7 +197,7 @@ def lines(method: str, found: Mapping) -> list[list[str]]:
         cells += [told(without, emotion) for emotion in EMOTIONS]
         for emotion in EMOTIONS:
             costs = [a[emotion] - b[emotion] for a, b in zip(without, missing, strict=True)]
-            cells.append(f"{np.mean(costs):+.3f}")
+            cells.append(f"{np.mean(costs):+.3f} ({np.std(costs):.3f})")
         rows.append([method, {"audio": "sound", "video": "pictures"}[off], *cells])
     return rows
 
@@ -277,8 +277,8 @@ def main() -> None:
             "CCC on all labelled frames of the val trials, unsmoothed; mean and standard deviation "
             "over seeds. The epoch of each training was chosen on the same trials, with nothing "
             "off. Cost: CCC of the network trained without the stream minus that of the network "
-            "that lost it at prediction, the mean over seeds; above .05 it lost more than it "
-            "should.",
+            "that lost it at prediction, mean and standard deviation over seeds; above .05 it lost "
+            "more than it should.",
         ],
     )
 
