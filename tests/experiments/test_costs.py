@@ -394,7 +394,7 @@ def test_a_narrow_network_is_measured_in_batches_as_large_as_its_training_has(mo
 
 
 def test_from_the_batches_that_time_allows_follows_what_a_sample_of_a_larger_one_takes(monkeypatch):
-    """A sample of 32 took .041 s, one of two .121: training was told to take three times as long."""
+    """A sample of 32 took .041 s, one of two .121: the forecast was three times too long."""
     clock = [0.0]
     monkeypatch.setattr(costs.time, "monotonic", lambda: clock[0])
     net = Twos(clock, batch=0.2, each=0.03)
