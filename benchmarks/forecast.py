@@ -3,9 +3,9 @@
     python benchmarks/forecast.py RUN … [--seconds 1.5]
 
 Give folders of finished runs of this machine, such as those of `make run`. The forecast is made
-again as notebook 01 makes it (half of `measure_seconds`, on the same trials); what a step took is
-what its notebook recorded, with its figures and the loading of arrays, which the forecast does not
-know.
+again as notebook 01 makes it (half of `measure_seconds`, on the same trials). A training took what
+its epochs did (`history.csv`, without validation); beside it is what the whole notebook recorded,
+with its start, its figures and the loading of arrays, which no forecast knows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import pandas as pd
 import report
 
 from lib import datasets, parameters, runs, trials
@@ -28,7 +29,9 @@ STEPS = {NOTEBOOKS[4], NOTEBOOKS[5]}
 
 
 def compared(folder: Path, seconds: float | None) -> list[list]:
-    """A row per step that a network works in: run, what, forecast, took, how many times as long."""
+    """A row per step that a network works in: run, what, forecast, training, how many times as
+    long, notebook.
+    """
     run, values = runs.Run(folder), runs.parameters(folder)
     p = parameters.placed(values)
     table = trials.read(datasets.store(p).trials_path)
@@ -37,9 +40,12 @@ def compared(folder: Path, seconds: float | None) -> list[list]:
     for step, hours in zip(told["step"], told["hours"], strict=True):
         name = step.split(":")[0]
         if record := name in STEPS and run.read_json(f"steps/{name}.json"):
-            factor = record["seconds"] / (3600 * hours)
-            took = span(record["seconds"])
-            rows.append([folder.name, step, span(3600 * hours), took, f"{factor:.2f}"])
+            worked = ["", ""]
+            if name == NOTEBOOKS[4]:
+                epochs = float(pd.read_csv(folder / "history.csv")["seconds"].sum())
+                worked = [span(epochs), f"{epochs / (3600 * hours):.2f}"]
+            notebook = span(record["seconds"])
+            rows.append([folder.name, step, span(3600 * hours), *worked, notebook])
     return rows
 
 
@@ -49,7 +55,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="to measure; else as notebook 01 did")
     asked = parser.parse_args()
     rows = [row for folder in asked.runs for row in compared(folder, asked.seconds)]
-    head = ["run", "step", "forecast", "the notebook took", "times as long"]
+    head = ["run", "step", "forecast", "epochs took", "times as long", "the notebook took"]
     notes = ["Forecasts are made one after the other after the runs, while nothing else runs."]
     report.publish("forecast", head, rows, ["torch", "numpy"], notes)
 
