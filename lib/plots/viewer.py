@@ -220,4 +220,7 @@ def _from_notebook(path: Path) -> str:
     papermill, whose working directory is another; the working directory in JupyterLab.
     """
     folder = os.environ.get(EXECUTED_IN) or Path.cwd()
-    return quote(os.path.relpath(path, folder).replace(os.sep, "/"))  # names with # or %
+    try:
+        return quote(os.path.relpath(path, folder).replace(os.sep, "/"))  # names with # or %
+    except ValueError:  # on another drive of Windows
+        return Path(path).absolute().as_uri()

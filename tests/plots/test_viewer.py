@@ -294,6 +294,16 @@ def test_a_link_leads_to_a_file_of_any_name(tmp_path, monkeypatch):
     assert "<b>" not in viewer.link(path).data
 
 
+def test_a_file_on_another_drive_has_an_address_of_its_own(tmp_path, monkeypatch):
+    def relpath(path, start):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(viewer.os.path, "relpath", relpath)
+    path = tmp_path / "people.csv"
+    path.write_text("time,person\n")
+    assert f'href="{path.as_uri()}"' in viewer.link(path).data
+
+
 def test_in_colab_a_link_holds_the_file_and_of_a_large_one_the_place_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(viewer, "is_colab", lambda: True)
     path = tmp_path / "people.csv"
