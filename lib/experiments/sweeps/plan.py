@@ -126,8 +126,9 @@ def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mappin
     """Tasks for `lib.parallel.tasks.run`, for the runs in `pending`: arrays are made once, before
     the runs that need them.
 
-    Runs with the same notebooks 01–04 share one preparation. Preparations run one after the other,
-    because they may need the same arrays, unless they differ only in the run that they build on.
+    Runs with the same notebooks 01–04 share one preparation; without any of these there is none.
+    Preparations run one after the other, because they may need the same arrays, unless they differ
+    only in the run that they build on.
     """
     from ...parallel.tasks import Task
 
@@ -138,6 +139,9 @@ def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mappin
         experiment = sweep.experiments[name]
         exact, free = _preparation(experiment), _preparation(experiment, without=("backbone_run",))
         needs = tuple(other for other in sweep.needs(name) if other in pending)
+        if not set(PREPARATION) & set(experiment.steps()):  # ``notebooks: ["05"]``
+            found.append(Task(name, payload(name, ""), needs))
+            continue
         if exact not in made:
             before = (loose[free],) if free in loose else last
             made[exact] = f"{name}{PREPARE}"

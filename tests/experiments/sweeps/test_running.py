@@ -135,6 +135,17 @@ def test_equal_preparation_is_one_task_and_unequal_ones_follow_each_other(world)
     assert found[NAMES[3]].needs == (f"{NAMES[1]}.prepare",)
 
 
+def test_where_no_notebook_prepares_nothing_is_prepared(world):
+    """``notebooks: ["05"]``: the arrays are there, and a sweep tries values of the training."""
+    planned = world.plan("lr=0.1,0.2")
+    for experiment in planned.experiments.values():
+        experiment.values["notebooks"] = ["05"]
+    names = list(planned.experiments)
+    found = plan.tasks(planned, names, lambda name, stop: {"stop": stop})
+    assert [(task.name, task.needs) for task in found] == [(name, ()) for name in names]
+    assert {task.payload["stop"] for task in found} == {""}
+
+
 def test_preparations_that_differ_in_the_run_below_only_do_not_wait_for_each_other(world):
     world.notebook("04_preprocess_labels", *_with_backbone(world))
     for name in ("one", "two", "three"):
