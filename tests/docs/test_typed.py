@@ -60,6 +60,8 @@ def skipped(command: documented.Command) -> str:
         return "a file of the reader's"
     if words[0] == "make" and (set(words[1:]) & ELSEWHERE or "=" in words[-1]):
         return "has its own tests"
+    if words == ("make", "uv") and not shutil.which("uv"):
+        return "uv is not installed"
     if words[0] == "python" and words[1] != "-m":
         return "a benchmark or a script that writes into the repository"
     if len(words) <= 4 and words[0] == "python":
