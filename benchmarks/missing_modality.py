@@ -83,15 +83,18 @@ def backbone(places: argparse.Namespace, method: str) -> Path:
     """
     if places.backbone and BEFORE[method] == "tsav":
         return places.backbone.absolute()
-    modality = "video" if method == "lfan" else "audiovisual"
-    return best(places, BEFORE[method], places.seeds[0], modality)
+    return best(places, BEFORE[method], places.seeds[0], _learnt_before(method))
 
 
 def train_backbone(places: argparse.Namespace, method: str) -> None:
     """Train what a method takes its features from, unless it is there."""
     if method in BEFORE and not backbone(places, method).is_file():
-        modality = "video" if method == "lfan" else "audiovisual"
-        trained(places, BEFORE[method], places.seeds[0], modality)
+        trained(places, BEFORE[method], places.seeds[0], _learnt_before(method))
+
+
+def _learnt_before(method: str) -> str:
+    """The modality of what a method takes its features from."""
+    return "video" if method == "lfan" else "audiovisual"
 
 
 def prepare(p: Params) -> None:

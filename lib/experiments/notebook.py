@@ -91,12 +91,14 @@ def _environment_of(notebook: Path, target: Path) -> Iterator[None]:
     own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
     added = {name: value for name, value in own.items() if name not in os.environ}
     added[EXECUTED_IN] = str(target.parent.absolute())
+    outer = {name: os.environ[name] for name in added if name in os.environ}  # of a notebook's run
     os.environ.update(added)
     try:
         yield
     finally:
         for name in added:
             os.environ.pop(name, None)
+        os.environ.update(outer)
 
 
 def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:

@@ -80,10 +80,10 @@ def _told(count: int, what: str) -> list[str]:
 # ---- SRT and WebVTT
 def of_subtitles(path: Path) -> Rows:
     """Blocks with a line ``00:00:01,000 --> 00:00:02,500``; a speaker where the text names one."""
-    rows, others, mapped = [], 0, 0
+    rows, others, mapped = [], 0, False
     for number, lines in _blocks(sheets.read_text(path)):
         place = next((k for k, line in enumerate(lines) if "-->" in line), None)
-        mapped += any(line.startswith(_MAP) for line in lines[:place])
+        mapped |= any(line.startswith(_MAP) for line in lines[:place])
         if place is None:
             others += not re.match(r"(WEBVTT|NOTE|STYLE|REGION)\b", lines[0])
             continue

@@ -284,15 +284,16 @@ class OfModality(Recipe):
             "each stream once, under a name of its own",
             "leave out what stands there twice",
         )
-        unused = [name for name in self.params.options["files_of"] if name not in names]
+        files = self.params.options["files_of"]
+        unused = [name for name in files if name not in names]
         self.require(
             not unused,
             f"files_of: {', '.join(unused)}, which is not in `features`",
             "names of files in `features`",
             "name it there, or leave it out",
         )
-        known = [name for name, item in zip(names, items, strict=True) if self._of_maker(item)]
-        known = [name for name in known if name in self.params.options["files_of"]]
+        every = list(zip(names, items, strict=True))
+        known = [name for name, item in every if name in files and self._of_maker(item)]
         self.require(
             not known,
             f"files_of: {', '.join(known)}, which is no file",
@@ -300,7 +301,6 @@ class OfModality(Recipe):
             "leave it out: what this stream shows is known",
         )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
-        every = zip(names, items, strict=True)
         streams = {name: item for name, item in every if self.kind(name, item) != absent}
         self.require(
             bool(streams),

@@ -39,6 +39,13 @@ def test_only_a_training_keeps_freed_memory_and_a_persons_own_setting_wins(monke
     assert os.environ["MALLOC_TOP_PAD_"] == "1"
 
 
+def test_a_run_that_a_notebook_starts_leaves_the_notebook_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(EXECUTED_IN, "outer")
+    with notebook._environment_of(ROOT / "notebooks" / "05_train.ipynb", tmp_path / "a.ipynb"):
+        assert os.environ[EXECUTED_IN] == str(tmp_path)
+    assert os.environ[EXECUTED_IN] == "outer"
+
+
 def test_files_beside_an_executed_notebook_are_linked_from_where_it_lies(tmp_path):
     """papermill works in the root; a link from there would lead nowhere."""
     run, source = tmp_path / "runs" / "one", tmp_path / "source.ipynb"

@@ -137,11 +137,11 @@ def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mappin
     found, last = [], ()
     for name in [name for name in sweep.experiments if name in pending]:
         experiment = sweep.experiments[name]
-        exact, free = _preparation(experiment), _preparation(experiment, without=("backbone_run",))
         needs = tuple(other for other in sweep.needs(name) if other in pending)
         if not set(PREPARATION) & set(experiment.steps()):  # ``notebooks: ["05"]``
             found.append(Task(name, payload(name, ""), needs))
             continue
+        exact, free = _preparation(experiment), _preparation(experiment, without=("backbone_run",))
         if exact not in made:
             before = (loose[free],) if free in loose else last
             made[exact] = f"{name}{PREPARE}"
