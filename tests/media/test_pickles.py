@@ -60,6 +60,13 @@ def test_an_array_of_objects_comes_as_a_list(tmp_path):
     np.testing.assert_array_equal(found[1], np.ones(2))
 
 
+@pytest.mark.filterwarnings("error")
+def test_texts_under_the_old_code_of_their_type_are_read_without_a_warning(tmp_path):
+    path = tmp_path / "some.pkl"
+    path.write_bytes(pickle.dumps(np.array([b"ab", b"c"]), 2).replace(b"S2", b"a2"))
+    np.testing.assert_array_equal(pickles.read(path), [b"ab", b"c"])
+
+
 class Evil:
     def __reduce__(self):
         return os.system, ("touch /tmp/evil-pickle",)
