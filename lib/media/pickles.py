@@ -32,7 +32,9 @@ class _Dtype:
 
     def __init__(self, code, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code
-        if isinstance(code, str) and code.startswith("a"):  # NumPy's old name of "S", on its way out
+        if isinstance(code, str) and code.startswith(
+            "a"
+        ):  # NumPy's old name of "S", on its way out
             code = f"S{code[1:]}"
         if not isinstance(code, str) or (dtype := np.dtype(code)).kind not in "biufcSUO":
             raise RefusedError(f"an array of type {code!r}")

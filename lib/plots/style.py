@@ -12,9 +12,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
+from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
@@ -22,7 +23,8 @@ from matplotlib.transforms import Bbox
 from ..files import whole
 from ..media import frames
 
-PALETTE = sns.color_palette("colorblind")
+THEME = rc_params_from_file(Path(__file__).with_name("theme.mplstyle"), use_default_template=False)
+PALETTE = [to_rgb(colour) for colour in THEME["axes.prop_cycle"].by_key()["color"]]
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
 WORDS = 12  # characters of a note per inch of a figure's width
@@ -32,23 +34,10 @@ LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison onl
 
 @functools.cache
 def theme() -> None:
-    """Set seaborn's theme and colour-blind palette once, so that a person's later settings are
-    kept.
+    """Set seaborn's theme and colour-blind palette (theme.mplstyle) once, so that a person's later
+    settings are kept.
     """
-    sns.set_theme(
-        context="notebook",
-        style="whitegrid",
-        palette="colorblind",
-        font_scale=0.85,
-        rc={
-            # keeps labels, legends and notes from overlapping
-            "figure.constrained_layout.use": True,
-            "savefig.dpi": 150,
-            "legend.frameon": False,
-            "axes.titlelocation": "left",
-            "hatch.linewidth": 0.6,
-        },
-    )
+    plt.rcParams.update(THEME)
 
 
 class RoundedLayout(ConstrainedLayoutEngine):

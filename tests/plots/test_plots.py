@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn
 from matplotlib import layout_engine
 from matplotlib.figure import Figure
 
@@ -329,6 +330,27 @@ def test_the_last_bit_of_the_layout_moves_no_axes(monkeypatch):
     before = places()
     monkeypatch.setattr(layout_engine, "do_constrained_layout", solve_otherwise)
     np.testing.assert_array_equal(places(), before)
+
+
+def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart():
+    own = {
+        "figure.constrained_layout.use": True,
+        "savefig.dpi": 150,
+        "legend.frameon": False,
+        "axes.titlelocation": "left",
+        "hatch.linewidth": 0.6,
+    }
+    with plt.rc_context():
+        seaborn.set_theme(style="whitegrid", palette="colorblind", font_scale=0.85, rc=own)
+        expected = dict(plt.rcParams)
+    with plt.rc_context(dict(plt.rcParamsDefault)):
+        style.theme.__wrapped__()
+        found = dict(plt.rcParams)
+    assert list(seaborn.color_palette("colorblind")) == style.PALETTE
+    expected["axes.prop_cycle"] = plt.cycler(color=seaborn.color_palette("colorblind").as_hex())
+    expected["image.cmap"] = found["image.cmap"]  # seaborn's is known only where it is imported
+    different = {name for name in expected if found[name] != expected[name]}
+    assert different <= {"backend", "backend_fallback", "interactive"}
 
 
 def test_the_theme_is_set_once_so_that_a_readers_settings_stay(trace):

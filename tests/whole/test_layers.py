@@ -35,6 +35,7 @@ FILES = sorted((ROOT / "lib").rglob("*.py"))
 PACKAGES = {path.name for path in (ROOT / "lib").iterdir() if (path / "__init__.py").is_file()}
 MOST_FLAT = 12  # modules beside the packages, `__init__` and `__main__`
 HEAVY = ("torch", "papermill", "torchaudio")
+LATE = ("seaborn", "scipy", "sklearn")  # a second and more to import, which few functions need
 
 
 @cache
@@ -123,11 +124,11 @@ def test_there_are_thirteen_packages_and_few_flat_modules():
     assert flat | PACKAGES | {"__main__"} == set(LAYER)
 
 
-def is_heavy(file) -> bool:
+def is_heavy(file, heavy=HEAVY) -> bool:
     for node in parsed(file).body:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-        if any(name.split(".")[0] in HEAVY for name in names):
+        if any(name.split(".")[0] in heavy for name in names):
             return True
     return False
 
@@ -146,6 +147,11 @@ def test_what_the_command_line_needs_does_not_import_torch():
         for node in parsed(file).body:
             if isinstance(node, ast.ImportFrom):
                 waiting += filter(None, map(path_of, modules(file, node)))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_libraries_that_few_functions_need_are_imported_in_these(file):
+    assert not is_heavy(file, LATE)
 
 
 def test_nothing_in_lib_prints_or_shows():

@@ -184,7 +184,7 @@ def test_a_heat_map_holds_the_mean_of_each_cell_and_leaves_missing_ones_grey():
     points = table([(0.1, 0, 0.2), (0.1, 0, 0.4), (0.1, 1, 0.6), (0.2, 0, 0.8)])
     ax = plots.grid_heat(points, "fold", "lr")
     assert sorted(text.get_text() for text in ax.texts) == ["0.30", "0.60", "0.80"]
-    assert np.ma.count_masked(ax.images[0].get_array()) == 1
+    assert np.ma.count_masked(ax.collections[0].get_array()) == 1
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("lr", "fold")
 
 
