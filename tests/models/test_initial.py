@@ -13,6 +13,7 @@ from lib import models, weights
 from lib.errors import InputError
 from lib.experiments import pipeline
 from lib.models import published
+from lib.models.blocks import residual
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,29 @@ def test_address_and_first_digits_are_those_that_torchvision_names(name, theirs)
     assert known.url == url
     assert url.endswith(f"-{known.sha256}.pth")
     assert len(known.sha256) == 8
+
+
+def test_both_encoders_compute_what_torchvisions_networks_do(theirs):
+    from torchvision.models import resnet18
+    from torchvision.models.video import r2plus1d_18
+
+    torch.manual_seed(1)
+    clip, picture = torch.randn(2, 3, 4, 32, 32), torch.randn(2, 1, 48, 40)
+    heard = {**theirs["audio"], "conv1.weight": theirs["audio"]["conv1.weight"][:, :1]}
+    pairs = [
+        (residual.R2Plus1D18(3), r2plus1d_18(weights=None), theirs["video"], clip),
+        (residual.ResNet18(), resnet18(weights=None), heard, picture),
+    ]
+    pairs[1][1].conv1 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    for ours, other, state, x in pairs:
+        other.fc = torch.nn.Identity()
+        mine = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        ours.load_state_dict(mine)
+        other.load_state_dict(mine)
+        found = ours(x)  # in training, so that the means of the batch norms count, too
+        expected = other(x)
+        torch.testing.assert_close(found if found.ndim == 2 else found.mean((2, 3, 4)), expected)
+        assert list(dict(ours.named_parameters())) == list(dict(other.named_parameters()))
 
 
 def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(theirs, folder):

@@ -35,7 +35,12 @@ FILES = sorted((ROOT / "lib").rglob("*.py"))
 PACKAGES = {path.name for path in (ROOT / "lib").iterdir() if (path / "__init__.py").is_file()}
 MOST_FLAT = 12  # modules beside the packages, `__init__` and `__main__`
 HEAVY = ("torch", "papermill", "torchaudio")
-LATE = ("seaborn", "scipy", "sklearn")  # a second and more to import, which few functions need
+LATE = (
+    "seaborn",
+    "scipy",
+    "sklearn",
+    "torchvision",
+)  # a second and more to import, which few functions need
 
 
 @cache

@@ -1,7 +1,9 @@
-"""R(2+1)D-18 on a short clip, at any width. Tran et al. 2018; blocks from torchvision.
+"""R(2+1)D-18 on a short clip (Tran et al., CVPR 2018) and ResNet-18 on a spectrogram (He et al.,
+CVPR 2016), at any width.
 
-torchvision is imported only when a network is built: it imports torch's compiler, for which every
-kernel and worker would wait 2 s.
+Keys, first weights and outputs are those of torchvision, so that its weights fit; tests compare.
+The blocks are not imported from there: torchvision imports torch's compiler, for which every kernel
+and worker with a network would wait as long as for torch itself.
 """
 
 from __future__ import annotations
@@ -63,20 +65,46 @@ class R2Plus1D18(nn.Module):
         return self(clip if clip.is_cuda else clip.contiguous())
 
 
-def _stage(before: int, after: int, stride: int) -> nn.Sequential:
-    from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
+class VideoBlock(nn.Module):
+    """Two (2+1)D convolutions beside a shortcut; torchvision's `BasicBlock` of videos."""
 
+    def __init__(self, before: int, after: int, stride: int, downsample: nn.Module | None):
+        super().__init__()
+        inside = (before * after * 27) // (before * 9 + 3 * after)  # as many weights as 3 × 3 × 3
+        self.conv1 = nn.Sequential(
+            _convolution(before, inside, after, stride),
+            nn.BatchNorm3d(after),
+            nn.ReLU(inplace=True),
+        )
+        self.conv2 = nn.Sequential(_convolution(after, inside, after, 1), nn.BatchNorm3d(after))
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, T, H, W) to (B, after, T/stride, H/stride, W/stride)."""
+        found = self.conv2(self.conv1(x))
+        found += x if self.downsample is None else self.downsample(x)
+        return self.relu(found)
+
+
+def _convolution(before: int, inside: int, after: int, stride: int) -> nn.Sequential:
+    """A 3 × 3 convolution of each picture, then one over 3 pictures at each place."""
+    return nn.Sequential(
+        nn.Conv3d(before, inside, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
+        nn.BatchNorm3d(inside),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(inside, after, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
+    )
+
+
+def _stage(before: int, after: int, stride: int) -> nn.Sequential:
     shortcut = None
     if stride > 1:
         shortcut = nn.Sequential(
-            nn.Conv3d(
-                before, after, 1, stride=Conv2Plus1D.get_downsample_stride(stride), bias=False
-            ),
-            nn.BatchNorm3d(after),
+            nn.Conv3d(before, after, 1, stride=stride, bias=False), nn.BatchNorm3d(after)
         )
     return nn.Sequential(
-        BasicBlock(before, after, Conv2Plus1D, stride, shortcut),
-        BasicBlock(after, after, Conv2Plus1D),
+        VideoBlock(before, after, stride, shortcut), VideoBlock(after, after, 1, None)
     )
 
 
@@ -111,13 +139,30 @@ class ResNet18(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-def _resnet_stage(before: int, after: int, stride: int) -> nn.Sequential:
-    from torchvision.models.resnet import BasicBlock
+class Block(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut; torchvision's `BasicBlock` of pictures."""
 
+    def __init__(self, before: int, after: int, stride: int, downsample: nn.Module | None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, H/stride, W/stride)."""
+        found = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        found += x if self.downsample is None else self.downsample(x)
+        return self.relu(found)
+
+
+def _resnet_stage(before: int, after: int, stride: int) -> nn.Sequential:
     shortcut = None
     if stride > 1:
         shortcut = nn.Sequential(
             nn.Conv2d(before, after, kernel_size=1, stride=stride, bias=False),
             nn.BatchNorm2d(after),
         )
-    return nn.Sequential(BasicBlock(before, after, stride, shortcut), BasicBlock(after, after))
+    return nn.Sequential(Block(before, after, stride, shortcut), Block(after, after, 1, None))
