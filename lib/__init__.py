@@ -8,11 +8,12 @@ import os
 from importlib import import_module
 from typing import Any
 
-# Rounds that a thread of GNU OpenMP spins at a barrier before it sleeps. By default it spins for
-# milliseconds, and a training step took ten times as long on a busy machine; with this value it
-# does not, and on an idle machine nothing is slower (benchmarks/contention.py). PyTorch reads the
-# variable once, when it is imported; a person's own setting is kept.
-SPIN = {"GOMP_SPINCOUNT": "1000"}
+# How long threads wait for work before they sleep: rounds at a barrier of GNU OpenMP (PyTorch), and
+# processor cycles of OpenBLAS (NumPy), as a power of two. By default both spin for milliseconds; on
+# a busy machine a training step took ten times as long, and a ridge regression twice as long. With
+# these values they do not, and on an idle machine nothing is slower (benchmarks/contention.py). The
+# libraries read the variables once, when they are imported; a person's own setting is kept.
+SPIN = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "14"}
 
 
 for _name, _value in SPIN.items():
