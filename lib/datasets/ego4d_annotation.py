@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import errors
-from ..files import LONGEST
+from ..files import MAX_NAME_BYTES
 
 CHUNK = 1 << 20  # bytes read at a time
 LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
@@ -60,7 +60,7 @@ def is_safe(uid: object) -> bool:
     """Whether an id can be the name of a folder."""
     if not isinstance(uid, str) or UNSAFE.search(uid) or uid.startswith("."):
         return False
-    return len(uid.encode("utf-8", "surrogatepass")) <= LONGEST
+    return len(uid.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
 
 
 @dataclass

@@ -14,11 +14,11 @@ import pandas as pd
 from .. import trials
 from ..errors import InputError
 from ..faces import crops
-from ..files import OURS, Entry, folded, walk
+from ..files import PROGRAM_OUTPUT, Entry, folded, walk
 from ..labels import collisions, csv_columns, sheets, tables
 from ..media import kinds
 from ..media.separate import PARAMETER
-from ..trials import LABELS, TEXT, label_files
+from ..trials import LABEL_PATHS, TEXT_COLUMNS, label_files
 from . import folder_labels, names, splits
 from .contents import Contents, joined, split, suffix
 from .names import Recording
@@ -140,7 +140,7 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
     def closed(path: str) -> str:
         if path in named or path.rsplit("/")[-1].startswith("."):
             return named.get(path, "hidden")
-        return OURS if places and os.path.realpath(root / path) in places else ""
+        return PROGRAM_OUTPUT if places and os.path.realpath(root / path) in places else ""
 
     for entry in walk(root, closed):
         if entry.path in named:
@@ -161,8 +161,8 @@ def _named(table: pd.DataFrame) -> dict[str, str]:
     words = {"video_path": "recording", "audio_path": "recording", "crops_dir": "crops"}
     found: dict[str, dict[str, None]] = {}
     for row in table.to_dict("records"):
-        for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-            files = label_files(row[column])[0] if column in LABELS else [row[column]]
+        for column in (name for name in TEXT_COLUMNS if name.endswith(("_path", "_dir"))):
+            files = label_files(row[column])[0] if column in LABEL_PATHS else [row[column]]
             for file in filter(None, files):
                 told = f"{words.get(column, 'labels')} of trial {row['trial']}"
                 found.setdefault(file, {})[told] = None

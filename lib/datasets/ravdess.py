@@ -186,7 +186,7 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
         "fold": next(number for number, actors in enumerate(FOLDS) if told.actor in actors),
         "subject": f"actor_{told.actor:02}",
         "audio_path": path.relative_to(root).as_posix(),
-        "expression_path": f"{trials.ROWS}{trials.CONSTANT}{told.label}",
+        "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{told.label}",
         "duration": duration,
     }
 

@@ -101,7 +101,7 @@ def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = No
         InputError. A data set's official split is kept as its authors made it: metrics.json and
         comparisons also have the scores without these trials.
     """
-    labelled = table[(table[list(trials.LABELS)] != "").any(axis=1)]
+    labelled = table[(table[list(trials.LABEL_PATHS)] != "").any(axis=1)]
     train = labelled[labelled["split"] == "train"]
     for part in ("val", "test"):
         for column, both in folds.shared(train, labelled[labelled["split"] == part]).items():
@@ -199,7 +199,7 @@ def refuse_unknown(
     known = {name for row in rows for name in (row["trial"], row["video"])}
     unknown = [name for name in told if name not in known and name not in recordings]
     without = [row for row in rows if not of_trial(row, told) and not row.get("split")]
-    free = [row["trial"] for row in without if any(name in row for name in trials.LABELS)]
+    free = [row["trial"] for row in without if any(name in row for name in trials.LABEL_PATHS)]
     if told and free and not unknown:
         report.warning(
             FILE,

@@ -176,7 +176,7 @@ def _official_training(predictor: Predictor, everyone: pd.DataFrame) -> set[str]
     recipe = predictor.recipe
     if not (predictor.licence and recipe.paper and "va" in recipe.tasks):
         return set()
-    labelled = (everyone[list(trials.LABELS)] != "").any(axis=1)
+    labelled = (everyone[list(trials.LABEL_PATHS)] != "").any(axis=1)
     theirs = (everyone["split"] == "train") & (everyone["dataset"] == OFFICIAL)
     return set(everyone["trial"][labelled & theirs])
 

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..faces import arrays as faces_arrays
 from ..features import own
 from ..store import DamagedError, Request, Store
-from ..trials import LABELS, label_files, select
+from ..trials import LABEL_PATHS, label_files, select
 
 MANY = 8  # trials with the same note; if there are more, they are counted instead of listed
 
@@ -139,7 +139,7 @@ def sources(
     """What arrays are made from: files and folders in `columns` of the trial table, checkpoints."""
     named: set[str] = set()
     for column in columns:
-        named |= _files_of_column(table[column], column in LABELS)
+        named |= _files_of_column(table[column], column in LABEL_PATHS)
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = faces_arrays.detector(table, store) if "crops_dir" in columns else []
     features = [item for item in wanted if item.name == "feature"]

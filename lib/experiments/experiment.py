@@ -393,7 +393,7 @@ def other_training(experiment: Experiment) -> str:
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""
 
 
-def begin_training(p: Mapping, notebooks: Path = runs.NOTEBOOKS) -> Run:
+def begin_training(p: Mapping, notebooks: Path = runs.SHIPPED) -> Run:
     """Open the run folder for notebook 05, as the runner does.
 
     A training that cannot be continued (other parameters, other code of the method, other inputs)

@@ -99,7 +99,7 @@ def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
     """The trial row of a video that belongs to no data set; `heard` is the file with its sound."""
     stem = trials.usable(video.stem)
     return {
-        **dict.fromkeys(trials.TEXT, ""),
+        **dict.fromkeys(trials.TEXT_COLUMNS, ""),
         **dict.fromkeys(("trial", "video", "subject"), stem),
         "dataset": "video",
         "split": "test",

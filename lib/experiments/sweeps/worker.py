@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ... import runs
-from ...errors import CONTINUE, DONE, INTERRUPTED, LOST, InputError
+from ...errors import EXIT_CONTINUE, EXIT_DONE, EXIT_INTERRUPTED, EXIT_LOST, InputError
 from ...files import ROOT
 from ...parallel import threads
 from ...parallel.locks import LOCK, lent, locked
@@ -33,7 +33,7 @@ LOCK_WAIT = 90.0  # s to wait for a process that still works in the same run fol
 TAIL = 3  # last lines of the log that a message quotes
 # stop file in the sweep's folder: if present, all points write their checkpoints and end
 STOP = "stop"
-GOOD = (DONE, LOST)
+GOOD = (EXIT_DONE, EXIT_LOST)
 
 
 def work(task: Mapping) -> dict:
@@ -103,7 +103,7 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
     """
     if status in GOOD:
         return {"end": "finished", "why": "something was lost: failures.csv" if status else ""}
-    if reason or status in (CONTINUE, INTERRUPTED):
+    if reason or status in (EXIT_CONTINUE, EXIT_INTERRUPTED):
         return {
             "end": "continue",
             "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
@@ -223,7 +223,7 @@ def serve() -> None:
             )
     except InputError as error:
         _say(str(error))
-        status, cause = CONTINUE, ""
+        status, cause = EXIT_CONTINUE, ""
     runs.Run(Path(task["folder"])).write_json(
         f"points/{task['name']}.end.json", {"status": status, "cause": cause}
     )
