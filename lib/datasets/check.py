@@ -21,7 +21,7 @@ from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
-from ..media.containers import STRETCH
+from ..media.containers import MAX_ASPECT
 from ..media.frames import spacing
 from ..store import Store, request
 from ..trials import in_people_order, label_files
@@ -209,10 +209,10 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
             "look at the faces in 02; ffmpeg -i OLD NEW.mp4 writes it upright",
         ),
         (
-            not 1 / STRETCH <= info.pixel_aspect <= STRETCH,
+            not 1 / MAX_ASPECT <= info.pixel_aspect <= MAX_ASPECT,
             f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
             "taken as square",
-            f"{1 / STRETCH:g} to {STRETCH:g}",
+            f"{1 / MAX_ASPECT:g} to {MAX_ASPECT:g}",
             "look at the faces in 02; "
             "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels",
         ),

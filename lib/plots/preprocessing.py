@@ -19,7 +19,7 @@ from .. import arrays, plots
 from ..errors import InputError
 from ..files import existing
 from ..media import frames, sound
-from ..media.sound import GRID, SOUND_RATE
+from ..media.sound import SOUND_RATE, START_RATE
 from ..metrics import EMOTIONS
 from ..parallel import processes
 from ..store import Request, Store, request
@@ -121,9 +121,10 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     times = np.asarray(arrays.read(trial, request("time"), store))
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
-    count = max(0, int(np.ceil((stop - facts["t0"]) * GRID)))  # columns, from the first sample on
+    # Columns, from the first sample on.
+    count = max(0, int(np.ceil((stop - facts["t0"]) * START_RATE)))
     return plots.sound_view(
-        sound.as_float(samples[: count * SOUND_RATE // GRID]),
+        sound.as_float(samples[: count * SOUND_RATE // START_RATE]),
         SOUND_RATE,
         facts["t0"],
         decibels(trial, store, count),

@@ -131,7 +131,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_the_system_allows(few):
     few(10)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = open_files.allowed()
-    assert most == (min(hard, open_files.MOST) if hard > 0 else open_files.MOST)
+    assert most == (min(hard, open_files.MAX_OPEN_FILES) if hard > 0 else open_files.MAX_OPEN_FILES)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
 
 
