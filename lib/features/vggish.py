@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..media.sound import cut
 from ..models import checkpoints, memory
 from ..models import device as models_device
-from ..models.blocks.vggish import BANDS, ROWS, SIZE
+from ..models.blocks.vggish import BANDS, EMBEDDING, ROWS
 from ..store import UNREADABLE
 from . import filterbanks
 from .mfcc39 import HOP, RATE, WINDOW, grid
@@ -119,7 +119,7 @@ def make(inputs, parameters, create, device) -> None:
     )
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
-    with create((len(times), SIZE), np.float32, note=RANDOM_NOTE if random else "") as out:
+    with create((len(times), EMBEDDING), np.float32, note=RANDOM_NOTE if random else "") as out:
 
         def features(start: int, stop: int) -> np.ndarray:
             rows = heard.examples(slice(start, stop)).astype(np.float32)
