@@ -342,7 +342,7 @@ def export_audio(
     videos = table.drop_duplicates("video").to_dict("records")
     out = out or place.folder / "audio_segments"
     wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=exports.WANTED, place=place)
+    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, place=place)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     there = [outcome.item for outcome in outcomes if outcome.ok]

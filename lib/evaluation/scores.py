@@ -327,7 +327,7 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
     return baselines.evaluate(data["train"], data["val"])
 
 
-CLASSES = ("expression", "action_units")
+CLASS_TASKS = ("expression", "action_units")
 
 
 def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
@@ -379,7 +379,7 @@ def f1_table(found: Mapping) -> pd.DataFrame:
     of this network, with its interval, and of the majority class.
     """
     rows = []
-    for task in CLASSES:
+    for task in CLASS_TASKS:
         scores = found.get("val", {}).get(task)
         if scores:
             metric = next(iter(scores))

@@ -16,7 +16,7 @@ from ..features import own
 from ..store import DamagedError, Request, Store
 from ..trials import LABEL_PATHS, label_files, select
 
-MANY = 8  # trials with the same note; if there are more, they are counted instead of listed
+MANY_TRIALS = 8  # trials with the same note; if there are more, they are counted instead of listed
 
 
 def summary(outcomes: list) -> pd.DataFrame:
@@ -34,14 +34,14 @@ def summary(outcomes: list) -> pd.DataFrame:
 def notes(outcomes: list) -> pd.DataFrame:
     """Notes on making arrays, by trial: label files trimmed or filled up, inputs absent.
 
-    A note on more than `MANY` trials becomes one row that counts them.
+    A note on more than `MANY_TRIALS` trials becomes one row that counts them.
     """
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
     often = Counter((row["array"], row["note"]) for row in rows)
     listed = {}
     for row in rows:
         kind, count = (row["array"], row["note"]), often[row["array"], row["note"]]
-        alone = count <= MANY
+        alone = count <= MANY_TRIALS
         listed.setdefault(
             (row["trial"], *kind) if alone else kind,
             row if alone else {**row, "trial": f"{row['trial']} and {count - 1} more"},

@@ -30,7 +30,8 @@ VIEW_SECONDS = 8.0  # s of sound in a picture; with more the frame ticks merge
 STRIP_FACES = 12  # pictures in a strip
 _SMALL = request("pixels")
 NO_SOUND = "there is no recording with sound to show"
-SILENCE, FLOOR = 1e-10, 1e-8  # least power, and share of the loudest, that is drawn: 80 dB
+# least power, and share of the loudest, that is drawn: 80 dB
+LEAST_POWER, LEAST_SHARE = 1e-10, 1e-8
 
 
 def show(table: pd.DataFrame, nothing: str = ""):
@@ -142,7 +143,7 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
     power = arrays.read(trial, request("mel"), store)[:count]  # (columns, 64)
-    found = np.maximum(power, power.max(initial=SILENCE) * FLOOR)
+    found = np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)
     np.log10(found, out=found)  # in place: an hour of columns takes 92 MB
     found *= 10
     return found.T
