@@ -173,9 +173,10 @@ def main() -> None:
     ]
     columns = ["film", "cuts", "stretches", "people", "joins", "looked at", "least alike"]
     notes = [
-        f"Joined from {looks.ALIKE:g} on, without clothes {looks.ALIKE_WITHOUT_CLOTHES:g} at one "
-        "place. In the real film a camera swings between three people; its 62 tracks were looked "
-        "at one by one (2026-11-29): no person has a stretch of somebody else.",
+        f"Joined from {looks.SIMILARITY:g} on, without clothes "
+        f"{looks.SIMILARITY_WITHOUT_CLOTHES:g} at one place. In the real film a camera swings "
+        "between three people; its 62 tracks were looked at one by one (2026-11-29): no person has "
+        "a stretch of somebody else.",
         cost(given.recordings, given.weights, given.minutes),
     ]
     publish("cuts", columns, rows, ["numpy", "opencv-python-headless"], notes)

@@ -58,7 +58,7 @@ def read(root: Path) -> dict[str, list[dict[str, np.ndarray]]]:
         folder = (
             f"VA_Set/{affect.SPLIT_FOLDERS[one['split']]}"
             if one["split"] in affect.SPLIT_FOLDERS
-            else f"{affect.HIDDEN}/VA_Set"
+            else f"{affect.HIDDEN_FOLDER}/VA_Set"
         )
         data[one["split"]] += [
             trial_data(root, folder, path, trial, times) for trial in one["trials"]

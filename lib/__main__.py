@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from .errors import DONE, FAILED, LOST, WRONG, InputError
+from .errors import EXIT_DONE, EXIT_FAILED, EXIT_LOST, EXIT_WRONG, InputError
 from .experiments import options
 from .experiments.clip_commands import clips
 from .experiments.sweeps.commands import sweep
@@ -36,21 +36,21 @@ class _Group(click.Group):
             return super().invoke(context)
         except InputError as error:
             click.echo(str(error), err=True)
-            sys.exit(WRONG)
+            sys.exit(EXIT_WRONG)
         except OSError as error:
             if error.errno == errno.ENOSPC and error.filename is None:
                 _end_of_output(error)
             if error.errno not in UNREACHABLE or error.filename is None:
                 raise
             click.echo(f"{error.strerror}\n  where: {str(error.filename)[:200]}", err=True)
-            sys.exit(WRONG)
+            sys.exit(EXIT_WRONG)
 
 
 def _end_of_output(error: OSError) -> NoReturn:
     """End where what is said goes to a file on a disk that is full: it is told where it can be."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
     click.echo(f"the output cannot be written ({error.strerror})", err=True)
-    sys.exit(FAILED)
+    sys.exit(EXIT_FAILED)
 
 
 def _say(line: str) -> None:
@@ -180,7 +180,7 @@ def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
         told = [*problems, *([lacking] if lacking else [])]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *told]))
         wrong += bool(problems or (data and lacking))
-    sys.exit(WRONG if wrong else DONE)
+    sys.exit(EXIT_WRONG if wrong else EXIT_DONE)
 
 
 def _absent(values: dict) -> str:
@@ -269,7 +269,7 @@ def merge(
             [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]
         )
     )
-    sys.exit(LOST if found.problems else DONE)
+    sys.exit(EXIT_LOST if found.problems else EXIT_DONE)
 
 
 @main.command("export-labels")
@@ -314,7 +314,7 @@ def export_labels(
     done = bookkeeping.intact(table, outcomes)
     written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
     _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
-    sys.exit(DONE if len(done) == len(table) else LOST)
+    sys.exit(EXIT_DONE if len(done) == len(table) else EXIT_LOST)
 
 
 @main.command("export-audio")
@@ -342,7 +342,7 @@ def export_audio(
     videos = table.drop_duplicates("video").to_dict("records")
     out = out or place.folder / "audio_segments"
     wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=exports.WANTED, place=place)
+    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, place=place)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     there = [outcome.item for outcome in outcomes if outcome.ok]
@@ -360,7 +360,7 @@ def export_audio(
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
-    sys.exit(LOST if lost else DONE)
+    sys.exit(EXIT_LOST if lost else EXIT_DONE)
 
 
 def _tell(done: int, total: int, outcome) -> None:
@@ -484,7 +484,7 @@ def store_verify(words: tuple[str, ...], root: Path) -> None:
         f"{len(rows)} arrays: {right} right, {damaged} damaged, {len(rows) - right - damaged} "
         "written before there were check-sums"
     )
-    sys.exit(FAILED if damaged else DONE)
+    sys.exit(EXIT_FAILED if damaged else EXIT_DONE)
 
 
 @main.group()
@@ -509,7 +509,7 @@ def weights_ls(root: Path) -> None:
             f"from {row['source']}; address: {row['address']}"
         )
         faults += bool(row["fault"])
-    sys.exit(FAILED if faults else DONE)
+    sys.exit(EXIT_FAILED if faults else EXIT_DONE)
 
 
 @weights.command("get")

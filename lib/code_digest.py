@@ -29,10 +29,10 @@ _used: dict[str, dict[str, str]] = {}
 
 # Cached beside Python's compiled files and by the same rule: a source with the same inode, size and
 # time has not changed. Reading all sources would add a second to the start of every notebook.
-CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
+CACHE_FILE = f"code_digest.{sys.implementation.cache_tag}.json"
 DAMAGED = (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 # Digests by another version of this file may follow other rules.
-RULES = list(version(Path(__file__)))
+RULES_VERSION = list(version(Path(__file__)))
 
 
 class Source(NamedTuple):
@@ -126,12 +126,12 @@ class Sources:
 
     def __init__(self, root: Path):
         self.root, self.changed = root, False
-        self.path = root / PACKAGE.name / "__pycache__" / CACHE
+        self.path = root / PACKAGE.name / "__pycache__" / CACHE_FILE
         self.known: dict[str, Source] = {}
         # Without a cache, or with a damaged one, every file is read.
         with contextlib.suppress(*DAMAGED):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            found = kept["files"].items() if kept["rules"] == RULES else ()
+            found = kept["files"].items() if kept["rules"] == RULES_VERSION else ()
             self.known = {
                 name: Source(list(when), list(map(str, imports)), str(digest))
                 for name, (when, imports, digest) in found
@@ -153,8 +153,8 @@ class Sources:
         if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
             # a folder that may not be written, a disk that is full
             with contextlib.suppress(OSError, InputError):
-                clear_leftovers(self.path.parent, f".{CACHE}.*.part", deep=False)
-                write_text(self.path, json.dumps({"rules": RULES, "files": self.known}))
+                clear_leftovers(self.path.parent, f".{CACHE_FILE}.*.part", deep=False)
+                write_text(self.path, json.dumps({"rules": RULES_VERSION, "files": self.known}))
             self.changed = False
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 # Exit status of a command: all done, something failed, wrong parameters and nothing started, done
 # but something was lost, to be continued (EX_TEMPFAIL), interrupted (128 + SIGINT).
-DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+EXIT_DONE, EXIT_FAILED, EXIT_WRONG, EXIT_LOST, EXIT_CONTINUE, EXIT_INTERRUPTED = 0, 1, 2, 3, 75, 130
 
-RED, PLAIN = "\x1b[31m", "\x1b[0m"
+ANSI_RED, ANSI_RESET = "\x1b[31m", "\x1b[0m"
 
 # Function that stores the traceback of an error that stops a notebook (`runs.start` writes it to
 # failures.csv).
@@ -58,7 +58,7 @@ class InputError(ValueError):
         for keep in _keep:
             with contextlib.suppress(OSError):  # even with a full disk the message is shown
                 keep(self)
-        return [f"{RED}{line}{PLAIN}" for line in str(self).splitlines()]
+        return [f"{ANSI_RED}{line}{ANSI_RESET}" for line in str(self).splitlines()]
 
     def __reduce__(self):
         # Exceptions cross processes by pickling; the default would drop the keyword arguments.

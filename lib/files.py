@@ -39,7 +39,7 @@ YOUR_VIDEO = "your_video"  # besides the six: for a recording that belongs to no
 # and Namespaces"): with these characters, a device's name, a dot or space at the end.
 ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
-LONGEST = 180  # bytes of a name; 255 are allowed, suffixes need the rest
+MAX_NAME_BYTES = 180  # bytes of a name; 255 are allowed, suffixes need the rest
 JSON_BYTES = 1 << 28  # bytes of a JSON file of ours: records of a hundred thousand files have 20 MB
 NAME_BYTES = 255  # of a file's name, on every file system in use
 REPLACED = 1000  # attempts to read a file that is replaced meanwhile
@@ -100,10 +100,10 @@ def safe_name(text: str) -> str:
     A text that is allowed as a name on every system is unchanged. Otherwise forbidden characters
     become ``_``, and eight hex digits of the text's SHA-256 follow, so that two texts never share a
     name. The name never leads out of its folder, does not begin with a dot, and has at most
-    `LONGEST` bytes.
+    `MAX_NAME_BYTES` bytes.
     """
     encoded = text.encode("utf-8", "surrogatepass")
-    most = len(encoded) if len(encoded) <= LONGEST else LONGEST - len("_~01234567")
+    most = len(encoded) if len(encoded) <= MAX_NAME_BYTES else MAX_NAME_BYTES - len("_~01234567")
     name = ILLEGAL.sub("_", encoded[:most].decode("utf-8", "ignore")).rstrip(". ")
     if name.startswith(".") or not name or DEVICE.match(name):
         name = f"_{name.lstrip('.')}"
@@ -133,7 +133,7 @@ class Entry:
     target: tuple[int, int] | None = None
 
 
-OURS = "output of this program"
+PROGRAM_OUTPUT = "output of this program"
 
 
 def is_ours(names: Collection[str]) -> bool:
@@ -191,7 +191,7 @@ def _inside(
         yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
         return
     if path and is_ours({entry.name for entry in found}):
-        yield Entry(path, 0, "folder", OURS)
+        yield Entry(path, 0, "folder", PROGRAM_OUTPUT)
         return
     folders = []
     for entry in found:
@@ -370,10 +370,10 @@ def while_unchanged(path: Path, read: Callable[[], T]) -> T:
 
 
 # ---- our own files, which may be damaged
-AGAIN = "bring back a copy of it, or remove it and type the same command again"
+REMEDY = "bring back a copy of it, or remove it and type the same command again"
 
 
-def read_json(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> object:
+def read_json(path: Path, todo: str = REMEDY, most: int = JSON_BYTES) -> object:
     """The content of a JSON file. Raises InputError with file, reason and remedy (`todo`) for a
     file that is damaged, nested too deeply, or larger than `most` bytes.
     """
@@ -386,7 +386,7 @@ def read_json(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> object:
         raise damaged(path, error, todo) from error
 
 
-def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
+def read_mapping(path: Path, todo: str = REMEDY, most: int = JSON_BYTES) -> dict:
     """`read_json` for a file that must hold a JSON object."""
     value = read_json(path, todo, most)
     if not isinstance(value, dict):
@@ -394,7 +394,7 @@ def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
     return value
 
 
-def damaged(path: Path, reason: object, todo: str = AGAIN) -> InputError:
+def damaged(path: Path, reason: object, todo: str = REMEDY) -> InputError:
     """The error for a damaged file of ours; if `reason` is that too many files are open, it says
     that instead.
     """

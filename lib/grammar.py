@@ -28,7 +28,7 @@ from .errors import InputError, nearest_name
 from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, version, write_text
 
 SHIPPED = ROOT / "notebooks"
-DECLARED = PACKAGE / "declared.json"  # the shipped lines of the notebooks' parameters cells
+DECLARED_FILE = PACKAGE / "declared.json"  # the shipped lines of the notebooks' parameters cells
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 _LIST, _DICT = (
     re.compile(r"list\[(str|int|float|bool)\]"),
@@ -425,12 +425,12 @@ def _limits(comment: str, kind: str, where: str) -> dict:
 def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order.
 
-    For this repository's notebooks they are read from `DECLARED`: JupyterLab saves a cell that a
-    person edited, and that must not change the default of every experiment. For other folders they
-    are read from the notebook.
+    For this repository's notebooks they are read from `DECLARED_FILE`: JupyterLab saves a cell that
+    a person edited, and that must not change the default of every experiment. For other folders
+    they are read from the notebook.
     """
     if Path(folder) == SHIPPED:
-        kept = _kept(version(DECLARED))
+        kept = _kept(version(DECLARED_FILE))
         if notebook in kept:
             return _with_added(kept[notebook])
     path = Path(folder) / f"{notebook}.ipynb"
@@ -468,7 +468,7 @@ def read_by(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
 
 
 def _recorded_names(notebook: str, folder: Path) -> tuple[str, ...]:
-    kept = _kept_lines(version(DECLARED)) if Path(folder) == SHIPPED else {}
+    kept = _kept_lines(version(DECLARED_FILE)) if Path(folder) == SHIPPED else {}
     if notebook in kept:
         return _names_in("\n".join(kept[notebook]))
     path = Path(folder) / f"{notebook}.ipynb"
@@ -486,7 +486,7 @@ def _names_in(source: str) -> tuple[str, ...]:
     return tuple(name.strip() for line in lines for name in line.split(","))
 
 
-def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
+def declare(folder: Path = SHIPPED, target: Path = DECLARED_FILE) -> Path:
     """Write the parameters cells of the notebooks in `folder` to `target`, line by line, as the
     shipped defaults. Raises InputError for a cell that breaks the grammar.
     """
@@ -499,13 +499,13 @@ def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
 
 @lru_cache(maxsize=4)
 def _kept_lines(_version: tuple) -> dict[str, list[str]]:
-    return json.loads(DECLARED.read_text(encoding="utf-8"))
+    return json.loads(DECLARED_FILE.read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=4)
 def _kept(_version: tuple) -> dict[str, dict[str, Declaration]]:
     kept = _kept_lines(_version)
-    return {name: _grouped("\n".join(lines), DECLARED) for name, lines in kept.items()}
+    return {name: _grouped("\n".join(lines), DECLARED_FILE) for name, lines in kept.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -583,7 +583,7 @@ def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     checks it).
     """
     found: dict[str, Declaration] = {}
-    known = _kept(version(DECLARED)) if Path(folder) == SHIPPED else {}
+    known = _kept(version(DECLARED_FILE)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
         if notebook in known or (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import LONGEST, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import MAX_NAME_BYTES, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -46,8 +46,9 @@ NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 # The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
-WIDTH = 96  # characters of an output line that JupyterLab does not break
-ALIKE = 0.8  # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
+LINE_WIDTH = 96  # characters of an output line that JupyterLab does not break
+# from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
+MISTYPED_RATIO = 0.8
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
@@ -330,7 +331,7 @@ def no_name(text: str, is_run: bool = False) -> str:
         return " (a name is needed; where it lies says runs_root)"
     if is_run and text != text.strip():
         return " (a blank at an end)"
-    most = LONGEST if is_run else NAME_BYTES
+    most = MAX_NAME_BYTES if is_run else NAME_BYTES
     return f" ({longest} bytes, at most {most})" if longest > most else ""
 
 
@@ -606,13 +607,13 @@ def _write_rows(head: str, rows: list[str]) -> None:
     would break it inside a number.
     """
     text = ", ".join(rows)
-    if len(head) + len(text) + 2 <= WIDTH:
+    if len(head) + len(text) + 2 <= LINE_WIDTH:
         _write(f"{head}: {text}")
         return
     kept = ", ".join(row.replace(" ", NO_BREAK) for row in rows)
     lines = textwrap.wrap(
         kept,
-        WIDTH,
+        LINE_WIDTH,
         initial_indent="    ",
         subsequent_indent="    ",
         break_long_words=False,
@@ -818,7 +819,7 @@ def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
     that each is nearly called like; what a notebook computes is no parameter.
     """
     own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
-    near = {name: nearest_name(name, names, ALIKE) for name in own if name not in names}
+    near = {name: nearest_name(name, names, MISTYPED_RATIO) for name in own if name not in names}
     return {name: parameter for name, parameter in near.items() if parameter}
 
 

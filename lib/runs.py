@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-NOTEBOOKS = files.ROOT / "notebooks"
+SHIPPED = files.ROOT / "notebooks"
 # Parameters of group `place` without which a table is not made: it matters whether they are set,
 # not to which path.
 OPTIONAL_PLACES = ("segments_path",)
@@ -43,8 +43,8 @@ OPTIONAL_PLACES = ("segments_path",)
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 # Columns of our tables that hold text: persons, class names, notes.
-WORDS = ("person", "face", "expression", "note")
-NETWORKS = f"{__package__}.models."  # prefix of the networks' modules
+TEXT_COLUMNS = ("person", "face", "expression", "note")
+NETWORK_MODULES = f"{__package__}.models."  # prefix of the networks' modules
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -52,7 +52,7 @@ class Run:
     """A run folder, opened by one notebook (`step`) with checked parameters `p`; see `start`."""
 
     def __init__(
-        self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = NOTEBOOKS
+        self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = SHIPPED
     ):
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
@@ -139,7 +139,7 @@ class Run:
             # Networks compute missing arrays, some in other processes, and a record must not depend
             # on that. The version of an array stands for the code of its network.
             modules = {
-                name: each for name, each in modules.items() if not name.startswith(NETWORKS)
+                name: each for name, each in modules.items() if not name.startswith(NETWORK_MODULES)
             }
         digests = code_digest.digests(self.step, modules, self.notebooks)
         for earlier in (*modules.values(), self.code):
@@ -224,7 +224,7 @@ def unquoted(value: object) -> object:
     return value[1:] if is_quoted else value
 
 
-def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
+def counted(step: str, values: Mapping, notebooks: Path = SHIPPED) -> dict:
     """The `values` that a notebook reads and that change its results."""
     read = grammar.read_by(step, notebooks)
     given = [name for name in OPTIONAL_PLACES if name in read and values.get(name)]
@@ -235,7 +235,7 @@ def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
     } | dict.fromkeys(given, "given")
 
 
-def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
+def start(step: str, p: Mapping, notebooks: Path = SHIPPED) -> Run:
     """Open the run folder of checked parameters; the check cell calls ``run =
     runs.start("05_train", p)``.
 
@@ -368,8 +368,8 @@ def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
     """Read a CSV file of ours, such as a history or predictions, or the text of one; `how` :
     further arguments of `pandas.read_csv`.
 
-    All columns but those of `WORDS` are numbers. Raises InputError with file, reason and remedy for
-    a damaged file.
+    All columns but those of `TEXT_COLUMNS` are numbers. Raises InputError with file, reason and
+    remedy for a damaged file.
     """
     import pandas as pd
 
@@ -378,7 +378,7 @@ def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
     except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise files.damaged(path, error) from error
     for name in table:
-        if name not in WORDS and table[name].dtype.kind not in "biuf":
+        if name not in TEXT_COLUMNS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
     return table
 

@@ -17,7 +17,7 @@ from .files import safe_name, while_unchanged, whole
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 MOST_TRIALS = 1_000_000  # rows that a table may have
 SPLITS = ("train", "val", "test")
-TEXT = (
+TEXT_COLUMNS = (
     "trial",
     "video",
     "person",
@@ -31,9 +31,9 @@ TEXT = (
     "expression_path",
     "action_units_path",
 )
-LABELS = ("va_path", "expression_path", "action_units_path")
+LABEL_PATHS = ("va_path", "expression_path", "action_units_path")
 COLUMNS = {
-    **dict.fromkeys(TEXT, "str"),
+    **dict.fromkeys(TEXT_COLUMNS, "str"),
     "fold": "int64",
     "n_frames": "int64",
     "fps": "float64",
@@ -41,18 +41,18 @@ COLUMNS = {
 }
 # Separators in a label column: between the files of several annotators; before the rows of a table,
 # or before a label that a recording's name tells. In a file's name they are replaced by `CODES`.
-JOINED, ROWS, CONSTANT = "|", "::", "="
-CODES = {"%": "%25", JOINED: "%7C", ROWS: "%3A%3A"}
+JOINED_SEPARATOR, ROWS_SEPARATOR, CONSTANT_SEPARATOR = "|", "::", "="
+CODES = {"%": "%25", JOINED_SEPARATOR: "%7C", ROWS_SEPARATOR: "%3A%3A"}
 
 
 def label_column(files: Iterable[str], rows: str = "") -> str:
     """The entry of a label column for these files and rows of a table; see `label_files`."""
-    told = JOINED.join(map(_coded, files))
-    return f"{told}{ROWS}{rows}" if rows else told
+    told = JOINED_SEPARATOR.join(map(_coded, files))
+    return f"{told}{ROWS_SEPARATOR}{rows}" if rows else told
 
 
 def _coded(file: str) -> str:
-    if not any(sign in file for sign in (JOINED, ROWS, *CODES.values())):
+    if not any(sign in file for sign in (JOINED_SEPARATOR, ROWS_SEPARATOR, *CODES.values())):
         return file
     for sign, code in CODES.items():
         file = file.replace(sign, code)
@@ -72,8 +72,8 @@ def label_files(text: str) -> tuple[list[str], str]:
     ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and
     "a/utterance_1"; ``::=4`` -> no file, and "=4": all frames have the label 4.
     """
-    files, _, rows = text.partition(ROWS)
-    return [_decoded(file) for file in files.split(JOINED) if file], rows
+    files, _, rows = text.partition(ROWS_SEPARATOR)
+    return [_decoded(file) for file in files.split(JOINED_SEPARATOR) if file], rows
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
         )
     for column in ("trial", "video"):
         _refuse_unsafe_names(trials[column], column)
-    for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
+    for column in (name for name in TEXT_COLUMNS if name.endswith(("_path", "_dir"))):
         _refuse_paths_outside(trials[column], column)
     unknown = set(trials["split"]) - set(SPLITS)
     if unknown:
@@ -171,7 +171,7 @@ def is_unicode(name: str) -> bool:
 
 
 def _parts(path: str, column: str) -> list[str]:
-    return label_files(path)[0] if column in LABELS else [path]
+    return label_files(path)[0] if column in LABEL_PATHS else [path]
 
 
 def leaves_root(path: str, column: str = "") -> bool:

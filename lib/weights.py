@@ -44,7 +44,7 @@ CARDED = (
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer
-LARGEST = 4 << 30  # most bytes of a file of unknown size
+MAX_BYTES = 4 << 30  # most bytes of a file of unknown size
 UNREACHED = (urllib.error.URLError, ConnectionError, TimeoutError)
 RANGE_NOT_THERE = 416  # HTTP: the download was to continue beyond the file's end
 
@@ -553,7 +553,7 @@ def _fetch(
 
     A server that sends too much, or an invalid length, is not asked again.
     """
-    reason, cause, most = "broke off", "", wanted.size or LARGEST
+    reason, cause, most = "broke off", "", wanted.size or MAX_BYTES
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:

@@ -40,7 +40,7 @@ def test_no_text_becomes_a_path_and_every_name_is_legal_on_every_system(text):
     assert not files.DEVICE.match(name)
     assert name[0] != "."
     assert name[-1] not in ". "
-    assert len(name.encode()) <= files.LONGEST
+    assert len(name.encode()) <= files.MAX_NAME_BYTES
     assert files.safe_name(name) == name
 
 
@@ -113,7 +113,7 @@ def test_results_of_this_program_are_not_entered(tmp_path, names):
         (tmp_path / name).write_text("x")
     found = entries(tmp_path)
     assert set(found) == {"film.mp4", "out"}
-    assert found["out"].why == files.OURS
+    assert found["out"].why == files.PROGRAM_OUTPUT
     assert "deep/film.mp4" in entries(tmp_path / "out")
 
 

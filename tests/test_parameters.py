@@ -556,7 +556,7 @@ def test_what_is_told_of_many_parameters_is_broken_between_them_only(capsys):
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == "from a.yaml, other than the cell shows:"
     assert ", ".join(line.strip().rstrip(",") for line in lines) == ", ".join(rows)
-    assert max(map(len, lines)) <= parameters.WIDTH
+    assert max(map(len, lines)) <= parameters.LINE_WIDTH
     parameters._write_rows("head", rows[:1])
     assert capsys.readouterr().out == f"head: {rows[0]}\n"
 
@@ -580,7 +580,7 @@ def test_a_saved_cell_does_not_change_the_default_of_a_notebook(filed, monkeypat
     """JupyterLab saves what a person edited; the lines as shipped are kept beside lib."""
     folder, cell = filed
     kept = grammar.declare(folder, folder / "declared.json")
-    monkeypatch.setattr(grammar, "DECLARED", kept)
+    monkeypatch.setattr(grammar, "DECLARED_FILE", kept)
     monkeypatch.setattr(grammar, "SHIPPED", folder)
     grammar._kept.cache_clear()
     edited = cell.replace("epochs: int = 3", "epochs: int = 30")
@@ -849,7 +849,7 @@ def test_cells_that_a_person_runs_in_ipython_are_read_in_their_order(filed):
 def test_the_declared_lines_are_those_of_the_committed_cells(tmp_path):
     """After a change of a parameters cell: ``python -m lib declare``."""
     written = grammar.declare(target=tmp_path / "declared.json")
-    assert written.read_text() == grammar.DECLARED.read_text()
+    assert written.read_text() == grammar.DECLARED_FILE.read_text()
 
 
 # ---- this repository's own

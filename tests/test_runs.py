@@ -334,11 +334,11 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, kept, mon
 
 
 def test_digests_that_other_rules_made_are_made_anew(kept, notebooks, monkeypatch):
-    left = left_beside(kept / code_digest.CACHE)
+    left = left_beside(kept / code_digest.CACHE_FILE)
     before = code_digest.digests(STEP, folder=notebooks)["lib/errors.py"]
     assert not left.exists(), "what a killed process left"
     monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
-    monkeypatch.setattr(code_digest, "RULES", [0, 0, 0])  # an edited code_digest.py
+    monkeypatch.setattr(code_digest, "RULES_VERSION", [0, 0, 0])  # an edited code_digest.py
     code_digest._sources.cache_clear()
     assert code_digest.digests(STEP, folder=notebooks)["lib/errors.py"] != before
 
@@ -348,7 +348,7 @@ def test_digests_that_other_rules_made_are_made_anew(kept, notebooks, monkeypatc
 )
 def test_digests_that_were_kept_and_are_damaged_are_made_anew(kept, notebooks, content):
     right = code_digest.digests(STEP, folder=notebooks)
-    (kept / code_digest.CACHE).write_text(content)
+    (kept / code_digest.CACHE_FILE).write_text(content)
     code_digest._sources.cache_clear()
     assert code_digest.digests(STEP, folder=notebooks) == right
 

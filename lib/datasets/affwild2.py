@@ -199,8 +199,8 @@ def _add_lfan(root: Path, found: Found, report: Report) -> None:
     challenge's are unknown.
     """
     for trial, (split, folder) in lfan_database.find(root, report).items():
-        if (folder / lfan_rows.FACE).is_file():
-            found.crops.setdefault(trial, folder / lfan_rows.FACE)
+        if (folder / lfan_rows.FACE_FILE).is_file():
+            found.crops.setdefault(trial, folder / lfan_rows.FACE_FILE)
         known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
         if known - {split}:
             report.warning(
@@ -212,7 +212,7 @@ def _add_lfan(root: Path, found: Found, report: Report) -> None:
         if known or split == "test":
             found.tests.setdefault(trial, set()).update([] if known else ["va"])
         elif label := next(
-            (folder / name for name in lfan_rows.LABELS if (folder / name).is_file()), None
+            (folder / name for name in lfan_rows.LABEL_FILES if (folder / name).is_file()), None
         ):
             found.annotations[trial] = {"va": (split, label)}
 

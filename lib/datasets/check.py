@@ -21,7 +21,7 @@ from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
-from ..media.containers import STRETCH
+from ..media.containers import MAX_ASPECT
 from ..media.frames import spacing
 from ..store import Store, request
 from ..trials import in_people_order, label_files
@@ -29,11 +29,12 @@ from . import tree
 from .report import Report, traceback_of
 
 UNEVEN = 0.2  # share of a frame; rounding time stamps to 1/1000 s moves them by less
-ROWS = 2  # label rows too many or too few that are tolerated: decoders differ so much (LFAN, §1.11)
+# label rows too many or too few that are tolerated: decoders differ so much (LFAN, §1.11)
+TOLERANCE_FRAMES = 2
 RATES = (10.0, 61.0)  # frames/s of cameras and of the published data sets
-LATE = 0.5  # s between starts or ends of sound and picture that a person should check
+LATE_SECONDS = 0.5  # s between starts or ends of sound and picture that a person should check
 EARLY = 1.5  # s; the last picture may be shown longer than others, but not this long
-RANGE = "label_range"  # key in a checked trial: lowest and highest label of valence and arousal
+RANGE_KEY = "label_range"  # key in a checked trial: lowest and highest label of valence and arousal
 COLUMNS = (
     "trial",
     "errors",
@@ -140,7 +141,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             fault["what"] for fault in faults.rows if fault["severity"] == severity
         )
     span = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
-    return row | {"faults": faults.rows, RANGE: span}
+    return row | {"faults": faults.rows, RANGE_KEY: span}
 
 
 def _container(info: recordings.Info) -> dict:
@@ -209,10 +210,10 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
             "look at the faces in 02; ffmpeg -i OLD NEW.mp4 writes it upright",
         ),
         (
-            not 1 / STRETCH <= info.pixel_aspect <= STRETCH,
+            not 1 / MAX_ASPECT <= info.pixel_aspect <= MAX_ASPECT,
             f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
             "taken as square",
-            f"{1 / STRETCH:g} to {STRETCH:g}",
+            f"{1 / MAX_ASPECT:g} to {MAX_ASPECT:g}",
             "look at the faces in 02; "
             "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels",
         ),
@@ -296,7 +297,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
     separately = trial["audio_path"] != trial["video_path"]  # its start is reported by `notes`
-    if abs(late) > LATE and not separately:
+    if abs(late) > LATE_SECONDS and not separately:
         faults.add(
             "warning",
             f"the sound starts {late:+.2f} s after the picture",
@@ -309,7 +310,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
         last_shown = spacing(times)
         longer = info.audio_start + info.audio_duration - times[-1] - last_shown
         row["longer_ms"] = round(1000 * longer)
-        if abs(longer) > LATE:
+        if abs(longer) > LATE_SECONDS:
             faults.add(
                 "warning",
                 f"the sound ends {longer:+.2f} s after the picture",
@@ -332,7 +333,7 @@ def _ends_early(
         return {}
     seconds = max((track.seconds for track in readings.heard(trial, place)), default=0.0)
     missing = times[-1] + spacing(times) - info.audio_start - seconds
-    if not seconds or missing <= LATE:
+    if not seconds or missing <= LATE_SECONDS:
         return {}
     faults.add(
         "warning",
@@ -368,7 +369,7 @@ def _labels(
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
                 faults.add(
-                    "warning" if abs(len(rows) - n_frames) <= ROWS else "error",
+                    "warning" if abs(len(rows) - n_frames) <= TOLERANCE_FRAMES else "error",
                     f"{kind}: {len(rows)} label rows, {n_frames} frames",
                     "trimmed or filled up as unlabelled",
                     path,
@@ -563,7 +564,7 @@ def tell(outcomes: list, report: Report) -> None:
 
 def _tell_range(outcomes: list, report: Report) -> None:
     """Warn if all labels lie in 0…1: that is only half of a scale from −1 to 1."""
-    ranges = [outcome.value.get(RANGE) for outcome in outcomes if outcome.ok]
+    ranges = [outcome.value.get(RANGE_KEY) for outcome in outcomes if outcome.ok]
     known = np.array([span for span in ranges if span], np.float64).reshape(-1, 2)
     if not len(known):
         return

@@ -23,7 +23,7 @@ SYSTEM = {
     *("__macosx", "$recycle.bin", "recycler", "recycled", "system volume information"),
     *("lost+found", "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),
 }
-LOCK = "~$"  # prefix of the lock file that an office program writes beside an open file
+LOCK_PREFIX = "~$"  # prefix of the lock file that an office program writes beside an open file
 
 
 @dataclass
@@ -174,8 +174,8 @@ def _add(found: Contents, entry: Entry) -> None:
     if name.startswith("."):
         found.use(entry.path, "hidden")
         return
-    if name.startswith(LOCK):
-        found.use(entry.path, f"left by a program that has {name.removeprefix(LOCK)} open")
+    if name.startswith(LOCK_PREFIX):
+        found.use(entry.path, f"left by a program that has {name.removeprefix(LOCK_PREFIX)} open")
         return
     if suffix(name) in kinds.PICTURE_SUFFIXES:
         found.kinds[entry.path] = "picture"

@@ -36,7 +36,7 @@ EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # speaker specificat
 RATE = 16_000  # Hz of the sound that is extracted from them
 # s by which lengths of sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
 ROUNDED = 0.1
-FOLDERS = {
+FOLDERS_OF_PART = {
     "json": ("json", "annotations"),
     "split": ("split", "splits"),
     "pictures": ("video_imgs",),
@@ -116,7 +116,7 @@ def look(root: Path, expected: dict | None = None) -> Layout:
     root = Path(root)
     folders = {
         what: [*tree.named([root], names), *([root] if what in ("json", "split") else [])]
-        for what, names in FOLDERS.items()
+        for what, names in FOLDERS_OF_PART.items()
     }
     layout = Layout(root, folders, {}, {})
     layout.ids = _lists(layout)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import errors
-from ..files import LONGEST
+from ..files import MAX_NAME_BYTES
 
 CHUNK = 1 << 20  # bytes read at a time
-LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
+MAX_FRAME_NUMBER = 1e9  # number of a frame; a year at 30 frames/s has fewer
 IGNORED = "visual_anchor"  # tracks that do not track a face (speaker specification §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
@@ -60,7 +60,7 @@ def is_safe(uid: object) -> bool:
     """Whether an id can be the name of a folder."""
     if not isinstance(uid, str) or UNSAFE.search(uid) or uid.startswith("."):
         return False
-    return len(uid.encode("utf-8", "surrogatepass")) <= LONGEST
+    return len(uid.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
 
 
 @dataclass
@@ -192,7 +192,7 @@ def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
 
 def _n_frames(told: dict) -> int:
     first, last = (_number(told.get(f"clip_{end}_frame")) for end in ("start", "end"))
-    return int(last - first) if 0 < last - first < LATEST else 0
+    return int(last - first) if 0 < last - first < MAX_FRAME_NUMBER else 0
 
 
 def _person(name: str, entry: dict, faults: list[str]) -> Person:
@@ -215,7 +215,7 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
         rows = np.array(
             [[_number(item.get(key)) for key in _NAMES] for item in items], np.float64
         ).reshape(-1, 5)
-    rows[np.abs(rows[:, 0]) > LATEST] = np.nan
+    rows[np.abs(rows[:, 0]) > MAX_FRAME_NUMBER] = np.nan
     good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (rows[:, 3] > 0) & (rows[:, 4] > 0)
     for what, some in (
         ("not a number", ~np.isfinite(rows).all(axis=1)),
@@ -261,7 +261,7 @@ def _voice(segments: list | None, faults: list[str]) -> np.ndarray:
         ],
         np.float64,
     ).reshape(-1, 2)
-    good = np.isfinite(rows).all(axis=1) & (np.abs(rows) < LATEST).all(axis=1)
+    good = np.isfinite(rows).all(axis=1) & (np.abs(rows) < MAX_FRAME_NUMBER).all(axis=1)
     good[good] = rows[good, 1] >= rows[good, 0]
     if not good.all():
         faults.append(

@@ -157,14 +157,14 @@ def _split(rows: list[dict], told: Mapping[str, dict]) -> list[dict]:
 
 
 def _is_labelled(row: dict) -> bool:
-    return any(name in row for name in trials.LABELS)
+    return any(name in row for name in trials.LABEL_PATHS)
 
 
 def _without_labels(row: dict) -> dict:
     """Label columns already name files relative to the root, perhaps several, or rows of a
     table.
     """
-    return {name: value for name, value in row.items() if name not in trials.LABELS}
+    return {name: value for name, value in row.items() if name not in trials.LABEL_PATHS}
 
 
 def val_subjects(subjects: set[str]) -> set[str]:

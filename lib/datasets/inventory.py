@@ -14,21 +14,21 @@ import pandas as pd
 from .. import trials
 from ..errors import InputError
 from ..faces import crops
-from ..files import OURS, Entry, folded, walk
+from ..files import PROGRAM_OUTPUT, Entry, folded, walk
 from ..labels import collisions, csv_columns, sheets, tables
 from ..media import kinds
 from ..media.separate import PARAMETER
-from ..trials import LABELS, TEXT, label_files
+from ..trials import LABEL_PATHS, TEXT_COLUMNS, label_files
 from . import folder_labels, names, splits
 from .contents import Contents, joined, split, suffix
 from .names import Recording
 from .report import Report
 
-TOGETHER = 10  # files of one folder, suffix and result that share a line
+FILES_PER_LINE = 10  # files of one folder, suffix and result that share a line
 OPENED = 200  # label-like files that are opened to say why they are not used
 NOT_USED, NO_TRIAL = "not used", "of no trial"
 # Suffixes of files that might be meant as labels, and why they are not read.
-ALIKE = {
+UNREAD = {
     **dict.fromkeys((".srt", ".vtt"), "subtitles: what is said, no values; segments_path reads it"),
     **dict.fromkeys((".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
     **dict.fromkeys((".xls", ".ods", ".numbers", ".xlsb"), "a spreadsheet of a kind not read"),
@@ -57,8 +57,8 @@ ALIKE = {
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
-UNUSED = "is not used: "  # prefix of the reason in a warning
-AGAIN = "which is read already"  # of a folder that is linked twice, see `lib.files.walk`
+UNUSED_PREFIX = "is not used: "  # prefix of the reason in a warning
+ALREADY_READ = "which is read already"  # of a folder that is linked twice, see `lib.files.walk`
 AS_CSV = "save it as CSV with the columns time,valence,arousal"
 OTHER = {
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf", ".pages", ".md", ".html"), "a text"),
@@ -85,7 +85,7 @@ def tell_others(there: Contents, report: Report) -> None:
             "left out",
             where=str(there.root / name),
             expected="a file or folder that can be read",
-            todo="nothing: it is read there" if AGAIN in why else "mend or remove it",
+            todo="nothing: it is read there" if ALREADY_READ in why else "mend or remove it",
         )
         _note(report, name, NOT_USED, why, "a file that can be read")
 
@@ -140,7 +140,7 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
     def closed(path: str) -> str:
         if path in named or path.rsplit("/")[-1].startswith("."):
             return named.get(path, "hidden")
-        return OURS if places and os.path.realpath(root / path) in places else ""
+        return PROGRAM_OUTPUT if places and os.path.realpath(root / path) in places else ""
 
     for entry in walk(root, closed):
         if entry.path in named:
@@ -152,7 +152,7 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
             groups.setdefault((top, suffix(entry.path)), []).append(entry.path)
     for (folder, ending), paths in groups.items():
         many = joined(folder, f"{len(paths)} files {ending or 'without a suffix'}")
-        for path in paths if len(paths) <= TOGETHER else [many]:
+        for path in paths if len(paths) <= FILES_PER_LINE else [many]:
             _note(report, path, NO_TRIAL, "a list or table of the data set, or not used")
 
 
@@ -161,8 +161,8 @@ def _named(table: pd.DataFrame) -> dict[str, str]:
     words = {"video_path": "recording", "audio_path": "recording", "crops_dir": "crops"}
     found: dict[str, dict[str, None]] = {}
     for row in table.to_dict("records"):
-        for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-            files = label_files(row[column])[0] if column in LABELS else [row[column]]
+        for column in (name for name in TEXT_COLUMNS if name.endswith(("_path", "_dir"))):
+            files = label_files(row[column])[0] if column in LABEL_PATHS else [row[column]]
             for file in filter(None, files):
                 told = f"{words.get(column, 'labels')} of trial {row['trial']}"
                 found.setdefault(file, {})[told] = None
@@ -185,7 +185,7 @@ def _tell(
     what, why, right = told if isinstance(told, tuple) else (told, "", "")
     folder, ending = of
     shown = paths
-    if len(paths) > TOGETHER:
+    if len(paths) > FILES_PER_LINE:
         named = f"{len(paths)} files {ending or 'without a suffix'}, {split(paths[0])[1]} the first"
         shown = [joined(folder, named)]
     for path in shown:
@@ -195,7 +195,7 @@ def _tell(
         if what == NOT_USED and (meant or paths[0] in there.reasons) and place not in known:
             report.warning(
                 split(path)[1],
-                f"{UNUSED}{why}",
+                f"{UNUSED_PREFIX}{why}",
                 "left out",
                 where=place,
                 expected=right,
@@ -232,7 +232,7 @@ def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, R
 
 
 def _is_label_like(path: str) -> bool:
-    return suffix(path) in (*tables.SUFFIXES, ".annotation~", *ALIKE)
+    return suffix(path) in (*tables.SUFFIXES, ".annotation~", *UNREAD)
 
 
 def _reason(
@@ -254,11 +254,11 @@ def _reason(
         return _of_label(there, path, recordings)
     if ending in tables.SUFFIXES:
         return "named after no trial, and not looked into: too many such files", ""
-    if ending in ALIKE:
+    if ending in UNREAD:
         no_labels = (
-            ALIKE[ending].startswith(("settings", "a template")) or "no value" in ALIKE[ending]
+            UNREAD[ending].startswith(("settings", "a template")) or "no value" in UNREAD[ending]
         )
-        return ALIKE[ending], "" if no_labels else AS_CSV
+        return UNREAD[ending], "" if no_labels else AS_CSV
     return OTHER.get(ending) or "of an unknown kind", ""
 
 

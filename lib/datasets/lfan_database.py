@@ -16,7 +16,7 @@ from ..media import pickles
 from .report import Report
 
 INFO, SCALES = "dataset_info.pkl", "mean_std_dict.pkl"
-SPLITS = {
+SPLIT_OF_FOLDER = {
     "train_set": "train",
     "train": "train",
     "validation_set": "val",
@@ -105,7 +105,7 @@ def partitions(path: Path) -> dict[str, str]:
             pairs = [(trial, name) for name, group in groups.items() for trial in group]
         else:
             pairs = list(zip(content["trial"], groups, strict=True))
-        found = {str(trial): SPLITS[str(name).lower()] for trial, name in pairs}
+        found = {str(trial): SPLIT_OF_FOLDER[str(name).lower()] for trial, name in pairs}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"not the table of an LFAN database ({type(error).__name__}: {str(error)[:80]})",

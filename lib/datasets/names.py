@@ -17,7 +17,7 @@ from ..files import folded
 from . import affwild2
 from .contents import split
 
-NEAR = 0.5  # ratio of `difflib` from which two spellings are taken for one name
+SPELLING_RATIO = 0.5  # ratio of `difflib` from which two spellings are taken for one name
 
 
 @dataclass(frozen=True)
@@ -113,4 +113,4 @@ def nearest(text: str, names: Collection[str]) -> str:
     begins = [name for name, one in pairs if low.startswith(one) or one.startswith(low)]
     if begins:
         return max(begins, key=len)
-    return nearest_name(text, names, NEAR)
+    return nearest_name(text, names, SPELLING_RATIO)

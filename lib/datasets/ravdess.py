@@ -40,11 +40,11 @@ TERMS = (
     "trained on CC BY-NC-SA data (RAVDESS): no commercial use, name the authors; "
     "docs/models/utterance.md"
 )
-NAME = re.compile("-".join(["([0-9]{2})"] * 7))
+FILE_NAME = re.compile("-".join(["([0-9]{2})"] * 7))
 # The highest of each field, as the set's page says: modality, channel, emotion, intensity,
 # statement, repetition, actor; the lowest is 1.
-HIGHEST = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)
-SHORTEST = 0.1  # s: in less nobody says a word; the header of a file that was cut off may say 0
+HIGHEST_CODES = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)
+MIN_SECONDS = 0.1  # s: in less nobody says a word; the header of a file that was cut off may say 0
 SOUND_ONLY, SPEECH = 3, 1
 
 
@@ -77,10 +77,10 @@ class Facts(NamedTuple):
 
 def facts(name: str) -> Facts:
     """The fields of a recording's name, without its suffix. Raises InputError for another name."""
-    match = NAME.fullmatch(name)
+    match = FILE_NAME.fullmatch(name)
     found = Facts(*map(int, match.groups())) if match else None
     usual = found is not None and all(
-        1 <= value <= most for value, most in zip(found, HIGHEST, strict=True)
+        1 <= value <= most for value, most in zip(found, HIGHEST_CODES, strict=True)
     )
     if not usual or (found.strong and CLASSES[found.label] == "neutral"):
         raise InputError(
@@ -132,7 +132,7 @@ def _way_to_the_recordings(there: Iterable[str]) -> str:
     if packed := [file.name for file in files if file.suffix.lower() == ".zip"]:
         right = next((name for name in packed if name.startswith("Audio_Speech")), packed[0])
         return f"unpack {right} where it lies"
-    if [file for file in files if file.suffix.lower() == ".mp4" and NAME.fullmatch(file.stem)]:
+    if [file for file in files if file.suffix.lower() == ".mp4" and FILE_NAME.fullmatch(file.stem)]:
         return "these are the videos: fetch Audio_Speech_Actors_01-24.zip and unpack it, too"
     return "correct data_root; data_README.md says where the data are"
 
@@ -165,7 +165,7 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
         report.warning(name, "is not speech with sound only", "left out", where=str(path))
         return {}
     duration = info.audio_duration or info.duration
-    if duration < SHORTEST:
+    if duration < MIN_SECONDS:
         report.error(
             name,
             f"holds {duration:g} s of sound",
@@ -186,7 +186,7 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
         "fold": next(number for number, actors in enumerate(FOLDS) if told.actor in actors),
         "subject": f"actor_{told.actor:02}",
         "audio_path": path.relative_to(root).as_posix(),
-        "expression_path": f"{trials.ROWS}{trials.CONSTANT}{told.label}",
+        "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{told.label}",
         "duration": duration,
     }
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..media.separate import PARAMETER, beside
-from .inventory import UNUSED
+from .inventory import UNUSED_PREFIX
 from .report import Report
 
-SILENT = "no audio track"  # by `affwild2.probe`, of a video whose sound may lie beside it
+NO_AUDIO = "no audio track"  # by `affwild2.probe`, of a video whose sound may lie beside it
 
 
 def take(
@@ -43,8 +43,8 @@ def _say_once(report: Report, video: str, path: str, place: str, heard: bool) ->
     report.problems[:] = [
         row
         for row in report.problems
-        if (row["item"], row["what"]) != (video, SILENT)
-        and not (row["where"] == place and row["what"].startswith(UNUSED))
+        if (row["item"], row["what"]) != (video, NO_AUDIO)
+        and not (row["where"] == place and row["what"].startswith(UNUSED_PREFIX))
     ]
     for row in report.files:
         if row["file"] == path:

@@ -13,9 +13,9 @@ from ..errors import InputError
 
 PROBLEM = ["severity", "item", "what", "done", "where", "expected", "todo"]
 READ = "read so"  # value of `done` if nothing is lost and the message is only information
-ALIKE = 3  # items with the same message that a page shows in a row each
+ROWS_PER_MESSAGE = 3  # items with the same message that a page shows in a row each
 # Text of a page instead of a table of problems without rows.
-NOTHING = "nothing is missing or damaged"
+NO_PROBLEMS = "nothing is missing or damaged"
 
 
 @dataclass
@@ -101,26 +101,26 @@ class Report:
         problems = problems.assign(told=problems["done"] == READ)
         problems = problems.sort_values(["severity", "told", "item"], kind="stable")
         problems = problems.drop(columns="told").reset_index(drop=True)
-        problems.attrs["nothing"] = NOTHING
+        problems.attrs["nothing"] = NO_PROBLEMS
         return problems
 
     def problem_page(self) -> pd.DataFrame:
-        """`problem_table` for people: a message on more than `ALIKE` items is one row."""
+        """`problem_table` for people: a message on over `ROWS_PER_MESSAGE` items is one row."""
         table = self.problem_table()
         same = ["severity", "what", "done", "expected", "todo"]
         rows = []
         for _, group in table.groupby(same, sort=False, dropna=False):
-            if len(group) <= ALIKE:
+            if len(group) <= ROWS_PER_MESSAGE:
                 rows += [(place, row) for place, row in group.iterrows()]
                 continue
             first = group.iloc[0].copy()
-            shown = ", ".join(group["item"].astype(str)[:ALIKE])
+            shown = ", ".join(group["item"].astype(str)[:ROWS_PER_MESSAGE])
             first["item"] = f"{len(group)}: {shown}, … (all in data_report.csv)"
             first["where"] = f"{first['where']}, …"
             rows.append((group.index[0], first))
         rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
         page = pd.DataFrame(rows, columns=PROBLEM).reset_index(drop=True)
-        page.attrs["nothing"] = NOTHING
+        page.attrs["nothing"] = NO_PROBLEMS
         return page
 
     def failures(self) -> list[tuple[str, InputError]]:

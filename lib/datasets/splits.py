@@ -22,16 +22,16 @@ from .names import Recording
 from .report import Report
 
 FILE = "splits.csv"
-ALIKE = ("splits.tsv", "splits.txt", "splits.xlsx", "split.csv", "split.txt")
+SIMILAR_FILES = ("splits.tsv", "splits.txt", "splits.xlsx", "split.csv", "split.txt")
 TRIAL = ("trial", "name", "video", "file", "filename", "recording", "clip", "trialname")
 SPLIT = ("split", "set", "partition", "subset", "part", "usage")
 SUBJECT = ("subject", "person", "participant", "speaker", "subjectid", "personid", "participantid")
-WORDS = {
+SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training", "trainset", "trn", "learn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
     **dict.fromkeys(("test", "testing", "testset", "tst", "eval", "evaluation"), "test"),
 }
-EXPECTED = "columns trial and split (train, val or test), and, if you like, subject"
+EXPECTED_COLUMNS = "columns trial and split (train, val or test), and, if you like, subject"
 
 
 def read(
@@ -90,7 +90,7 @@ def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
 def word(text: str) -> str:
     """train, val or test for a person's word; "" if it is none of them."""
     plain = columns.plain(text).replace(" ", "").replace("-", "").replace("_", "")
-    return WORDS.get(plain, "")
+    return SPLIT_OF_WORD.get(plain, "")
 
 
 def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:
@@ -101,7 +101,7 @@ def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = No
         InputError. A data set's official split is kept as its authors made it: metrics.json and
         comparisons also have the scores without these trials.
     """
-    labelled = table[(table[list(trials.LABELS)] != "").any(axis=1)]
+    labelled = table[(table[list(trials.LABEL_PATHS)] != "").any(axis=1)]
     train = labelled[labelled["split"] == "train"]
     for part in ("val", "test"):
         for column, both in folds.shared(train, labelled[labelled["split"] == part]).items():
@@ -124,7 +124,7 @@ _WANTED = {"trial": TRIAL, "split": SPLIT, "subject": SUBJECT}
 def _file(contents: Contents) -> str:
     if path := contents.get("", FILE):
         return path
-    return next((path for name in ALIKE if (path := contents.get("", name))), "")
+    return next((path for name in SIMILAR_FILES if (path := contents.get("", name))), "")
 
 
 def _column(table: sheets.Sheet, words: Collection[str]) -> int | None:
@@ -142,7 +142,7 @@ def _not_understood(what: str, where: str) -> InputError:
     return InputError(
         f"the splits are not understood: {what}",
         where=where,
-        expected=EXPECTED,
+        expected=EXPECTED_COLUMNS,
         todo=f"correct it, or remove {FILE}: splits are then drawn by subject",
     )
 
@@ -199,7 +199,7 @@ def refuse_unknown(
     known = {name for row in rows for name in (row["trial"], row["video"])}
     unknown = [name for name in told if name not in known and name not in recordings]
     without = [row for row in rows if not of_trial(row, told) and not row.get("split")]
-    free = [row["trial"] for row in without if any(name in row for name in trials.LABELS)]
+    free = [row["trial"] for row in without if any(name in row for name in trials.LABEL_PATHS)]
     if told and free and not unknown:
         report.warning(
             FILE,
@@ -236,4 +236,4 @@ def place_of(contents: Contents) -> str:
 
 def is_alike(path: str) -> bool:
     """Whether a file in another folder has the name of the file of splits."""
-    return folded(split(path)[1]) in (FILE, *ALIKE)
+    return folded(split(path)[1]) in (FILE, *SIMILAR_FILES)

@@ -19,7 +19,8 @@ from ..runs import Run
 from ..store import Store, fingerprint
 
 RECORD = "data.json"  # in a processed folder: root and size of each recording
-SHARE = 0.5  # share of the recordings that must be present for a folder to be the same study
+# share of the recordings that must be present for a folder to be the same study
+PRESENT_SHARE = 0.5
 LOOKED_INTO = 3  # recordings whose content is compared, too
 
 
@@ -44,7 +45,7 @@ def is_of(folder: Path, root: Path) -> bool:
     files = record["files"]
     there = {path: told for path, told in files.items() if (Path(root) / path).is_file()}
     alike = [path for path, told in there.items() if _size(Path(root) / path) == told["size"]]
-    if len(alike) < len(there) or len(there) < SHARE * max(1, len(files)):
+    if len(alike) < len(there) or len(there) < PRESENT_SHARE * max(1, len(files)):
         return False
     return all(fingerprint(Path(root) / path) == there[path] for path in alike[:LOOKED_INTO])
 

@@ -19,8 +19,8 @@ from .report import Report
 
 FOLDERS = ("aff2_processed", "aff2alignmentdata", "alignment")
 ALIGNMENT = "_alignment_mask.pkl"
-KINDS = {"AU": "action_units", "EX": "expression", "VA": "va"}
-MARKS = {"0_": "", "1_": "train", "1v": "val", "1t": "test"}
+KIND_OF = {"AU": "action_units", "EX": "expression", "VA": "va"}
+SPLIT_OF = {"0_": "", "1_": "train", "1v": "val", "1t": "test"}
 _ENTRY = re.compile(
     r"(?P<number>\d+)_AU(?P<AU>..)_EX(?P<EX>..)_VA(?P<VA>..)(?:_(?P<position>left|right|main))?$"
 )
@@ -58,7 +58,7 @@ def find(
             )
             continue
         trial = f"{video}_{entry['position']}" if entry["position"] else video
-        found[trial] = {KINDS[kind]: MARKS.get(entry[kind], "") for kind in KINDS}, path
+        found[trial] = {KIND_OF[kind]: SPLIT_OF.get(entry[kind], "") for kind in KIND_OF}, path
     return found
 
 
@@ -74,7 +74,7 @@ def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
             continue
         for number, line in enumerate(lines, start=1):
             row = [part.strip() for part in line.split(",")]
-            if len(row) != 4 or row[1] not in KINDS or row[2] not in MARKS.values():
+            if len(row) != 4 or row[1] not in KIND_OF or row[2] not in SPLIT_OF.values():
                 report.error(
                     path.name,
                     f"not a row `video, AU|EX|VA, train|val|test, position`: {line[:80]!r}",

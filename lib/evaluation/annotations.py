@@ -18,7 +18,7 @@ from ..media.frames import spacing
 from ..speakers.video import THRESHOLD
 
 THIRD = 1 / 3  # the middle one of three bins reaches from minus this to this
-BINS = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
+BIN_NAMES = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Stretches = list[tuple[float, float, str]]  # start and end in s, what holds in between
 
@@ -48,7 +48,9 @@ def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     for name in ("valence", "arousal"):
         for column in (name, f"{name}_derived"):
             if column in rows:
-                found[column.replace("_", " ")] = _binned(rows[column].to_numpy(float), BINS[name])
+                found[column.replace("_", " ")] = _binned(
+                    rows[column].to_numpy(float), BIN_NAMES[name]
+                )
     return found
 
 

@@ -81,7 +81,7 @@ class Ridge:
         return ((x - self.mean) / self.spread) @ self.weights + self.target
 
 
-INPUTS = {
+BASELINE_INPUTS = {
     "ridge 8×8 pixels": ("pixels", partial(pixels, side=8)),
     "ridge 16×16 pixels": ("pixels", partial(pixels, side=16)),
     "ridge mean colour": ("pixels", mean_colour),
@@ -111,7 +111,7 @@ def evaluate(
     label = np.concatenate(labels)
     mean = np.zeros_like(label)  # any constant has a CCC of 0
     found = {"training mean": dict(zip(EMOTIONS, _cccs(mean, label), strict=True))}
-    for name, (source, function) in INPUTS.items():
+    for name, (source, function) in BASELINE_INPUTS.items():
         known, unseen = (_all_frames(trials, source, function) for trials in (train, val))
         if known and unseen:
             found[f"{name} ({CHOSEN})"] = _best(known, unseen)

@@ -25,7 +25,7 @@ from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
 from .predictions import Predictions
 
-LARGEST = 2**53  # larger than any score or count; larger integers are not exact in float64
+MAX_EXACT_NUMBER = 2**53  # larger than any score or count; larger integers are not exact in float64
 DRAWN = 60  # runs in the picture; more are illegible
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
@@ -185,7 +185,7 @@ def _require_scores(path: Path, metrics: dict, split: str) -> None:
     rules = metrics.get("rules", "")
     numbers += [] if isinstance(rules, str) else [rules]
     for number in numbers:
-        if not isinstance(number, int | float | None) or abs(number or 0) > LARGEST:
+        if not isinstance(number, int | float | None) or abs(number or 0) > MAX_EXACT_NUMBER:
             raise damaged(path, f"{str(number)[:40]!r} where a number belongs", EVALUATE)
 
 

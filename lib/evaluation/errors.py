@@ -21,8 +21,8 @@ from ..store import Store, request
 from . import pages
 from .predictions import Predictions
 
-SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
-FACES = 5  # pictures of a stretch
+STRETCH_SECONDS, STRETCHES_PER_TRIAL = 2.0, 3  # length of a stretch in s, and how many of a trial
+FACES_PER_STRETCH = 5  # pictures of a stretch
 COLUMNS = (
     "trial",
     "emotion",
@@ -35,8 +35,9 @@ COLUMNS = (
     "sd_prediction",
     "sd_label",
 )
-SILENCE, FLOOR = 1e-10, 1e-8  # least power, and share of the loudest, that is drawn: 80 dB
-WORDS = {
+# least power, and share of the loudest, that is drawn: 80 dB
+LEAST_POWER, LEAST_SHARE = 1e-10, 1e-8
+PART_MEANINGS = {
     "correlation": "follows the label (1 is right)",
     "scale": "SD of the prediction over SD of the label (1)",
     "shift": "difference of means in standard deviations (0)",
@@ -73,8 +74,8 @@ def stretches(
     time: np.ndarray,
     prediction: np.ndarray,
     label: np.ndarray,
-    seconds: float = SECONDS,
-    most: int = MOST,
+    seconds: float = STRETCH_SECONDS,
+    most: int = STRETCHES_PER_TRIAL,
 ) -> list[tuple[int, int, float]]:
     """Stretches with the largest error: (first frame, frame after the last, RMSE), the worst first.
 
@@ -137,7 +138,7 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
         values,
         known,
         _sound(trial, place),
-        title=f"trial {trial['trial']}: the {len(found)} worst stretches of {SECONDS:g} s",
+        title=f"trial {trial['trial']}: the {len(found)} worst stretches of {STRETCH_SECONDS:g} s",
         note=note,
     )
 
@@ -171,7 +172,7 @@ def write(
     own = rows[rows["trial"] == name].drop(columns="trial").round(3)
     told = {
         "What its CCC is made of": own,
-        **{f"{word}": meaning for word, meaning in WORDS.items()},
+        **{f"{word}": meaning for word, meaning in PART_MEANINGS.items()},
         "Note": note or "labels and predictions as in the prediction file",
     }
     images = Html("".join(map(_image, drawn)))
@@ -205,7 +206,7 @@ def write_all(
 
 def _faces(trial: Mapping, place: Store, size: int, first: int, last: int) -> dict:
     """Evenly spaced faces of a stretch (n, S, S, 3) and whether one was found."""
-    chosen = np.linspace(first, last - 1, FACES).round().astype(int)
+    chosen = np.linspace(first, last - 1, FACES_PER_STRETCH).round().astype(int)
     with contextlib.suppress(InputError):
         faces = arrays.opened(trial, request("face", size=size), place)
         return {"faces": faces.read(chosen), "valid": np.asarray(faces.valid)[chosen]}
@@ -221,6 +222,6 @@ def _sound(trial: Mapping, place: Store) -> dict:
     with contextlib.suppress(InputError):
         facts = arrays.facts(trial, request("mel"), place)
         power = np.asarray(arrays.read(trial, request("mel"), place))
-        decibels = 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+        decibels = 10 * np.log10(np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)).T
         return {"mel": decibels, "t0": facts["t0"], "rate": facts["rate"]}
     return {}

@@ -23,9 +23,9 @@ from . import submission
 from .prediction import without_a_face_empty
 from .predictions import Predictions
 
-RULES, CLIPS = ("mean", "centred"), ("late", "early")
+MERGING_RULES, CLIPPING_RULES = ("mean", "centred"), ("late", "early")
 RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
-KEPT = ("frame", "time", "valid")
+KEPT_COLUMNS = ("frame", "time", "valid")
 LABELS = [f"label_{emotion}" for emotion in EMOTIONS]
 
 # Parameters that may differ between the folds of one experiment, besides those that no training
@@ -203,7 +203,7 @@ def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -
             where=f"trial {trial}",
             expected="runs on the same data",
         )
-    out = tables[0][[name for name in KEPT if name in tables[0]]].copy()
+    out = tables[0][[name for name in KEPT_COLUMNS if name in tables[0]]].copy()
     for emotion, raw in zip(EMOTIONS, RAW, strict=True):
         out[emotion] = join(np.stack([table[raw] for table in tables]), rule, clip)
     labels = [name for name in LABELS if name in tables[0]]
@@ -226,7 +226,7 @@ def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
 def _clipped(table: pd.DataFrame) -> pd.DataFrame:
     """Frame, time, raw values clipped to −1…1 (not the smoothed ones), labels if there are any."""
     values = {emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)}
-    return table[[name for name in KEPT if name in table]].assign(
+    return table[[name for name in KEPT_COLUMNS if name in table]].assign(
         **values, **{name: table[name] for name in LABELS if name in table}
     )
 

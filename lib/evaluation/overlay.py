@@ -184,7 +184,7 @@ def _drawn(
             scale = shown.shape[1] / picture.shape[1]
             said = None if speaks is None else bool(speaks[index])
             overlay_panel.box(shown, places[index] * scale, said)
-        if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= overlay_panel.LEAST:
+        if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= overlay_panel.MIN_PANEL_HEIGHT:
             panel = panel or overlay_panel.Panel(
                 times, predictions, shown.shape[1], shown.shape[0] // 4
             )

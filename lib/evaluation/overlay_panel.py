@@ -14,8 +14,8 @@ from ..training.uncertainty import BAND, half_width
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
 GREY, PALE, INK = (150, 150, 150), (225, 225, 225), (30, 30, 30)
-TAIL = 1.0  # s of the dot's path that stay visible
-LEAST = 72  # px, the lowest panel in which a curve can be read
+TRACE_SECONDS = 1.0  # s of the dot's path that stay visible
+MIN_PANEL_HEIGHT = 72  # px, the lowest panel in which a curve can be read
 
 
 class Panel:
@@ -28,7 +28,7 @@ class Panel:
     """
 
     def __init__(self, times: np.ndarray, predictions: pd.DataFrame, width: int, height: int):
-        self.height = max(LEAST, height) // 2 * 2
+        self.height = max(MIN_PANEL_HEIGHT, height) // 2 * 2
         self.times, self.width = np.asarray(times, np.float64), width
         self.va = np.clip(predictions[list(EMOTIONS)].to_numpy(float), -1, 1)
         names = [f"{emotion}_sd" for emotion in EMOTIONS]
@@ -42,7 +42,7 @@ class Panel:
     def draw(self, index: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB of frame `index`."""
         out, side = self.ground.copy(), self.height
-        began = np.searchsorted(self.times, self.times[index] - TAIL)
+        began = np.searchsorted(self.times, self.times[index] - TRACE_SECONDS)
         path = self._on_plane(self.va[began : index + 1])
         cv2.polylines(out, _pieces(path), False, GREY, 1, cv2.LINE_AA)
         if np.isfinite(self.va[index]).all():

@@ -20,7 +20,8 @@ from .predictions import Predictions
 
 LABELS = [f"label_{name}" for name in EMOTIONS]
 COLUMNS = (*(f"{name}_raw" for name in EMOTIONS), *LABELS)
-NEAR = 2e-3  # tolerance between a score from the files (six digits) and that in metrics.json
+# tolerance between a score from the files (six digits) and that in metrics.json
+SCORE_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str
         if not pairs or known is None:
             continue
         outcome = Outcome(tuple(pairs), moments_of(pairs.values()), metrics.get("subjects", {}))
-        if abs(ccc_of_sums(outcome.sums.sum(axis=0)) - known) < NEAR:
+        if abs(ccc_of_sums(outcome.sums.sum(axis=0)) - known) < SCORE_TOLERANCE:
             found[emotion] = outcome
     return found
 

@@ -25,7 +25,7 @@ UNUSED = {
     "drive": "leave it out",
     "segments_path": "use lib.evaluation.segments.of_video with the table, or the notebook",
 }
-CACHE = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
+CACHE_FOLDER = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
 
 
 def predict(
@@ -106,7 +106,7 @@ def _weights() -> Path:
     """Folder of published weights: ``weights`` in a checkout, else the user's cache."""
     if (files.ROOT / "notebooks").is_dir() and (files.ROOT / "pyproject.toml").is_file():
         return files.ROOT / "weights"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE_FOLDER / "weights"
 
 
 def _write(line: str) -> None:

@@ -176,7 +176,7 @@ def _official_training(predictor: Predictor, everyone: pd.DataFrame) -> set[str]
     recipe = predictor.recipe
     if not (predictor.licence and recipe.paper and "va" in recipe.tasks):
         return set()
-    labelled = (everyone[list(trials.LABELS)] != "").any(axis=1)
+    labelled = (everyone[list(trials.LABEL_PATHS)] != "").any(axis=1)
     theirs = (everyone["split"] == "train") & (everyone["dataset"] == OFFICIAL)
     return set(everyone["trial"][labelled & theirs])
 
@@ -327,7 +327,7 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
     return baselines.evaluate(data["train"], data["val"])
 
 
-CLASSES = ("expression", "action_units")
+CLASS_TASKS = ("expression", "action_units")
 
 
 def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
@@ -379,7 +379,7 @@ def f1_table(found: Mapping) -> pd.DataFrame:
     of this network, with its interval, and of the majority class.
     """
     rows = []
-    for task in CLASSES:
+    for task in CLASS_TASKS:
         scores = found.get("val", {}).get(task)
         if scores:
             metric = next(iter(scores))

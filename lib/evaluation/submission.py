@@ -76,7 +76,7 @@ def _array(rows: pd.DataFrame, task: str) -> np.ndarray:
     return rows[[name for name in units if not name.endswith("_raw")]].to_numpy()
 
 
-FOLDERS = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
+FOLDER_OF_KIND = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
 COLUMNS = ("image_location", "valence", "arousal")
 _ROUNDING = 1e-6  # rounding error by which a mean of values in [-1, 1] may exceed the range
 
@@ -99,7 +99,7 @@ def write(
     range.
     """
     array = _complete(np.asarray(array), task, trial)
-    path = files.named(Path(folder) / FOLDERS[task], trial, ".txt")
+    path = files.named(Path(folder) / FOLDER_OF_KIND[task], trial, ".txt")
     if task != "va":
         return official.write(path, task, array.astype(np.int8), names)
     rows = [f"{valence:.{decimals}f},{arousal:.{decimals}f}" for valence, arousal in array]
@@ -142,7 +142,7 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
     Looked at: files missing and too many, header, columns, numbers, ranges, one line per frame, no
     unlabelled marks (−5, −1).
     """
-    folder = Path(folder) / FOLDERS[task]
+    folder = Path(folder) / FOLDER_OF_KIND[task]
     if not folder.is_dir():
         return [f"{folder}: the folder is not there"]
     found = {path.name for path in folder.iterdir()}

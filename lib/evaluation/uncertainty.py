@@ -17,8 +17,9 @@ from .predictions import Predictions
 
 NOMINAL = tuple(round(0.05 * k, 2) for k in range(1, 20))  # 5 % to 95 %
 BINS = 8  # bins of equally many frames, by their predicted deviation
-SPREAD = [f"{emotion}_sd" for emotion in EMOTIONS]
-KINDS = {"raw": "_raw", "smoothed": ""}  # suffixes of the columns that are compared with the labels
+SD_COLUMNS = [f"{emotion}_sd" for emotion in EMOTIONS]
+# suffixes of the columns that are compared with the labels
+COLUMN_SUFFIXES = {"raw": "_raw", "smoothed": ""}
 
 
 def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarray]:
@@ -28,10 +29,10 @@ def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarra
     errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
     for trial in trials:
         rows = predictions.table(trial)
-        values = rows.reindex(columns=[f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS])
+        values = rows.reindex(columns=[f"{emotion}{COLUMN_SUFFIXES[kind]}" for emotion in EMOTIONS])
         known = rows.reindex(columns=[f"label_{emotion}" for emotion in EMOTIONS])
         errors.append(known.to_numpy(float) - values.to_numpy(float))
-        spread.append(rows.reindex(columns=SPREAD).to_numpy(float))
+        spread.append(rows.reindex(columns=SD_COLUMNS).to_numpy(float))
     return np.concatenate(errors), np.concatenate(spread)
 
 
@@ -39,7 +40,7 @@ def _tells(predictions: Predictions, trials: pd.Series) -> bool:
     """Whether predictions have deviations; the first table decides, since all have the same
     columns.
     """
-    return len(trials) > 0 and set(SPREAD) <= set(predictions.table(trials.iloc[0]))
+    return len(trials) > 0 and set(SD_COLUMNS) <= set(predictions.table(trials.iloc[0]))
 
 
 def _of_splits(table: pd.DataFrame, predictions: Predictions, kind: str = "raw"):
@@ -93,7 +94,7 @@ def summary(recipe, table: pd.DataFrame, predictions: Predictions) -> dict:
     intervals, for raw and smoothed values; {} for a network without predicted deviations.
     """
     shares: dict = {}
-    for kind in KINDS:
+    for kind in COLUMN_SUFFIXES:
         for split, emotion, errors, spread in _of_splits(table, predictions, kind):
             covered = float((np.abs(errors) <= half_width(BAND) * spread).mean())
             scores = shares.setdefault(split, {}).setdefault(emotion, {"n_frames": len(errors)})

@@ -27,14 +27,15 @@ from ..speakers.video import THRESHOLD
 from ..store import Store, request
 from . import checkpoint
 
-LONGEST = 6.0  # s: RAVDESS's recordings, which the network learnt from, are 2.9 to 5.3 s long
+# s: RAVDESS's recordings, which the network learnt from, are 2.9 to 5.3 s long
+MAX_UTTERANCE_SECONDS = 6.0
 ASKED = ("voice_run", "leave voice_run empty")  # what needs the package, what to do without
 NOT_VALIDATED = (
     "voice, joint: acted speech was learnt from; not validated on anybody who does not act"
 )
 # A class of the voice -> the class of the face that means the same; faces have no "calm".
-SAME = dict(zip(ravdess.CLASSES, ravdess.CLASSES, strict=True))
-SAME |= {"calm": "neutral", "disgust": "disgusted"}
+FACE_CLASSES = dict(zip(ravdess.CLASSES, ravdess.CLASSES, strict=True))
+FACE_CLASSES |= {"calm": "neutral", "disgust": "disgusted"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def look(row: Mapping, store: Store, params: Params, people: Sequence[pd.DataFra
     arrays.make_all(row, [asked], store)
     sound = np.asarray(arrays.read(row, asked, store))
     begins = arrays.facts(row, asked, store)["t0"]
-    spoken = speech.stretches(sound, *ASKED, LONGEST)
+    spoken = speech.stretches(sound, *ASKED, MAX_UTTERANCE_SECONDS)
     probabilities = [_probabilities(predictor, sound[first:end]) for first, end in spoken]
     ends = begins + spoken / mfcc.RATE
     table = pd.DataFrame({"start": ends[:, 0], "end": ends[:, 1]})
@@ -179,7 +180,7 @@ def beside_faces(table: pd.DataFrame, heard: pd.DataFrame) -> pd.DataFrame:
         share[inside] = stretch["person_speaking"]
     table = table.assign(**dict(zip(names, said.T, strict=True)))
     classes = [name.removeprefix("voice_") for name in names]
-    if not set(classes) <= set(SAME):
+    if not set(classes) <= set(FACE_CLASSES):
         return table  # classes without names cannot be matched to those of a face
     return table.assign(**_joint(table, _in_classes_of_faces(said, classes), share))
 
@@ -188,7 +189,7 @@ def _in_classes_of_faces(said: np.ndarray, classes: Sequence[str]) -> np.ndarray
     """(T, 8) probabilities of voices -> (T, 7) in the order of the face's classes."""
     out = np.zeros((len(said), len(OF_FACE)))
     for column, name in zip(said.T, classes, strict=True):
-        out[:, OF_FACE.index(SAME[name])] += column
+        out[:, OF_FACE.index(FACE_CLASSES[name])] += column
     return out
 
 

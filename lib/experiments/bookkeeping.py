@@ -14,9 +14,9 @@ from ..errors import InputError
 from ..faces import arrays as faces_arrays
 from ..features import own
 from ..store import DamagedError, Request, Store
-from ..trials import LABELS, label_files, select
+from ..trials import LABEL_PATHS, label_files, select
 
-MANY = 8  # trials with the same note; if there are more, they are counted instead of listed
+MANY_TRIALS = 8  # trials with the same note; if there are more, they are counted instead of listed
 
 
 def summary(outcomes: list) -> pd.DataFrame:
@@ -34,14 +34,14 @@ def summary(outcomes: list) -> pd.DataFrame:
 def notes(outcomes: list) -> pd.DataFrame:
     """Notes on making arrays, by trial: label files trimmed or filled up, inputs absent.
 
-    A note on more than `MANY` trials becomes one row that counts them.
+    A note on more than `MANY_TRIALS` trials becomes one row that counts them.
     """
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
     often = Counter((row["array"], row["note"]) for row in rows)
     listed = {}
     for row in rows:
         kind, count = (row["array"], row["note"]), often[row["array"], row["note"]]
-        alone = count <= MANY
+        alone = count <= MANY_TRIALS
         listed.setdefault(
             (row["trial"], *kind) if alone else kind,
             row if alone else {**row, "trial": f"{row['trial']} and {count - 1} more"},
@@ -139,7 +139,7 @@ def sources(
     """What arrays are made from: files and folders in `columns` of the trial table, checkpoints."""
     named: set[str] = set()
     for column in columns:
-        named |= _files_of_column(table[column], column in LABELS)
+        named |= _files_of_column(table[column], column in LABEL_PATHS)
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = faces_arrays.detector(table, store) if "crops_dir" in columns else []
     features = [item for item in wanted if item.name == "feature"]

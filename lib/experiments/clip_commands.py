@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import FAILED, LOST, InputError
+from ..errors import EXIT_FAILED, EXIT_LOST, InputError
 from . import options
 
 
@@ -120,7 +120,7 @@ def check(files: tuple[Path, ...], overrides: tuple) -> None:
     if job.layout and len(job.sources) < 439:
         _say("\nall of Ego4D's train and val (439 videos of 9000 frames), with hard links:")
         _table(plan.needs(plan.scaled(439, 9000, job.settings), job.root, job.settings))
-    sys.exit(LOST if (planned["problem"] != "").any() else 0)
+    sys.exit(EXIT_LOST if (planned["problem"] != "").any() else 0)
 
 
 @clips.command()
@@ -159,7 +159,7 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
 @_force
 def make(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
     """Link pictures and cut sound into clips; existing files are kept."""
-    sys.exit(0 if _steps(files, overrides, ("make",), force) else LOST)
+    sys.exit(0 if _steps(files, overrides, ("make",), force) else EXIT_LOST)
 
 
 @clips.command()
@@ -178,14 +178,14 @@ def renumber(files: tuple[Path, ...], overrides: tuple, undo: bool) -> None:
         return
     done = _steps(files, overrides, ("renumber",))
     _say("next: python -m lib clips index")
-    sys.exit(0 if done else LOST)
+    sys.exit(0 if done else EXIT_LOST)
 
 
 @clips.command("index")
 @_files
 def write_index(files: tuple[Path, ...], overrides: tuple) -> None:
     """Write clip.json of every clip, train.jsonl, val.jsonl and dataset.json."""
-    sys.exit(0 if _steps(files, overrides, ("index",)) else LOST)
+    sys.exit(0 if _steps(files, overrides, ("index",)) else EXIT_LOST)
 
 
 @clips.command()
@@ -201,7 +201,7 @@ def verify(files: tuple[Path, ...], overrides: tuple) -> None:
 def _verified(checks) -> int:
     _table(checks.table())
     _table(checks.failure_table(), "everything is as it should be")
-    return FAILED if checks.failures else 0
+    return EXIT_FAILED if checks.failures else 0
 
 
 @clips.command("all")
@@ -213,4 +213,4 @@ def everything(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
 
     done = _steps(files, overrides, jobs.STEPS, force)
     status = _verified(jobs.check(_job(files, overrides)[0]))
-    sys.exit(status or (0 if done else LOST))
+    sys.exit(status or (0 if done else EXIT_LOST))

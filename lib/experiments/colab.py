@@ -20,15 +20,15 @@ from ..files import ROOT, temporary_name
 from ..parallel.progress import is_colab
 
 # Parameters that name a run, and those that name what a person brings.
-RUNS = ("run", "backbone_run", "predict_run", "speaker_run", "voice_run")
-PLACES = ("data_root", "weights_root", "videos_path", "video_path", "segments_path")
+RUN_PARAMETERS = ("run", "backbone_run", "predict_run", "speaker_run", "voice_run")
+PLACE_PARAMETERS = ("data_root", "weights_root", "videos_path", "video_path", "segments_path")
 MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's users look for it
 
 # On Colab, Colab itself takes the place of JupyterLab.
 NOT_NEEDED = frozenset(["jupyterlab"])
 
 # Packages of the running kernel: if installed, they are kept in whatever version they have.
-KERNEL = frozenset(
+KERNEL_PACKAGES = frozenset(
     [
         "ipykernel",
         "ipython",
@@ -42,7 +42,7 @@ KERNEL = frozenset(
 )
 
 # The same modules under another name; installed over each other they would be broken.
-SAME = {
+SYNONYMS = {
     "opencv-python-headless": (
         "opencv-python",
         "opencv-contrib-python",
@@ -57,8 +57,8 @@ def install(root: Path = ROOT) -> list[str]:
     them.
 
     Uses ``--no-deps``, so that no installed package in range is replaced (exact pins would fetch
-    PyTorch, 5 GB, again), and no installed package of `KERNEL` at all; requirements of the new
-    packages are treated in the same way. Only on Colab.
+    PyTorch, 5 GB, again), and no installed package of `KERNEL_PACKAGES` at all; requirements of
+    the new packages are treated in the same way. Only on Colab.
     """
     done: list[str] = []
     if is_colab():
@@ -90,9 +90,11 @@ def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
             continue
         seen.add(one.name)
         versions = [
-            version for name in (one.name, *SAME.get(one.name, ())) if (version := _version(name))
+            version
+            for name in (one.name, *SYNONYMS.get(one.name, ()))
+            if (version := _version(name))
         ]
-        stays = one.name.lower().replace("_", "-") in KERNEL and versions
+        stays = one.name.lower().replace("_", "-") in KERNEL_PACKAGES and versions
         fits = any(one.specifier.contains(version, prereleases=True) for version in versions)
         if not (fits or stays):
             found.append(f"{one.name}{one.specifier}")
@@ -121,9 +123,9 @@ def fetch(p: Mapping) -> None:
     folder = _folder(p)
     if folder is None:
         return
-    named = {p[name] for name in RUNS if p.get(name)}
+    named = {p[name] for name in RUN_PARAMETERS if p.get(name)}
     named |= {p["options"]["start_from"]} if p.get("options", {}).get("start_from") else set()
-    places = [p[name] for name in PLACES if p.get(name)]
+    places = [p[name] for name in PLACE_PARAMETERS if p.get(name)]
     places += [Path(p["runs_root"]) / name for name in sorted(named)]
     pairs = [(_in_drive(folder, Path(place)), Path(place)) for place in places]
     files: list[tuple[Path, Path]] = []

@@ -29,8 +29,8 @@ USUAL = (
     *BASELINES,
 )
 BATCH = 2  # samples per batch at first: a published network in batches of 64 would take minutes
-LEAST = 2.0  # s for a larger batch at least
-SHARE = 0.5  # of a sample's time in a measured batch, which a larger batch cannot save
+MIN_SECONDS = 2.0  # s for a larger batch at least
+FIXED_TIME_SHARE = 0.5  # of a sample's time in a measured batch, which a larger batch cannot save
 OF_A_NETWORK = (
     "recipe",
     "modality",
@@ -178,7 +178,8 @@ def _seconds(
         with torch.set_grad_enabled(kind == "training"):
             count = min(BATCH, most)
             took = _a_batch(sketch, net, place, kind == "training", count)
-            left = max(end - time.monotonic(), LEAST)  # however long the first steps took to plan
+            # However long the first steps took to plan.
+            left = max(end - time.monotonic(), MIN_SECONDS)
             larger = min(most, int(left / (2 * took / count)))
             if larger > count:
                 other = _a_batch(sketch, net, place, kind == "training", larger)
@@ -190,11 +191,11 @@ def _seconds(
 
 def _a_sample(small: tuple[int, float], large: tuple[int, float], most: int) -> float:
     """Seconds per sample in a batch of `most`, of two batches (samples, seconds), by a straight
-    line through both. A sample counts at least `SHARE` of what it took in the large batch: two
-    measurements of a busy machine may lie anywhere.
+    line through both. A sample counts at least `FIXED_TIME_SHARE` of what it took in the large
+    batch: two measurements of a busy machine may lie anywhere.
     """
     (few, quick), (many, slow) = small, large
-    each = min(max((slow - quick) / (many - few), SHARE * slow / many), slow / many)
+    each = min(max((slow - quick) / (many - few), FIXED_TIME_SHARE * slow / many), slow / many)
     return each + (slow - each * many) / most
 
 

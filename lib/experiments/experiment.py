@@ -27,7 +27,7 @@ from ..runs import Run
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # notebooks whose results another run on the same data can provide
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
-RECORDINGS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
+MEDIA_KINDS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def absent_data(values: Mapping) -> str:
     place = datasets.store(parameters.placed({**values, "run": ""}))
     if place.trials_path.is_file():
         return ""
-    kind = RECORDINGS.get(values["dataset"], "")
+    kind = MEDIA_KINDS.get(values["dataset"], "")
     why = contents.unusable(place.data_root)
     if not why and kind and not contents.holds(place.data_root, kind):
         why = f"holds no recording: no file in it begins as a {kind} file does"
@@ -393,7 +393,7 @@ def other_training(experiment: Experiment) -> str:
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""
 
 
-def begin_training(p: Mapping, notebooks: Path = runs.NOTEBOOKS) -> Run:
+def begin_training(p: Mapping, notebooks: Path = runs.SHIPPED) -> Run:
     """Open the run folder for notebook 05, as the runner does.
 
     A training that cannot be continued (other parameters, other code of the method, other inputs)

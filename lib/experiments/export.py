@@ -22,7 +22,7 @@ from ..files import checkpoint as checkpoint_file
 from ..models import REGISTRY, Model, checkpoints, export, load_published, published
 from . import export_examples, export_signature
 
-RUNS, WEIGHTS = ROOT / "runs", ROOT / "weights"
+RUNS_FOLDER, WEIGHTS_FOLDER = ROOT / "runs", ROOT / "weights"
 # Published weights by name -> entry of `lib.weights`, name of the network.
 PUBLISHED = {
     "face_api": ("face_api", "face_api"),
@@ -33,7 +33,7 @@ PUBLISHED = {
     "lr_asd_ava": ("lr_asd_ava", "lr_asd"),
     "lr_asd_talkset": ("lr_asd_talkset", "lr_asd"),
 }
-RAW = "one row per video frame, at the frame rate of the video"
+ROW_PER_FRAME = "one row per video frame, at the frame rate of the video"
 AT_25 = "one row per video frame; the published weights learnt from 25 frames per second"
 
 
@@ -117,7 +117,7 @@ def _source(run: str, network: str) -> Source:
     name = network
     if run in PUBLISHED and not Path(run).exists():
         entry, name = PUBLISHED[run]
-        path = weights.find(entry, WEIGHTS)
+        path = weights.find(entry, WEIGHTS_FOLDER)
     else:
         path = _file(run)
     return _published(path, name) if checkpoint.is_published(path) else _trained(path)
@@ -129,7 +129,7 @@ def _file(run: str) -> Path:
     best = given / "checkpoints" / "best.pt"
     if best.is_file():
         return best
-    return given if given.is_file() else checkpoint_file(run, RUNS)
+    return given if given.is_file() else checkpoint_file(run, RUNS_FOLDER)
 
 
 def _trained(path: Path) -> Source:
@@ -187,7 +187,7 @@ def _published(path: Path, network: str) -> Source:
         "note": "",
         "parameters": {},
     }
-    row = AT_25 if about["frame_rate"] else RAW
+    row = AT_25 if about["frame_rate"] else ROW_PER_FRAME
     return Source(net, name, Path(), about, row)
 
 

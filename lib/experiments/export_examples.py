@@ -47,7 +47,7 @@ _ONNX = """session = onnxruntime.InferenceSession(str(FOLDER / SIGNATURE["file"]
 outputs = session.run([entry["name"] for entry in SIGNATURE["outputs"]], inputs)"""
 _EXPORT = """network = torch.export.load(str(FOLDER / SIGNATURE["file"])).module()
 outputs = [values.numpy() for values in network(*map(torch.from_numpy, inputs.values()))]"""
-_WEIGHTS = '''"""Lists the weights in {file}, without the repository it comes from.
+_WEIGHTS_SCRIPT = '''"""Lists the weights in {file}, without the repository it comes from.
 
 pip install numpy safetensors. The network itself is not in it: signature.json has its name,
 options, inputs and outputs.
@@ -65,6 +65,6 @@ for name, weight in load_file(Path(__file__).resolve().parent / "{file}").items(
 def example(kind: str, file: str) -> str:
     """The source of ``example.py`` for a file of a kind, see `lib.models.export.FILES`."""
     if kind == "safetensors":
-        return _WEIGHTS.format(file=file)
+        return _WEIGHTS_SCRIPT.format(file=file)
     package, runs = ("onnxruntime", _ONNX) if kind == "onnx" else ("torch", _EXPORT)
     return _RUNS.format(file=file, package=package, runs=runs)

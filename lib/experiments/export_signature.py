@@ -27,7 +27,7 @@ MEL = (
     "decibels of the mel power spectrogram of sound at 44.1 kHz round the frame: 64 HTK bands, "
     "windows of 20 ms every 10 ms, at most 80 dB below the loudest"
 )
-SEEN = "whether a row of stream_{} was observed; nowhere: the stream is off"
+OBSERVED = "whether a row of stream_{} was observed; nowhere: the stream is off"
 # Name of an input -> what it is; behind a blank its last size, where a name has two meanings.
 INPUTS = {
     "frame": RGB,
@@ -96,7 +96,7 @@ def _letter(net: Model, letter: str, least: int, most: int) -> dict:
 def _what_goes_in(net: Model, name: str, size: int | str) -> str:
     kind, _, stream = name.partition("_")
     if kind == "seen":
-        return SEEN.format(stream)
+        return OBSERVED.format(stream)
     if kind == "stream" and net.name == "gated_fusion":
         every, first = net.every[list(net.streams).index(stream)], "the first at the first step"
         return f"rows of the feature {stream}, {every} video frames apart, {first}"

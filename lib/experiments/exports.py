@@ -28,8 +28,8 @@ from ..store import Store, request
 
 HEADER = 44  # bytes of a wav file's header
 BLOCK = 4096  # bytes that the smallest file takes on most file systems
-SOUND = request("audio_44k", rate=SOUND_RATE)
-WANTED = (request("time"), SOUND)
+SOUND_REQUEST = request("audio_44k", rate=SOUND_RATE)
+EXPORT_REQUESTS = (request("time"), SOUND_REQUEST)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
 
 def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
     """(T, 2) samples of a video's frames. Raises InputError if time or sound is not stored."""
-    facts = arrays.facts(trial, SOUND, place)
-    times = np.asarray(arrays.read(trial, WANTED[0], place))
+    facts = arrays.facts(trial, SOUND_REQUEST, place)
+    times = np.asarray(arrays.read(trial, EXPORT_REQUESTS[0], place))
     return sound.segments(
         times, facts["shape"][0], facts["t0"], facts["rate"], wanted.anchor, wanted.seconds
     )
@@ -110,18 +110,18 @@ def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: in
     """Frames (from 0) whose file is not there yet."""
     folder, label = files.named(out, trial["video"]), _label(trial, place, wanted)
     beside = _beside(folder)
-    if beside.is_file() and (found := files.read_json(beside, OTHER)) != label:
+    if beside.is_file() and (found := files.read_json(beside, REMEDY)) != label:
         raise InputError(
             f"this folder has files of another kind: {found}",
             where=folder,
             expected=str(label),
-            todo=OTHER,
+            todo=REMEDY,
         )
     there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
 
 
-OTHER = "remove this folder of sounds with the .json beside it, or give another --out"
+REMEDY = "remove this folder of sounds with the .json beside it, or give another --out"
 
 
 def _beside(folder: Path) -> Path:
@@ -130,13 +130,13 @@ def _beside(folder: Path) -> Path:
 
 
 def _label(trial: Mapping, place: Store, wanted: Rule) -> dict:
-    digits = {str(item): arrays.locate(trial, item, place).digits for item in WANTED}
+    digits = {str(item): arrays.locate(trial, item, place).digits for item in EXPORT_REQUESTS}
     return {"rule": str(wanted), "rate": SOUND_RATE, "made_from": digits}
 
 
 def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     """Write the missing files of one video; returns how many. Files are written atomically."""
-    samples, folder = arrays.read(trial, SOUND, place), files.named(out, trial["video"])
+    samples, folder = arrays.read(trial, SOUND_REQUEST, place), files.named(out, trial["video"])
     found = segments(trial, place, wanted)
     left = _missing(trial, place, wanted, out, len(found))
     with explain_full_disk(folder):

@@ -10,7 +10,15 @@ from pathlib import Path
 import yaml
 
 from .. import runs, weights
-from ..errors import CONTINUE, DONE, FAILED, INTERRUPTED, LOST, WRONG, InputError
+from ..errors import (
+    EXIT_CONTINUE,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_LOST,
+    EXIT_WRONG,
+    InputError,
+)
 from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
 from ..media import open_files
 from ..parallel.locks import LOCK, held
@@ -65,7 +73,7 @@ def _run(
         planned = experiments_experiment.plan(files, overrides or {}, notebooks, library)
     except InputError as error:
         say(f"nothing was started: {error}")
-        return WRONG, ""
+        return EXIT_WRONG, ""
     process = torchrun.current()
     process.wait_for_plans()
     if process.rank:
@@ -83,11 +91,11 @@ def _follow(process: torchrun.Process, planned: list[Experiment], say: Callable)
         while name := process.announced():
             torchrun.help_to_train(known[name])
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except InputError as error:
         say(f"process {process.rank}: {error}")
-        return FAILED
-    return DONE
+        return EXIT_FAILED
+    return EXIT_DONE
 
 
 def carry_out(
@@ -108,15 +116,15 @@ def carry_out(
         _check_folders(planned, start, stop)
     except InputError as error:
         say(f"nothing was started: {error}")
-        return WRONG, ""
+        return EXIT_WRONG, ""
     try:
         return _in_turn(planned, start, stop, say), ""
     except (NotebookFailed, InputError) as error:
         say(str(error))
-        return FAILED, error.cause
+        return EXIT_FAILED, error.cause
     except Unfinished as error:
         say(str(error))
-        return CONTINUE, ""
+        return EXIT_CONTINUE, ""
     except KeyboardInterrupt as error:
         ended = isinstance(error, Terminated)
         say(
@@ -126,7 +134,7 @@ def carry_out(
         )
         if str(error):
             say(f"  {error}")
-        return (CONTINUE, "terminated") if ended else (INTERRUPTED, "")
+        return (EXIT_CONTINUE, "terminated") if ended else (EXIT_INTERRUPTED, "")
 
 
 def batch(
@@ -147,20 +155,24 @@ def batch(
     told = {}
     for file in files:
         told[file], cause = _run([file, *overlays], overrides, say=say, **places)
-        if told[file] == INTERRUPTED or cause == "terminated":
+        if told[file] == EXIT_INTERRUPTED or cause == "terminated":
             return told[file]
     words = {
-        DONE: "done",
-        FAILED: "FAILED",
-        WRONG: "NOT STARTED",
-        LOST: "done, but something was lost",
-        CONTINUE: "to be continued",
+        EXIT_DONE: "done",
+        EXIT_FAILED: "FAILED",
+        EXIT_WRONG: "NOT STARTED",
+        EXIT_LOST: "done, but something was lost",
+        EXIT_CONTINUE: "to be continued",
     }
-    good = sum(status in (DONE, LOST) for status in told.values())
+    good = sum(status in (EXIT_DONE, EXIT_LOST) for status in told.values())
     say(f"{good} of {len(files)} experiments are done")
     for file, status in told.items():
         say(f"  {short(file)}: {words[status]}")
-    return FAILED if {FAILED, WRONG} & set(told.values()) else max(told.values(), default=DONE)
+    return (
+        EXIT_FAILED
+        if {EXIT_FAILED, EXIT_WRONG} & set(told.values())
+        else max(told.values(), default=EXIT_DONE)
+    )
 
 
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
@@ -204,7 +216,7 @@ def _refuse_other_recordings(experiment: Experiment) -> None:
 
 
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
-    status, wanted = DONE, planned[-1]
+    status, wanted = EXIT_DONE, planned[-1]
     for experiment in planned:
         missing = experiment is not wanted
         if missing:
@@ -380,4 +392,4 @@ def _lost(run: runs.Run, say: Callable) -> int:
         say(f"  but {len(rows)} could not be done, see {short(run.folder / 'failures.csv')}:")
         for row in rows[:5]:
             say(f"      {row['step']}  {row['item']}: {row['what']}")
-    return LOST if rows else DONE
+    return EXIT_LOST if rows else EXIT_DONE

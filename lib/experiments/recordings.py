@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..metrics import EMOTIONS
 
-MOST = 20  # recordings whose curves the page shows
+MAX_RECORDINGS = 20  # recordings whose curves the page shows
 DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
 
 
@@ -55,11 +55,11 @@ def _moments(valid: pd.DataFrame) -> dict:
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
-    """Name and PNG of the first `MOST` recordings' curves over time."""
+    """Name and PNG of the first `MAX_RECORDINGS` recordings' curves over time."""
     from .. import plots  # Matplotlib takes a second to import
     from ..plots import results
 
-    for name, table in list(tables.items())[:MOST]:
+    for name, table in list(tables.items())[:MAX_RECORDINGS]:
         for person, own in _people(table):
             if len(own) and (set(EMOTIONS) <= set(own) or "expression" in own):
                 title = f"{name}, {person}" if person else name

@@ -23,13 +23,13 @@ from . import recordings
 from .report_pictures import Pictures, caption
 
 NAME = "report.html"
-LARGEST = 1 << 30  # bytes of an executed notebook
+MAX_BYTES = 1 << 30  # bytes of an executed notebook
 REPEAT = "execute this notebook again, or remove its copy from the run folder"
 # Files besides the notebooks that a reader of a report may want to open.
 BESIDE = ("predictions", "errors/index.html", "submission", "videos", "figures", "data_report.html")
 BESIDE = (*BESIDE, "metrics.json", "history.csv", "failures.csv", "params.yaml")
 # figures that a reader wants to see first
-FIRST = ("ccc", "training_curves", "error_by_trial", "circumplex")
+FIRST_FIGURES = ("ccc", "training_curves", "error_by_trial", "circumplex")
 
 
 def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
@@ -129,7 +129,7 @@ def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
         pictures.figure(picture, f"What was predicted over time: {name}")
         for name, picture in recordings.curves(tables)
     ]
-    left = max(0, len(tables) - recordings.MOST)
+    left = max(0, len(tables) - recordings.MAX_RECORDINGS)
     more = f"<p>{left} more recordings: their tables lie in predictions/</p>" if left else ""
     return {
         "Each recording and person": recordings.summary(tables),
@@ -138,7 +138,7 @@ def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
 
 
 def _figures(folder: Path, pictures: Pictures) -> Iterable[str]:
-    order = {name: place for place, name in enumerate(FIRST)}
+    order = {name: place for place, name in enumerate(FIRST_FIGURES)}
     for path in sorted(
         folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)
     ):
@@ -149,7 +149,7 @@ def _figures(folder: Path, pictures: Pictures) -> Iterable[str]:
 def _notebooks(folder: Path, pictures: Pictures) -> Iterable[str]:
     for step in NOTEBOOKS:
         if (path := folder / f"{step}.ipynb").is_file():
-            cells = read_mapping(path, REPEAT, LARGEST).get("cells", [])
+            cells = read_mapping(path, REPEAT, MAX_BYTES).get("cells", [])
             shown = "".join(_shown(cell, pictures) for cell in cells)
             yield f"<details><summary>{step}</summary>{shown}</details>"
 

@@ -11,8 +11,8 @@ import re
 BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 # bytes of all pictures as base64; with everything else a report stays under 2 MB
 ROOM = 1_600_000
-WIDEST, COLOURS = 1000, 128  # pixels and colours of a picture inside the page
-SMALLEST = 30_000  # bytes up to which a picture is left as it is
+MAX_WIDTH, PALETTE_COLOURS = 1000, 128  # pixels and colours of a picture inside the page
+SMALL_PICTURE_BYTES = 30_000  # bytes up to which a picture is left as it is
 
 CAPTIONS = {
     "ccc": "CCC with 95 % intervals over trials, beside trivial predictors",
@@ -61,22 +61,22 @@ class Pictures:
 
 
 def _smaller(encoded: str) -> str:
-    """The same picture, at most `WIDEST` wide and, if that saves bytes, in `COLOURS` colours; data
-    that are no picture stay as they are.
+    """The same picture, at most `MAX_WIDTH` wide and, if that saves bytes, in `PALETTE_COLOURS`
+    colours; data that are no picture stay as they are.
     """
     from PIL import Image  # Matplotlib brings it
 
     try:
         content = base64.b64decode(encoded)
-        if len(content) <= SMALLEST:
+        if len(content) <= SMALL_PICTURE_BYTES:
             return encoded
         picture = Image.open(io.BytesIO(content)).convert("RGB")
     except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return encoded
-    if picture.width > WIDEST:
-        height = max(1, round(picture.height * WIDEST / picture.width))
-        picture = picture.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    if picture.width > MAX_WIDTH:
+        height = max(1, round(picture.height * MAX_WIDTH / picture.width))
+        picture = picture.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
+    picture.quantize(PALETTE_COLOURS, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
     found = base64.b64encode(stream.getvalue()).decode()
     return min(found, encoded, key=len)

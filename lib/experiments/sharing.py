@@ -17,7 +17,7 @@ from functools import partial
 from unittest import mock
 
 from .. import runs
-from ..errors import CONTINUE, FAILED, InputError
+from ..errors import EXIT_CONTINUE, EXIT_FAILED, InputError
 from ..parallel import clusters, mapping, remote
 from ..parameters import Params
 from . import torchrun
@@ -126,7 +126,7 @@ def status(given: int, keepers: list[Keeper], say: Callable[[str], None]) -> int
     errors = [keeper.error for keeper in keepers if keeper.error]
     for error in errors:
         say(str(error))
-    return FAILED if errors else given
+    return EXIT_FAILED if errors else given
 
 
 @contextlib.contextmanager
@@ -185,7 +185,7 @@ class Keeper(threading.Thread):
     async def _state(self) -> tuple[int, set[str], set[str]]:
         """Items that notebooks still have, jobs whose workers run, jobs at work."""
         scheduler = self.cluster.scheduler
-        wanted = scheduler.task_metadata.get(remote.WANTED, 0)
+        wanted = scheduler.task_metadata.get(remote.ITEMS_LEFT_NAME, 0)
         workers = list(scheduler.workers.values())
         standing = {self._job(state.name) for state in workers}
         return wanted, standing, {self._job(state.name) for state in workers if state.processing}
@@ -249,7 +249,7 @@ def _judge(event, tasks, stopped: int, folder: runs.Run) -> None:
     if event.state == tasks.FINISHED:
         return
     if stopped:
-        raise Terminated if stopped == CONTINUE else KeyboardInterrupt
+        raise Terminated if stopped == EXIT_CONTINUE else KeyboardInterrupt
     if event.state == tasks.STOPPED:
         raise Unfinished(f"{TRAIN} stopped before its end; the same command goes on from there")
     raise NotebookFailed(f"{TRAIN} {event.state} in its job: {event.why}\n  log: {folder.folder}")

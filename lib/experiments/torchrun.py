@@ -14,7 +14,7 @@ from . import bookkeeping
 from .experiment import TRAIN, Experiment
 
 # environment variable: which training it is, so that messages of one do not reach the next
-TRAINING = "TRAINING_NUMBER"
+TRAINING_VARIABLE = "TRAINING_NUMBER"
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +55,7 @@ class Process:
 
     def _counts(self) -> None:
         self.count += 1
-        os.environ[TRAINING] = str(self.count)
+        os.environ[TRAINING_VARIABLE] = str(self.count)
 
 
 def help_to_train(experiment: Experiment) -> None:

@@ -15,7 +15,7 @@ from ..parameters import Params
 from ..speakers import arrays as speaker_arrays
 from ..store import Request, Store, request
 
-SHOWN = (request("mel"),)  # notebook 03 shows it for every recipe
+SHOWN_ARRAYS = (request("mel"),)  # notebook 03 shows it for every recipe
 
 
 def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
@@ -72,7 +72,7 @@ def _optional(p: Params) -> Iterator[Request]:
     yield from baselines.REQUESTS
     yield from label_arrays.requests(p.label_mismatch)
     yield from speaker_arrays.requests(p)
-    yield from SHOWN
+    yield from SHOWN_ARRAYS
 
 
 def _paths(located: arrays.Located, place: Store) -> Iterator[Path]:

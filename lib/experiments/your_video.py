@@ -20,7 +20,7 @@ from ..plots import viewer
 # Columns of the table that the notebook shows; the file has all.
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
 SHOWN = (*SHOWN, "speaking", "valence", "arousal")
-VOICE = (
+NO_VOICE_NETWORK = (
     "voice: no network is named that reads it; to have one:\n"
     "python -m lib run params/ravdess.yaml, then set voice_run to ravdess"
 )
@@ -43,7 +43,7 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     for line in people.fetch(p):
         say(line)
     if not p.get("voice_run", ""):
-        say(VOICE)
+        say(NO_VOICE_NETWORK)
     if p["video_path"]:
         _show_all(recordings_in(p["video_path"]), p, say)
     elif is_colab():

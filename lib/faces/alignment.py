@@ -25,7 +25,7 @@ TEMPLATE = np.array(
 
 # Lines of the mask, in drawing order: first and last of the 68 points (iBUG), closed, grey value
 # (§1.2).
-LINES = (
+MASK_LINES = (
     (48, 60, True, 255),
     (17, 22, False, 223),
     (22, 27, False, 191),
@@ -114,7 +114,7 @@ def mask(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
         points = approximate(points, size)
     picture = np.zeros((size, size), np.uint8)
     rounded = np.rint(points).astype(np.int32)
-    for first, stop, closed, value in LINES:
+    for first, stop, closed, value in MASK_LINES:
         cv2.polylines(
             picture, [rounded[first:stop].reshape(-1, 1, 2)], closed, value, 1, cv2.LINE_8
         )

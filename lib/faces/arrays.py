@@ -55,7 +55,7 @@ NO_DETECTOR = (
 )
 
 
-NO_PICTURE = f"sound only: {sound.FRAMES} rows per second stand for frames"
+NO_PICTURE = f"sound only: {sound.ROW_RATE} rows per second stand for frames"
 
 
 # ---- what a request means for a trial
@@ -164,7 +164,7 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
     }
     files = wanted.files or _files(name, place)
     if cuts != KEPT and _has_cuts(trial, parameters, place):
-        parameters["cuts"] = looks.JOINED
+        parameters["cuts"] = looks.JOINED_CUTS
     return request("tracks", files, **parameters)
 
 
@@ -172,7 +172,7 @@ def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
     """Whether the store holds tracks of a video, and these have cuts."""
     shelf, video = place.shelf("video", trial["video"]), place.data_root / trial["video_path"]
     told = []
-    for more in ({}, {"cuts": looks.JOINED}):
+    for more in ({}, {"cuts": looks.JOINED_CUTS}):
         paths = shelf.find("tracks", {**parameters, **more}, VERSIONS["tracks"])
         told += [facts(path) for path in paths]
     if video.is_file():
@@ -444,7 +444,7 @@ def part_of_tracks(inputs, parameters, piece, create, device) -> Iterator[Callab
     asked = looks.looked_at(tracks, every)
     asked = {frame: rows for frame, rows in asked.items() if piece.first <= frame < piece.stop}
     places = iter(range(sum(map(len, asked.values()))))
-    shape = (sum(map(len, asked.values())), len(looks.PARTS), looks.BINS)
+    shape = (sum(map(len, asked.values())), len(looks.BODY_PARTS), looks.BINS)
     with create(shape, np.float32) as out:
 
         def feed(frame: int, picture: np.ndarray) -> None:

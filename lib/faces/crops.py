@@ -20,7 +20,7 @@ from . import openface
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OPENFACE = "_aligned"  # how OpenFace's folder of pictures ends
-_NUMBER = re.compile(r"(?:frame_det_00_)?(\d+)$")
+_FRAME_NUMBER = re.compile(r"(?:frame_det_00_)?(\d+)$")
 
 
 def numbered(folder: Path) -> dict[int, Path]:
@@ -32,7 +32,7 @@ def numbered(folder: Path) -> dict[int, Path]:
     with os.scandir(folder) as entries:
         files = {folder / entry.name: entry.is_file() for entry in entries}
     some = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    for path, match in ((path, _NUMBER.match(path.stem)) for path in some):
+    for path, match in ((path, _FRAME_NUMBER.match(path.stem)) for path in some):
         if match and not files[path]:
             raise InputError(
                 f"{path.name} is no file: a pipe, a folder or a link to what is not there",

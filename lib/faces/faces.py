@@ -115,13 +115,13 @@ class Faces:
 
 
 # frames; a block of 192 targets (`windows.together`) reaches back 42 more, and 112 pixels are 38 kB
-KEEP = 256
+KEPT_FRAMES = 256
 
 
 class Recent:
     """A cache around `faces` (`lib.faces.faces.Faces`) of the frames that were read last."""
 
-    def __init__(self, faces, keep: int = KEEP):
+    def __init__(self, faces, keep: int = KEPT_FRAMES):
         self.faces, self.keep = faces, keep
         self._kept: dict[int, np.ndarray] = {}
 

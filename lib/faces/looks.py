@@ -22,22 +22,23 @@ from .tracking import BOX
 
 # Parts of a person, in widths and heights of the face's box, from its middle and its upper edge:
 # half of the width, top, bottom.
-PARTS = {"face": (0.45, 0.1, 0.95), "head": (0.75, -0.4, 1.0), "clothes": (1.0, 1.15, 1.8)}
-CLOTHES = list(PARTS).index("clothes")
-SEEN = {"face": 0.25, "head": 0.25, "clothes": 0.15}  # share of a part that must be in the picture
+BODY_PARTS = {"face": (0.45, 0.1, 0.95), "head": (0.75, -0.4, 1.0), "clothes": (1.0, 1.15, 1.8)}
+CLOTHES = list(BODY_PARTS).index("clothes")
+# share of a part that must be in the picture
+SEEN_SHARES = {"face": 0.25, "head": 0.25, "clothes": 0.15}
 SIDE = 32  # px that a part is reduced to
 # Bins: lightness relative to the face's median, and the two colour axes of 8-bit CIELAB.
 LIGHT, COLOUR = np.linspace(-200, 200, 11), np.linspace(78, 178, 21)
 BINS = (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
 BLUR = (5, 5), 1.0  # bins of colour, so that a neighbouring one is not a stranger
-FRAMES = 5  # frames of each stretch that are looked at
+PER_STRETCH = 5  # frames of each stretch that are looked at
 # Similarity (Bhattacharyya's coefficient, 0…1) that the least similar part must have. In the
 # recordings that benchmarks/cuts.py names the same person has 0.81 to 1 in two shots (one in ten
 # below 0.87), different ones at most 0.79; without clothes 0.99 and 0.97.
-ALIKE, ALIKE_WITHOUT_CLOTHES = 0.82, 0.98
+SIMILARITY, SIMILARITY_WITHOUT_CLOTHES = 0.82, 0.98
 NEAR, GROWTH = 0.5, 1.25  # face widths, and times as large: the same place in the same size
 PLACE = 0.05  # bonus for a person at the same place if several look similar
-JOINED = "joined"  # `cuts` of tracks whose people were told apart by their looks
+JOINED_CUTS = "joined"  # `cuts` of tracks whose people were told apart by their looks
 
 
 @dataclass
@@ -61,7 +62,7 @@ def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
     tracks : (N, 18) of `tracking.track`. cuts : frames, from 0, with which a new shot begins.
     """
     shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
-    nothing = np.full((len(PARTS), BINS), np.nan, np.float32)
+    nothing = np.full((len(BODY_PARTS), BINS), np.nan, np.float32)
     found = []
     order = np.argsort(shots, kind="stable")
     edges = np.flatnonzero(np.diff(shots[order])) + 1
@@ -92,7 +93,7 @@ def looked_at(tracks: np.ndarray, every: Sequence[Stretch]) -> dict[int, list[tu
     """The frames to look at, in order -> (number of the stretch, row of `tracks`)."""
     asked: dict[int, list[tuple[int, int]]] = {}
     for number, stretch in enumerate(every):
-        middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
+        middle = np.linspace(0, len(stretch.rows) - 1, PER_STRETCH + 2).round().astype(int)[1:-1]
         for row in np.unique(stretch.rows[middle]):
             asked.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
     return dict(sorted(asked.items()))
@@ -116,8 +117,8 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 
     picture : (H, W, 3) uint8 RGB. box : x, y, width, height of the face in px.
     """
-    found = np.full((len(PARTS), BINS), np.nan, np.float32)
-    parts = [_part(picture, box, name) for name in PARTS]
+    found = np.full((len(BODY_PARTS), BINS), np.nan, np.float32)
+    parts = [_part(picture, box, name) for name in BODY_PARTS]
     if parts[0] is None:
         return found
     middle = float(np.median(parts[0][:, 0]))
@@ -143,14 +144,14 @@ def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
     """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it; None if hardly any are in the
     picture.
     """
-    half, top, bottom = PARTS[name]
+    half, top, bottom = BODY_PARTS[name]
     x, y, width, height = (float(value) for value in box)
     left, right = x + width / 2 - half * width, x + width / 2 + half * width
     upper, lower = y + top * height, y + bottom * height
     first, last = max(0, int(left)), min(picture.shape[1], int(right))
     begin, end = max(0, int(upper)), min(picture.shape[0], int(lower))
     share = max(0, last - first) * max(0, end - begin) / ((right - left) * (lower - upper) + 1e-9)
-    if share < SEEN[name] or share == 0:
+    if share < SEEN_SHARES[name] or share == 0:
         return None
     small = cv2.resize(picture[begin:end, first:last], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
@@ -184,7 +185,7 @@ class _People:
         self.looks: list[np.ndarray] = []
         self.lengths: list[int] = []
         # Square roots of all looks in one growing array: a long film has thousands of stretches.
-        self.roots = np.zeros((16, len(PARTS), BINS), np.float32)
+        self.roots = np.zeros((16, len(BODY_PARTS), BINS), np.float32)
         # of stretches
         self.boxes, self.owners, self.count = (np.zeros((16, 4)), np.zeros(16, int), 0)
 
@@ -215,7 +216,7 @@ class _People:
         parts = _alike(np.sqrt(stretch.looks), self.roots[: len(self.looks)])
         least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
         clothed = np.isfinite(parts[:, CLOTHES])
-        enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
+        enough = np.where(clothed, SIMILARITY, SIMILARITY_WITHOUT_CLOTHES)
         placed = clothed | self._at_place_of(stretch)
         scores = np.where(np.isfinite(least) & (least >= enough) & placed, least, -1.0)
         for number in np.flatnonzero(scores >= 0):

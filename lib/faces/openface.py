@@ -22,10 +22,10 @@ from ..files import version
 from ..media.frames import nearest, spacing
 from ..store import Store
 
-FACE = 0  # whose pictures are read
+FACE_ID = 0  # whose pictures are read
 EVEN = 0.5  # share of a frame by which time stamps may deviate from an even rate
-RATE = 0.05  # share by which the table's rate may differ from the video's
-FEW = 2  # frames that two decoders may differ by
+RATE_TOLERANCE = 0.05  # share by which the table's rate may differ from the video's
+TOLERANCE_FRAMES = 2  # frames that two decoders may differ by
 MARK = {"openface": "by its table"}  # parameters of arrays whose numbers its table changes
 COLUMNS = ("frame", "face_id", "timestamp", "success")
 
@@ -50,7 +50,7 @@ def _read(path: str, _version: tuple) -> pd.DataFrame:
         if absent := [name for name in ("frame", "success") if name not in table]:
             raise ValueError(f"no column {' and '.join(absent)}, parted by commas")
         table = table.reindex(columns=list(COLUMNS)).astype(float)
-        table["face_id"] = table["face_id"].fillna(FACE)
+        table["face_id"] = table["face_id"].fillna(FACE_ID)
         _refuse_cells(table)
         return table.astype({"frame": np.int64, "face_id": np.int64, "success": bool})
     except errors.FOREIGN as error:  # pandas' own errors are ValueErrors
@@ -96,12 +96,12 @@ def _first(table: pd.DataFrame) -> int:
 
 def _of_face(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Rows of the face whose pictures are read, in the order of its frames; one per frame."""
-    rows = table[table["face_id"] == FACE].sort_values("frame", kind="stable")
+    rows = table[table["face_id"] == FACE_ID].sort_values("frame", kind="stable")
     if not len(rows):
         raise InputError(
-            f"OpenFace's table has no face {FACE}",
+            f"OpenFace's table has no face {FACE_ID}",
             where=path,
-            expected=f"rows of face_id {FACE}, whose pictures are frame_det_00_…",
+            expected=f"rows of face_id {FACE_ID}, whose pictures are frame_det_00_…",
             todo="run OpenFace on this video again, or remove its folder of pictures",
         )
     return rows.drop_duplicates("frame", keep="last")
@@ -119,8 +119,8 @@ def by_number(table: pd.DataFrame, n_frames: int, spacing: float) -> bool:
     line = stamp[0] + period * (frame - frame[0])
     if period <= 0 or np.abs(stamp - line).max() > EVEN * period:
         return period <= 0
-    counts = abs(frame.max() - n_frames) <= FEW
-    return counts or not spacing or abs(period - spacing) <= RATE * spacing
+    counts = abs(frame.max() - n_frames) <= TOLERANCE_FRAMES
+    return counts or not spacing or abs(period - spacing) <= RATE_TOLERANCE * spacing
 
 
 def _nearest(stamps: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -133,12 +133,14 @@ def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
     """Remarks on a table for a person: several faces, deviating times, lost frames."""
     table = read(path)
     told = []
-    for face, rows in table[table["face_id"] != FACE].groupby("face_id"):
+    for face, rows in table[table["face_id"] != FACE_ID].groupby("face_id"):
         seen = int(rows["success"].sum())
-        told.append(f"face {face} of OpenFace's table ({seen} frames) is not used, face {FACE} is")
+        told.append(
+            f"face {face} of OpenFace's table ({seen} frames) is not used, face {FACE_ID} is"
+        )
     own = _of_face(table, path)
     if lost := int((~own["success"]).sum()):
-        told.append(f"face {FACE} was lost in {lost} frames: their pictures are not used")
+        told.append(f"face {FACE_ID} was lost in {lost} frames: their pictures are not used")
     if not _first(own):
         told.append("frames counted from 0")
     if not by_number(own, n_frames, spacing):

@@ -17,9 +17,10 @@ from .tracking import BOX, LANDMARKS
 
 # face widths between the end of a track and the beginning of the next one of the same person
 NEAR = 1.5
-SHARE = 0.2  # share of the longest-seen person's frames that a person must be seen in to count
+# share of the longest-seen person's frames that a person must be seen in to count
+PERSON_SHARE = 0.2
 # share of the frames with a face that must show two faces before two people are told apart
-TOGETHER = 0.2
+TOGETHER_SHARE = 0.2
 MAIN = ("", "main")
 WHO, ALIKE = 18, 19  # columns of tracks whose people were told apart by their looks (`looks`)
 
@@ -52,7 +53,7 @@ def find(tracks: np.ndarray) -> list[Person]:
     groups = [
         rows
         for rows in groups
-        if len(np.unique(rows[:, 0])) >= SHARE * len(np.unique(groups[0][:, 0]))
+        if len(np.unique(rows[:, 0])) >= PERSON_SHARE * len(np.unique(groups[0][:, 0]))
     ]
     places = [float(np.mean(rows[:, BOX][:, 0] + rows[:, BOX][:, 2] / 2)) for rows in groups]
     order = list(np.argsort(np.argsort(places, kind="stable"), kind="stable"))
@@ -106,7 +107,7 @@ def _join(tracks: np.ndarray) -> list[np.ndarray]:
     starts = np.flatnonzero(np.diff(tracks[every, 1])) + 1
     single = [rows for rows in np.split(every, starts) if len(rows)]
     single.sort(key=lambda rows: (-len(rows), tracks[rows[0], 0]))
-    alone = _together(tracks) < TOGETHER
+    alone = _together(tracks) < TOGETHER_SHARE
     groups: list[_Group] = []
     for rows in single:
         frames = tracks[rows, 0]

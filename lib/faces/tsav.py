@@ -18,7 +18,7 @@ from . import alignment
 
 SUFFIX = ".pkl"
 SIZE = 112  # px, of the face that the matrices lead to
-TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (LFAN, §1.11)
+TOLERANCE_FRAMES = 2  # frames by which two decoders may differ at the end of a video (LFAN, §1.11)
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +55,9 @@ def _filled(item, shape: tuple[int, int]) -> np.ndarray:
 
 
 def fit(path: Path, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """`read`, as many rows as frames. Raises InputError where `TOLERANCE` is exceeded."""
+    """`read`, as many rows as frames. Raises InputError where `TOLERANCE_FRAMES` is exceeded."""
     matrices, points = read(path)
-    if abs(len(matrices) - n_frames) > TOLERANCE:
+    if abs(len(matrices) - n_frames) > TOLERANCE_FRAMES:
         raise InputError(
             f"the alignment file has {len(matrices)} frames, the video {n_frames}",
             where=path,

@@ -19,7 +19,8 @@ from .mfcc39 import RATE
 DESCRIPTORS, FUNCTIONALS = 23, 88
 SECONDS = 1.0  # of sound behind each frame that the functionals describe
 BLOCK = 60 * RATE  # samples given to openSMILE at once
-CONTEXT = RATE  # samples before and after a block, so that its ends are not ends of a recording
+# samples before and after a block, so that its ends are not ends of a recording
+CONTEXT_SAMPLES = RATE
 
 
 @cache
@@ -71,8 +72,8 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
         inside = np.flatnonzero((wanted >= first) & (wanted < first + BLOCK))
         if not len(inside):
             continue
-        start = first - CONTEXT
-        starts, rows = descriptors(cut(samples, start, int(wanted[inside].max()) + CONTEXT))
+        start = first - CONTEXT_SAMPLES
+        starts, rows = descriptors(cut(samples, start, int(wanted[inside].max()) + CONTEXT_SAMPLES))
         out[inside] = rows[nearest(starts, (wanted[inside] - start) / RATE)]
     return out
 

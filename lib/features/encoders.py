@@ -19,14 +19,14 @@ import torch
 from ..errors import InputError, foreign
 from ..files import version
 from .encoder_files import CONFIG, PREPROCESSOR, library, read
-from .own import MEAN, SD
+from .own import IMAGENET_MEAN, IMAGENET_SD
 
-LARGEST = 4096  # px of a side
-SAME = 1e-6  # by which a factor of 1/255 may be rounded
+MAX_SIDE = 4096  # px of a side
+ROUNDING = 1e-6  # by which a factor of 1/255 may be rounded
 LONGEST_CLIP = 512  # pictures
 SIDE = 224  # px: size of the pictures if the network's files name none
 # Parameters that may be absent: the pooler is then not used, and masks are for pretraining.
-NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
+OPTIONAL_WEIGHTS = ("pooler", "masked_spec_embed", "mask_token")
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
 
@@ -41,8 +41,8 @@ class Encoder:
 
     see: Callable
     size: int = SIDE
-    mean: tuple[float, ...] = MEAN
-    sd: tuple[float, ...] = SD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    sd: tuple[float, ...] = IMAGENET_SD
     config: Mapping | None = None
     pools: bool = True
     class_token: bool = False
@@ -103,7 +103,7 @@ def _quiet(transformers) -> Iterator[None]:
 
 
 def _refuse_untrained(folder: Path, absent: set[str]) -> None:
-    needed = sorted(name for name in absent if not any(part in name for part in NOT_NEEDED))
+    needed = sorted(name for name in absent if not any(part in name for part in OPTIONAL_WEIGHTS))
     if needed:
         raise InputError(
             f"the weights lack {len(needed)} of the network's parameters, the first is {needed[0]}",
@@ -127,7 +127,7 @@ def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
     parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
     assumed = [words for words, value in parts.items() if not value]
     told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
-    return size or SIDE, mean or MEAN, sd or SD, told
+    return size or SIDE, mean or IMAGENET_MEAN, sd or IMAGENET_SD, told
 
 
 def _side(config: Mapping, seen: Mapping, of_timm: Mapping) -> int:
@@ -137,7 +137,7 @@ def _side(config: Mapping, seen: Mapping, of_timm: Mapping) -> int:
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     size = int((size[-1] if isinstance(size, list) else size) or 0)
-    if not 0 <= size <= LARGEST:
+    if not 0 <= size <= MAX_SIDE:
         raise ValueError(f"a side of {size} px")
     return size
 
@@ -154,7 +154,7 @@ def _colours(seen: Mapping, of_timm: Mapping) -> tuple[tuple[float, ...], tuple[
         mean, sd = (0.0,) * 3, (1.0,) * 3
     factor = seen.get("rescale_factor", 1 / 255) if seen.get("do_rescale", True) else 1.0
     whole, less = 255 * float(factor), float(seen.get("offset") or seen.get("rescale_offset") or 0)
-    if mean and sd and (less or abs(whole - 1) > SAME):
+    if mean and sd and (less or abs(whole - 1) > ROUNDING):
         mean = tuple((one + less) / whole for one in mean)
         sd = tuple(one / whole for one in sd)
     if not np.isfinite([*mean, *sd]).all() or not all(one > 0 for one in sd):

@@ -20,13 +20,13 @@ from ..store import Maker, Request, brought, request
 
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
-FEW = 2  # rows that may be too many or too few (decoders differ by that)
+TOLERANCE_FRAMES = 2  # rows that may be too many or too few (decoders differ by that)
 BEYOND = 1.0  # s by which features may end before or after the picture
 LOUDEST = 1e-10  # floor of the power spectrogram, below any sound
 AT_ONCE = 64  # pictures in a batch of `frame_features`
 
 # What torchvision's weights were trained with (its documentation): mean and sd of red, green, blue.
-MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def sources_of_file(trial: Mapping, wanted: Request) -> dict:
@@ -151,7 +151,7 @@ def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.nda
 def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> tuple[np.ndarray, str]:
     """A row for each frame, and how that came about."""
     n, wanted = len(rows), len(frames)
-    if abs(n - wanted) > FEW:
+    if abs(n - wanted) > TOLERANCE_FRAMES:
         raise InputError(
             f"{n} rows of features, and the video has {wanted} frames: of another trial, or at a "
             "rate of "
@@ -240,7 +240,7 @@ def make_of_network(
     )
     faces, mean, sd = (
         inputs["face"],
-        *(torch.tensor(x, device=place)[:, None, None] for x in (MEAN, SD)),
+        *(torch.tensor(x, device=place)[:, None, None] for x in (IMAGENET_MEAN, IMAGENET_SD)),
     )
     rows = []
     with torch.inference_mode():

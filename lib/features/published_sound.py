@@ -15,7 +15,8 @@ import torch
 from ..media import sound
 from . import mel
 
-SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on the left; 104 columns
+# samples: shorter waveforms are filled up with silence on the left; 104 columns
+MIN_SAMPLES = 45_599
 
 
 def anchored(waveform: np.ndarray, t0: float, first: float) -> np.ndarray:
@@ -49,7 +50,7 @@ def segment(waveform: np.ndarray, start: float, stop: float) -> np.ndarray:
     read = waveform[max(round(start * mel.RATE), 0) : max(round(stop * mel.RATE), 0)].astype(
         np.float32
     )
-    filled = np.concatenate([np.zeros(max(SHORTEST - len(read), 0), np.float32), read])
+    filled = np.concatenate([np.zeros(max(MIN_SAMPLES - len(read), 0), np.float32), read])
     return mel.published_input(torch.from_numpy(filled))
 
 
@@ -76,7 +77,7 @@ def longest(times: np.ndarray) -> int:
     samples = max(
         (round(stop * mel.RATE) - round(start * mel.RATE) for start, stop in spans), default=0
     )
-    return 1 + max(samples, SHORTEST) // mel.HOP
+    return 1 + max(samples, MIN_SAMPLES) // mel.HOP
 
 
 def silence(columns: int) -> np.ndarray:

@@ -16,14 +16,14 @@ from ..errors import InputError
 from ..media.sound import cut
 from ..models import checkpoints, memory
 from ..models import device as models_device
-from ..models.blocks.vggish import BANDS, ROWS, SIZE
+from ..models.blocks.vggish import BANDS, EMBEDDING, ROWS
 from ..store import UNREADABLE
 from . import filterbanks
 from .mfcc39 import HOP, RATE, WINDOW, grid
 
 FFT = 512
 LOW, HIGH = 125.0, 7500.0  # Hz
-OFFSET = 0.01  # offset that is added before the logarithm
+LOG_OFFSET = 0.01  # offset that is added before the logarithm
 # Bounds memory: about 300 MB of the widest activations, whatever the recording's length.
 FRAMES_AT_ONCE = 64
 LARGEST_PCA = 1 << 20  # bytes of the published whitening, unpacked; it has 66 kB
@@ -45,7 +45,7 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
         return np.zeros((0, BANDS))
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)  # periodic
     frames = np.lib.stride_tricks.sliding_window_view(x, WINDOW)[::HOP]
-    return np.log(np.abs(np.fft.rfft(frames * hann, FFT)) @ _filters() + OFFSET)
+    return np.log(np.abs(np.fft.rfft(frames * hann, FFT)) @ _filters() + LOG_OFFSET)
 
 
 def examples(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def make(inputs, parameters, create, device) -> None:
     )
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
-    with create((len(times), SIZE), np.float32, note=RANDOM_NOTE if random else "") as out:
+    with create((len(times), EMBEDDING), np.float32, note=RANDOM_NOTE if random else "") as out:
 
         def features(start: int, stop: int) -> np.ndarray:
             rows = heard.examples(slice(start, stop)).astype(np.float32)

@@ -17,15 +17,15 @@ from ..metrics import EMOTIONS
 
 METHODS = ("linear", "nearest", "hold", "mean")
 # sampling periods; a frame further than this from the next value is unlabelled, not guessed
-GAP = 3.0
+GAP_PERIODS = 3.0
 # share of a recording below which a note says that labels cover only a part of it
-HALF = 0.5
+COVERED_SHARE = 0.5
 LONGER = 1.0  # s that labels may continue after the last frame without a note
 # Labels that cover less than this share of a recording and are denser than this (Hz) have times in
 # another unit.
-SHORT, DENSE = 0.1, 200.0
+SHORT_SHARE, DENSE_HZ = 0.1, 200.0
 # rows that a table of one row per frame may have too many or too few (decoders differ by that)
-FEW = 2
+TOLERANCE_FRAMES = 2
 # s that labels may begin before, or continue after, their recording; half of its length if that is
 # more
 BEYOND = 5.0
@@ -68,12 +68,12 @@ def to_frames(
     method : "linear" between two values, "nearest" value, "hold" the last one, "mean" of those
         around a frame (for labels that are denser than frames).
     delay : s by which the annotator reacts late: frame t gets the value at t + delay.
-    rate : Hz of a table without times; 0: it has one row per frame (up to `FEW`), or a single row
-        for all of them.
+    rate : Hz of a table without times; 0: it has one row per frame (up to `TOLERANCE_FRAMES`), or a
+        single row for all of them.
 
-    Before the first and after the last value, and in gaps of more than `GAP` periods, frames are
-    unlabelled. Raises InputError for another number of rows, for times beyond the recording, for
-    "mean" of sparse labels.
+    Before the first and after the last value, and in gaps of more than `GAP_PERIODS` periods,
+    frames are unlabelled. Raises InputError for another number of rows, for times beyond the
+    recording, for "mean" of sparse labels.
     """
     _refuse_impossible(one, method)
     if one.frame is not None:
@@ -130,7 +130,7 @@ def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float =
     if not len(known):
         return "no frame of the recording is labelled"
     first, last = frames[known[0]], frames[known[-1]]
-    if one.until is not None or last - first >= HALF * (frames[-1] - frames[0]):
+    if one.until is not None or last - first >= COVERED_SHARE * (frames[-1] - frames[0]):
         return ""
     length = frames[-1] + spacing(frames)
     return f"labels from {first:.2f} to {last:.2f} s, and the recording lasts {length:.2f} s"
@@ -187,7 +187,7 @@ def agreement(columns: Sequence[np.ndarray]) -> float | None:
 
 def _row_by_row(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:
     n, wanted = len(one.values), len(frames)
-    if abs(n - wanted) > FEW:
+    if abs(n - wanted) > TOLERANCE_FRAMES:
         raise InputError(
             f"a label table without times: {n} rows, and the video has {wanted} frames",
             where=one.where,
@@ -201,7 +201,7 @@ def _row_by_row(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.n
 
 
 def _by_number(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:
-    if one.frame.min() < 0 or one.frame.max() >= len(frames) + FEW:
+    if one.frame.min() < 0 or one.frame.max() >= len(frames) + TOLERANCE_FRAMES:
         raise InputError(
             f"frames {one.frame.min() + 1} to {one.frame.max() + 1}, and the video has "
             f"{len(frames)}",
@@ -209,7 +209,7 @@ def _by_number(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.nd
             expected="frame numbers of this video, from 1",
             todo="correct the column frame, or the file's name",
         )
-    rows = np.full((len(frames) + FEW, one.values.shape[1]), np.nan, np.float32)
+    rows = np.full((len(frames) + TOLERANCE_FRAMES, one.values.shape[1]), np.nan, np.float32)
     rows[one.frame] = one.values
     return shift(rows[: len(frames)], np.asarray(frames), delay), "by frame numbers"
 
@@ -238,7 +238,7 @@ def _refuse_other_unit(
     milliseconds.
     """
     span, length = float(times[-1] - times[0]), float(frames[-1] - frames[0])
-    if len(times) < 3 or span >= SHORT * length or period * DENSE >= 1:
+    if len(times) < 3 or span >= SHORT_SHARE * length or period * DENSE_HZ >= 1:
         return
     raise InputError(
         f"{len(times)} labels within {span:.3g} s, of a recording of {length:.4g} s",
@@ -261,7 +261,7 @@ def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: floa
     right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     gap = np.zeros(len(wanted), bool)
     if len(times) > 1:
-        gap = np.diff(times)[right - 1] > GAP * period
+        gap = np.diff(times)[right - 1] > GAP_PERIODS * period
     exact = np.isin(wanted, times)
     return np.where(
         (_outside(times, wanted, period) | (gap & ~exact))[:, None],
@@ -272,7 +272,7 @@ def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: floa
 
 def _near(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
     place = nearest(times, wanted)
-    far = np.abs(times[place] - wanted) > GAP / 2 * period
+    far = np.abs(times[place] - wanted) > GAP_PERIODS / 2 * period
     return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[place])
 
 

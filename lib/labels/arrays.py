@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..metrics import EMOTIONS
 from ..store import Maker, Request, Store, request
-from ..trials import CONSTANT, label_files
+from ..trials import CONSTANT_SEPARATOR, label_files
 from . import annotators, lfan_rows, official, tables
 
 KINDS = official.KINDS
@@ -99,8 +99,8 @@ def read(
     unlabelled.
     """
     n_frames, delay = len(times), parameters.get("delay", 0.0)
-    if not paths and parameters.get("rows", "").startswith(CONSTANT):
-        label = parameters["rows"].removeprefix(CONSTANT)
+    if not paths and parameters.get("rows", "").startswith(CONSTANT_SEPARATOR):
+        label = parameters["rows"].removeprefix(CONSTANT_SEPARATOR)
         return _constant(kind, label, n_frames), f"one label for the recording: {label}", {}
     if not paths:
         return _unlabelled(kind, n_frames), "no label file", {}

@@ -15,7 +15,7 @@ from .annotators import Annotation
 from .sheets import Sheet
 
 DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
-TIMES = {
+TIME_WORDS = {
     **{"time": "times", "start": "starts", "end": "ends", "duration": "durations"},
     "frame": "frame numbers",
 }
@@ -31,7 +31,7 @@ class When:
     """
 
     def __init__(self, table: Sheet):
-        self.table, self.notes = table, told_of_others(table, TIMES)
+        self.table, self.notes = table, told_of_others(table, TIME_WORDS)
         self.time = self.until = self.frame = None
         places: dict[str, int] = {}
         for place, column in enumerate(table.kinds):
@@ -104,14 +104,14 @@ class When:
 def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
     """A note for each column that says the same as an earlier one, and so is not used.
 
-    kinds : of columns, some of `TIMES`.
+    kinds : of columns, some of `TIME_WORDS`.
     """
     first: dict[str, str] = {}
     notes = []
     for name, column in zip(table.names, table.kinds, strict=True):
         if column.what in kinds and column.what in first:
             told = f"{first[column.what]!r}, and not {name!r}"
-            notes.append(f"{TIMES[column.what]} taken from the column {told}")
+            notes.append(f"{TIME_WORDS[column.what]} taken from the column {told}")
         first.setdefault(column.what, name)
     return notes
 
@@ -146,7 +146,7 @@ GAPS = {
     *("", "nan", "na", "n/a", "null", "none", "nil", "-", "--", ".", "?", "missing"),
     *("#n/a", "#nv", "#wert!", "#value!", "#div/0!", "#num!", "#zahl!", "#ref!", "#bezug!"),
 }
-SILENT = ("", "nan", "na", "null")  # gaps that need no note
+PLAIN_GAPS = ("", "nan", "na", "null")  # gaps that need no note
 
 
 def in_range(
@@ -162,7 +162,7 @@ def in_range(
     name, notes = table.names[place], []
     wrong = ~gaps & ~np.isfinite(values)
     _refuse_texts(table, wrong, texts, f"in column {name} is no number", "a number, or empty")
-    odd = [row for row, text in enumerate(texts) if gaps[row] and text.lower() not in SILENT]
+    odd = [row for row, text in enumerate(texts) if gaps[row] and text.lower() not in PLAIN_GAPS]
     if odd:
         told = f"{texts[odd[0]]} in {len(odd)} cells of {name} counts as unlabelled"
         notes.append(f"{told} (first: line {table.lines[odd[0]]})")

@@ -17,7 +17,7 @@ from .sheets import Sheet, number
 
 TOUCH = 1e-3  # s by which rounded stretches may overlap
 # Names of columns that distinguish the rows of one recording, person or emotion from others.
-RECORDINGS = {
+RECORDING_NAMES = {
     *("recording", "video", "videofile", "videoname", "videoid", "file", "filename", "filepath"),
     *("path", "clip", "clipname", "clipid", "trial", "trialname", "movie", "media", "mediafile"),
     *("stimulus", "stimulusname", "stimulusid", "session", "sessionid", "film", "uri"),
@@ -98,11 +98,11 @@ def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None
         return None
     for place, name in enumerate(table.names):
         word = re.sub(r"[\W_]+", "", columns.plain(name))
-        if starts is None and word not in RECORDINGS:
+        if starts is None and word not in RECORDING_NAMES:
             continue
         texts = np.array(table.texts(place))
         if table.kinds[place].what in ("unknown", "remark", "expression") and _parts(
-            texts, word in RECORDINGS | OTHERS, starts, keys
+            texts, word in RECORDING_NAMES | OTHERS, starts, keys
         ):
             return place
     return None
@@ -113,7 +113,7 @@ def recordings(table: Sheet) -> list[str]:
     column.
     """
     words = [re.sub(r"[\W_]+", "", columns.plain(name)) for name in table.names]
-    place = next((place for place, word in enumerate(words) if word in RECORDINGS), None)
+    place = next((place for place, word in enumerate(words) if word in RECORDING_NAMES), None)
     texts = [] if place is None else [text.strip("'\"") for text in table.texts(place)]
     return list(dict.fromkeys(filter(None, texts)))
 

@@ -14,34 +14,35 @@ from dataclasses import dataclass
 from ..metrics import EMOTIONS
 
 # Names are compared without separators: "time stamp", "TimeStamp", "time_stamp".
-TIME = {
+TIME_NAMES = {
     *("time", "times", "timestamp", "timestamps", "timecode", "t", "frametime", "timepoint"),
     *("second", "seconds", "sec", "secs", "s", "mediatime", "videotime", "playbacktime"),
     *("currenttime", "elapsed", "elapsedtime", "timeelapsed", "relativetime", "timeofvideo"),
     *("zeit", "zeitpunkt", "zeitstempel", "sekunde", "sekunden", "temps", "tiempo", "segundos"),
     *("ms", "msec", "millisecond", "milliseconds", "position", "videoposition"),
 }
-START = {
+START_NAMES = {
     *("start", "starttime", "begin", "begintime", "onset", "onsettime", "from", "tstart"),
     *("starttimestamp", "tmin", "xmin", "beginn", "anfang", "von", "timestart", "timebegin"),
 }
-END = {
+END_NAMES = {
     *("end", "endtime", "stop", "stoptime", "offset", "offsettime", "to", "tend", "until"),
     *("endtimestamp", "tmax", "xmax", "ende", "bis", "timeend", "timestop"),
 }
-DURATION = {"duration", "length", "dauer"}
-FRAME = {
+DURATION_NAMES = {"duration", "length", "dauer"}
+FRAME_NAMES = {
     *("frame", "frames", "frameid", "framenumber", "frameno", "framenr", "frameindex", "framenum"),
     *("frameidx", "videoframe", "fnum", "bild", "bildnummer"),
 }
-INDEX = {"", "index", "unnamed0", "nr", "no", "row", "rownumber", "id", "sample", "n", "srno"}
-WHO = {"annotator", "rater", "coder", "annotatorid", "raterid", "rateur"}
-EXPRESSION = {"expression", "emotion", "emotionmaxvote"}
-VALUES = {
+INDEX_NAMES = {"", "index", "unnamed0", "nr", "no", "row", "rownumber", "id", "sample", "n", "srno"}
+WHO_NAMES = {"annotator", "rater", "coder", "annotatorid", "raterid", "rateur"}
+EXPRESSION_NAMES = {"expression", "emotion", "emotionmaxvote"}
+VALUE_NAMES = {
     **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
     **dict.fromkeys(("arousal", "a", "aro", "activation", "activity", "erregung"), "arousal"),
 }
-RATING = {"rating", "ratings", "value", "values", "score"}  # ratings; the file's name tells of what
+# ratings; the file's name tells of what
+RATING_NAMES = {"rating", "ratings", "value", "values", "score"}
 # Columns that people write beside their values, which hold no values.
 REMARKS = {
     *("name", "liking", "link", "img", "image", "picture", "speaker", "utterance", "note", "notes"),
@@ -60,7 +61,7 @@ UNITS = {
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
 }
-LONGEST = 120  # characters of a column's name; longer texts are no names
+MAX_NAME_CHARACTERS = 120  # characters of a column's name; longer texts are no names
 FRAME_UNITS = {"frame", "frames", "fr", "bilder"}
 # Words that suggest a time; a column with one of them in its name is never ignored.
 LIKE_TIME = re.compile(
@@ -88,7 +89,7 @@ class Column:
 
 def meaning(name: str) -> Column:
     """What a column of that name is; see `Column`."""
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_CHARACTERS:
         return Column("unknown")
     text = plain(name)
     if found := _of_time(text, 1.0):
@@ -111,7 +112,7 @@ def plain(name: str) -> str:
 
 def might_be_time(name: str) -> bool:
     """Whether a name that is not understood suggests a time."""
-    return len(name) <= LONGEST and bool(LIKE_TIME.search(plain(name)))
+    return len(name) <= MAX_NAME_CHARACTERS and bool(LIKE_TIME.search(plain(name)))
 
 
 def _squeezed(text: str) -> str:
@@ -120,24 +121,35 @@ def _squeezed(text: str) -> str:
 
 def _of_time(text: str, unit: float) -> Column | None:
     word = _squeezed(text)
-    if word in UNITS and word in TIME:
+    if word in UNITS and word in TIME_NAMES:
         unit = UNITS[word]
-    kinds = {"time": TIME, "start": START, "end": END, "duration": DURATION, "frame": FRAME}
+    kinds = {
+        "time": TIME_NAMES,
+        "start": START_NAMES,
+        "end": END_NAMES,
+        "duration": DURATION_NAMES,
+        "frame": FRAME_NAMES,
+    }
     what = next((kind for kind, words in kinds.items() if word in words), "")
     return Column(what, unit) if what else None
 
 
 def _of_values(text: str) -> Column:
     word = _squeezed(text)
-    kinds = {"index": INDEX, "who": WHO, "expression": EXPRESSION, "rating": RATING}
+    kinds = {
+        "index": INDEX_NAMES,
+        "who": WHO_NAMES,
+        "expression": EXPRESSION_NAMES,
+        "rating": RATING_NAMES,
+    }
     if what := next((kind for kind, words in kinds.items() if word in words), ""):
         return Column(what)
-    if word in VALUES:
-        return Column(VALUES[word])
+    if word in VALUE_NAMES:
+        return Column(VALUE_NAMES[word])
     for emotion in EMOTIONS:
         if match := re.fullmatch(rf"{emotion}[\s_.:/-]+(.+)|(.+?)[\s_.:/-]+{emotion}", text):
             who = match[1] or match[2]
-            return Column(emotion, annotator="" if _squeezed(who) in RATING else who)
+            return Column(emotion, annotator="" if _squeezed(who) in RATING_NAMES else who)
         if match := re.fullmatch(rf"{emotion}(\d+)", text):
             return Column(emotion, annotator=match[1])
         if match := re.fullmatch(rf"{emotion}\s*[\[(](.+)[\])]", text):

@@ -16,13 +16,13 @@ from .. import files
 from ..parallel import locks
 
 NAME = "columns.json"
-QUIET = 5.0  # s to wait for another process that writes columns.json
-AGAIN = "remove it: it is written again with the next table"
-UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
+WAIT_SECONDS = 5.0  # s to wait for another process that writes columns.json
+REMEDY = "remove it: it is written again with the next table"
+UNKNOWN_COLUMN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
 ONLY_SEES = "no face was found in this frame, and the network uses pictures only"
-UNLABELLED = "the frame is not labelled"
+NOT_LABELLED = "the frame is not labelled"
 
 # Pattern of the name: shown name, unit, range, meaning, empty when.
 COLUMNS = {
@@ -176,14 +176,14 @@ COLUMNS = {
         "",
         "−1 to 1",
         "the label",
-        UNLABELLED,
+        NOT_LABELLED,
     ),
     r"label_expression|label_speaking|label_action_unit_\d+": (
         "label_expression, label_action_unit_0 …, label_speaking",
         "",
         "whole numbers; −1 unlabelled",
         "the label",
-        UNLABELLED,
+        NOT_LABELLED,
     ),
     r"trial|recording": ("trial, recording", "", "text", "what the row is of", NEVER),
     r"row": ("row", "", "from 1", "line or entry of the stretch in the file that names it", NEVER),
@@ -224,12 +224,12 @@ def describe(names: Iterable[str]) -> list[dict]:
 
 def is_described(name: str) -> bool:
     """Whether a column of one of our files is called so."""
-    return _told(name) is not UNKNOWN
+    return _told(name) is not UNKNOWN_COLUMN
 
 
 def _told(name: str) -> tuple[str, ...]:
     matches = (told[1:] for pattern, told in COLUMNS.items() if re.fullmatch(pattern, name))
-    return next(matches, UNKNOWN)
+    return next(matches, UNKNOWN_COLUMN)
 
 
 def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> Path:
@@ -239,7 +239,7 @@ def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> P
     file, names = Path(folder) / NAME, list(names)
     lock = locks.beside(file)
     if _added(_recorded(file), names, given) or lock.is_file():  # it may be of a killed process
-        with locks.held(lock, math.inf, remove=True, quiet=QUIET):
+        with locks.held(lock, math.inf, remove=True, quiet=WAIT_SECONDS):
             before = _recorded(file)  # including what other processes wrote meanwhile
             rows = [*before, *_added(before, names, given)]
             files.write_text(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -258,12 +258,12 @@ def _recorded(file: Path) -> list[dict]:
     """What is described already. Raises InputError for a damaged file."""
     if not file.is_file():
         return []
-    rows = files.read_json(file, AGAIN)
+    rows = files.read_json(file, REMEDY)
     named = isinstance(rows, list) and all(
         isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows
     )
     if not named:
-        raise files.damaged(file, "it is no list of columns with their names", AGAIN)
+        raise files.damaged(file, "it is no list of columns with their names", REMEDY)
     return rows
 
 

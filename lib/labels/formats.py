@@ -31,10 +31,10 @@ SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
 AFEW_RANGE = (-10.0, 10.0)
 # NOVA's binary files: a value and a confidence per sample; begin, end, number of the label and
 # confidence per stretch; a free one has the length of a text and the text instead of the number.
-SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
+SAMPLE_DTYPE, STRETCH_DTYPE = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
 FREE = struct.Struct("<ddI")
-KINDS = ("CONTINUOUS", "DISCRETE", "FREE")
-NOTHING = (*cells.GAPS, "rest", "garbage")  # label names that mean "no label"
+SCHEME_TYPES = ("CONTINUOUS", "DISCRETE", "FREE")
+NO_LABEL_NAMES = (*cells.GAPS, "rest", "garbage")  # label names that mean "no label"
 
 
 def form(path: Path) -> str:
@@ -257,16 +257,16 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             todo="name its scheme so, or remove the file",
         )
     kind = tree.find("scheme").get("type", "").upper()
-    if kind not in KINDS:
+    if kind not in SCHEME_TYPES:
         raise InputError(
             f"an annotation of NOVA of the type {kind or 'nothing'}",
             where=path,
-            expected=", ".join(KINDS),
+            expected=", ".join(SCHEME_TYPES),
             todo="annotate valence and arousal in a continuous scheme, or remove the file",
         )
     what, mend = "the values of an annotation of NOVA", "save it again in NOVA"
     with errors.foreign(data, what, mend, also=(struct.error,)):
-        if data.stat().st_size > sheets.LARGEST:
+        if data.stat().st_size > sheets.MAX_BYTES:
             raise ValueError("too large")
         content, ftype = data.read_bytes(), _attribute(tree, "info", "ftype")
         rows = _binary(content, kind) if ftype.upper() == "BINARY" else _text(content)
@@ -306,7 +306,7 @@ def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:
 def _binary(content: bytes, kind: str) -> list[list]:
     """Rows of a binary file: numbers, and the text of a free scheme."""
     if kind != "FREE":
-        rows = np.frombuffer(content, SAMPLE if kind == "CONTINUOUS" else STRETCH)
+        rows = np.frombuffer(content, SAMPLE_DTYPE if kind == "CONTINUOUS" else STRETCH_DTYPE)
         return [list(row) for row in rows.tolist()]
     rows, place = [], 0
     while place < len(content):
@@ -351,7 +351,7 @@ def _of_label(cell, named: Mapping[float, str] | None) -> float:
         if number not in named:
             raise ValueError(f"the label {text} is not among those of its scheme")
         text = named[number]
-    if text.lower() in NOTHING:
+    if text.lower() in NO_LABEL_NAMES:
         return float("nan")
     value = sheets.number(text, True)
     if value != value:

@@ -21,11 +21,11 @@ from ..store import Request, Store, brought, request
 from . import official
 
 FOLDER, SUFFIX = "npy_data", ".npy"
-FACE = "frame.npy"
+FACE_FILE = "frame.npy"
 # the code writes the first, its README says the second
-LABELS = ("label.npy", "continuous_label.npy")
+LABEL_FILES = ("label.npy", "continuous_label.npy")
 SIDE = 48  # px of a face
-TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (§1.11)
+TOLERANCE_FRAMES = 2  # frames by which two decoders may differ at the end of a video (§1.11)
 VERSION = 1  # of the features' arrays, raised when their numbers change
 # array of the store -> file, columns
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}
@@ -84,10 +84,10 @@ def frames_of(rows: int, n_frames: int, annotation: Path | None, where: object) 
     if annotation is not None:
         kept = np.flatnonzero(np.isfinite(official.read(annotation, "va")).all(axis=1))
         found = f"{rows} rows, and {len(kept)} labelled frames in {Path(annotation).name}"
-        fits = len(kept) == rows and (not rows or kept[-1] < n_frames + TOLERANCE)
+        fits = len(kept) == rows and (not rows or kept[-1] < n_frames + TOLERANCE_FRAMES)
     else:
         kept, found = np.arange(rows), f"{rows} rows for a video of {n_frames} frames"
-        fits = abs(rows - n_frames) <= TOLERANCE
+        fits = abs(rows - n_frames) <= TOLERANCE_FRAMES
     if not fits:
         raise InputError(
             f"{found}: nobody can tell which frames these are",

@@ -18,9 +18,9 @@ from ..metrics import EMOTIONS
 from . import cells, columns, sheets
 from .sheets import Sheet
 
-WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
+EXPECTED_COLUMNS = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
 # Beside valence or arousal these words mean spread or confidence, not values.
-SPREAD = {
+SPREAD_WORDS = {
     *("std", "stdev", "stddev", "stdeviation", "standarddeviation", "var", "variance", "sem"),
     *("stderr", "standarderror", "minimum", "maximum", "range", "iqr", "count"),
     *("confidence", "conf", "certainty", "agreement", "delta", "velocity", "slope"),
@@ -30,7 +30,7 @@ INITIALS = {"sd", "se", "ci", "cv", "n", "min", "max"}
 EXTREMES = {"min", "max"}  # never people when both occur
 GATE = "gate"  # of our own predictions: valence_gate_pixels
 # Values of no particular annotator: they count if there is nothing else.
-VERSIONS = {
+VERSION_WORDS = {
     *("mean", "avg", "average", "median", "gold", "goldstandard", "consensus", "final", "label"),
     *("raw", "smooth", "smoothed", "filtered", "interpolated", "resampled", "scaled", "z"),
     *("zscore", "normalized", "normalised", "derived", "pred", "predicted", "prediction"),
@@ -60,7 +60,7 @@ def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], li
         raise InputError(
             "no column of valence or arousal",
             where=f"{table.path}:{table.header_line}",
-            expected=WANTED,
+            expected=EXPECTED_COLUMNS,
             todo="correct the header line; a file of one of both is called <trial>_valence.csv or "
             "lies in a folder valence",
         )
@@ -132,7 +132,7 @@ def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim
     kept, dropped = counted(claims)
     for emotion in EMOTIONS:
         versions = [
-            claim for claim in kept if claim.emotion == emotion and _word(claim) in VERSIONS
+            claim for claim in kept if claim.emotion == emotion and _word(claim) in VERSION_WORDS
         ]
         if len(versions) > 1:
             _refuse_two(table, emotion, versions[0].place, versions[1].place)
@@ -142,12 +142,12 @@ def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim
 def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
     """Claims that count; claims of spread; claims of other derived forms of the same values."""
     words = {_word(claim) for claim in claims}
-    named = words - SPREAD - VERSIONS - INITIALS - {""}
-    spread = SPREAD | INITIALS
+    named = words - SPREAD_WORDS - VERSION_WORDS - INITIALS - {""}
+    spread = SPREAD_WORDS | INITIALS
     if named:
-        spread = SPREAD | EXTREMES if words >= EXTREMES else SPREAD
+        spread = SPREAD_WORDS | EXTREMES if words >= EXTREMES else SPREAD_WORDS
     valued = [claim for claim in claims if _word(claim) not in spread and not _is_gate(claim)]
-    given = [claim for claim in valued if _word(claim) not in VERSIONS]
+    given = [claim for claim in valued if _word(claim) not in VERSION_WORDS]
     rated = {claim.emotion for claim in given}
     kept = [claim for claim in valued if claim in given or claim.emotion not in rated]
     return kept, [claim for claim in claims if claim not in kept]
@@ -169,7 +169,7 @@ def _refuse_two(table: Sheet, emotion: str, first: int | None, second: int) -> N
         f"two columns of {emotion}, and nothing tells which one counts: {table.names[first]!r} "
         f"(column {first + 1}) and {table.names[second]!r} (column {second + 1})",
         where=f"{table.path}:{table.header_line}",
-        expected=WANTED,
+        expected=EXPECTED_COLUMNS,
         todo="remove one of both, or name them after their annotators",
     )
 
@@ -227,7 +227,7 @@ def _emotion_of_file(path: Path) -> str:
     )
 
 
-WORDS = {
+EMOTION_WORDS = {
     "valence": ("valence", "pleasan", "positive", "negative"),
     "arousal": ("arousal", "activ", "calm", "excite"),
 }
@@ -236,5 +236,5 @@ WORDS = {
 def _emotion_of_settings(table: Sheet) -> str:
     """The emotion of a rating if the labels of its scale tell it."""
     text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
-    said = [name for name, words in WORDS.items() if any(word in text for word in words)]
+    said = [name for name, words in EMOTION_WORDS.items() if any(word in text for word in words)]
     return said[0] if len(said) == 1 else ""

@@ -23,13 +23,13 @@ from ..media import kinds
 from . import columns
 from .columns import Column
 
-MARKS = ",;\t|"
+DELIMITERS = ",;\t|"
 ZIP, OLE = (
     b"PK\x03\x04",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
 )  # first bytes of Excel's files, new and old
 EXCEL = (".xlsx", ".xlsm")
-LARGEST = 200 << 20  # bytes of a label file: ten annotators at 100 Hz for a day need less
+MAX_BYTES = 200 << 20  # bytes of a label file: ten annotators at 100 Hz for a day need less
 PREAMBLE = 60  # lines that are searched for the header
 MOST_ROWS = 20_000_000
 WEB_PAGE = re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
@@ -144,10 +144,12 @@ def read_text(path: Path) -> str:
     path = Path(path)
     with errors.foreign(path, "a text file", "fetch the file again"):
         size = path.stat().st_size
-        content = path.read_bytes() if size <= LARGEST else b""
+        content = path.read_bytes() if size <= MAX_BYTES else b""
     if not content.strip():
         what = f"a label file of {size} bytes" if size else "the label file is empty"
-        expected = f"at most {LARGEST >> 20} MiB" if size > LARGEST else "a header line, then rows"
+        expected = (
+            f"at most {MAX_BYTES >> 20} MiB" if size > MAX_BYTES else "a header line, then rows"
+        )
         raise InputError(what, where=path, expected=expected, todo="write the file again")
     if content.startswith(ZIP):
         raise InputError(
@@ -241,7 +243,7 @@ def _header(
             continue
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        mark = told if told in MARKS and told else _mark(line)
+        mark = told if told in DELIMITERS and told else _mark(line)
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
         _refuse_blanks(path, lines, place, header)
         if header(cells):
@@ -265,7 +267,7 @@ def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callabl
     """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
     below = lines[place + 1].split() if place + 1 < len(lines) else []
     names = lines[place].split()
-    parted = any(mark in lines[place] for mark in MARKS)
+    parted = any(mark in lines[place] for mark in DELIMITERS)
     if parted or len(names) < 2 or len(below) != len(names) or not _is_data(below):
         return
     if header(names):
@@ -278,7 +280,7 @@ def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callabl
 
 
 def _mark(line: str) -> str:
-    return max(MARKS, key=line.count)
+    return max(DELIMITERS, key=line.count)
 
 
 def _before(place: int) -> list[str]:
@@ -338,7 +340,7 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
     damaged = (zipfile.BadZipFile, zlib.error, openpyxl.utils.exceptions.InvalidFileException)
     with errors.foreign(path, "an Excel file", "save it as CSV", also=damaged):
         with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
-            if sum(part.file_size for part in parts.infolist()) > LARGEST:
+            if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
                 raise ValueError("too large")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheets = [_excel_rows(page) for page in book.worksheets]

@@ -26,7 +26,7 @@ _RTTM_OTHERS = {
     *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT"),
     *("SU", "IP", "CB", "A/P", "SPKR-INFO"),
 }
-FEWEST, MOST = 8, 10  # fields of such a line
+MIN_FIELDS, MAX_FIELDS = 8, 10  # fields of such a line
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}[.,]\d{1,3})"
 _ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
@@ -50,14 +50,14 @@ def of_rttm(path: Path) -> Rows:
     """Lines ``SPEAKER file channel start duration <NA> <NA> name …``; s."""
     rows, others = [], 0
     for number, line in enumerate(sheets.read_text(path).split("\n"), 1):
-        cells = line.split("\t") if line.count("\t") >= FEWEST - 1 else line.split()
+        cells = line.split("\t") if line.count("\t") >= MIN_FIELDS - 1 else line.split()
         if not cells or cells[0].startswith(";"):
             continue
         if cells[0] in _RTTM_OTHERS:
             others += 1
             continue
         begin, length = (sheets.number(cell) for cell in (*cells[3:5], "", "")[:2])
-        fields = FEWEST <= len(cells) <= MOST  # more fields: a name that contains a blank
+        fields = MIN_FIELDS <= len(cells) <= MAX_FIELDS  # more fields: a name that contains a blank
         if fields and math.isfinite(
             sheets.number(cells[5])
         ):  # moved by it: no speaker line has one

@@ -24,7 +24,7 @@ from .sheets import Sheet
 
 # EmotionMaxVote 0 to 6
 OMG_CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
-WORDS = {
+CLASS_OF_WORD = {
     "joy": "Happiness",
     "happy": "Happiness",
     "happiness": "Happiness",
@@ -174,12 +174,12 @@ def _class(text: str, name: str, where: str) -> int:
             return official.EXPRESSIONS.index(OMG_CLASSES[number])
         if number < len(names):
             return number
-    word = WORDS.get(text.lower(), "")
+    word = CLASS_OF_WORD.get(text.lower(), "")
     if word not in names:
         raise InputError(
             f"an emotion called {text[:80]!r}",
             where=where,
-            expected=f"{', '.join(WORDS)}, or 0 to {len(names) - 1}",
+            expected=f"{', '.join(CLASS_OF_WORD)}, or 0 to {len(names) - 1}",
             todo="correct that line",
         )
     return names.index(word)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LOST = 6.0  # dB; where the mean has so much less power than the loudest channel, it is not taken
-QUIET = 12.0  # dB below the loudest channel; a channel that is quieter adds only noise
+# dB; where the mean has so much less power than the loudest channel, it is not taken
+MAX_LOSS_DB = 6.0
+QUIET_DB = 12.0  # dB below the loudest channel; a channel that is quieter adds only noise
 OPPOSED = -0.25  # correlation with the loudest channel below which a channel is inverted
 
 
@@ -30,15 +31,15 @@ def weights(product: np.ndarray, names: Sequence[str]) -> tuple[list[float], str
     count, powers = len(product), np.diag(product)
     mean = np.full(count, 1 / count)
     loudest = int(powers.argmax())
-    if powers[loudest] <= 0 or _power(product, mean) >= _below(powers[loudest], LOST):
+    if powers[loudest] <= 0 or _power(product, mean) >= _below(powers[loudest], MAX_LOSS_DB):
         return mean.tolist(), ""
-    kept = np.flatnonzero(powers >= _below(powers[loudest], QUIET))
+    kept = np.flatnonzero(powers >= _below(powers[loudest], QUIET_DB))
     related = product[loudest, kept] / np.sqrt(powers[loudest] * powers[kept])
     chosen = np.zeros(count)
     chosen[kept] = np.where(related < OPPOSED, -1, 1) / len(kept)
-    if _power(product, chosen) < _below(powers[loudest], LOST):
+    if _power(product, chosen) < _below(powers[loudest], MAX_LOSS_DB):
         chosen *= np.sqrt(len(kept))  # uncorrelated: their sum, at the power of their mean
-    if _power(product, chosen) < _below(powers[loudest], LOST):
+    if _power(product, chosen) < _below(powers[loudest], MAX_LOSS_DB):
         chosen = np.eye(count)[loudest]
     return chosen.tolist(), _sentence(chosen, _called(names), mean, product)
 

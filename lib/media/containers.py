@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     import av
 
 
-AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
+REMEDY = "play the file in a video player; copy or download it again, or leave the recording out"
 
 # FFmpeg's motion-adaptive deinterlacing filter: one picture per frame, only for frames marked as
 # interlaced.
 DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
-STRETCH = 4.0  # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
+# longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
+MAX_ASPECT = 4.0
 
 
 def pyav():
@@ -74,7 +75,7 @@ def opened(path: Path):
             f"not a recording that can be read ({reason})",
             where=path,
             expected="a media file such as mp4, avi, mov or webm",
-            todo=AGAIN,
+            todo=REMEDY,
         ) from error
     with container:
         pictures = [picture(container)] if container.streams.video else []
@@ -177,7 +178,7 @@ def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
     """
     aspect = pixel_aspect(track)
     return (
-        round(frame.width * aspect) if 1 / STRETCH <= aspect <= STRETCH else frame.width
+        round(frame.width * aspect) if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else frame.width
     ), frame.height
 
 
@@ -224,13 +225,14 @@ def decoded(container, track, path: Path) -> Iterator:
         )
 
 
-PLANES = 8  # number of channels from which PyAV 18.1 reads beyond the end of a planar frame
+# number of channels from which PyAV 18.1 reads beyond the end of a planar frame
+PLANAR_CHANNELS = 8
 
 
 def samples(frame: av.AudioFrame) -> np.ndarray:
     """(channels, n) float32 or float64 in −1…1 of a piece of sound, whatever its format."""
     count = frame.layout.nb_channels
-    if frame.format.is_planar and count >= PLANES:
+    if frame.format.is_planar and count >= PLANAR_CHANNELS:
         packed = pyav().AudioResampler(format=frame.format.packed.name).resample(frame)
         return np.concatenate([samples(piece) for piece in packed], axis=1)
     stored = frame.to_ndarray()

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-GAP = 0.05  # s; a longer jump between two pieces of sound is a hole, not rounding
-ALLOWED = 0.03  # s between counted samples and stamps; lips are out of step from 0.04 on
+GAP_SECONDS = 0.05  # s; a longer jump between two pieces of sound is a hole, not rounding
+MAX_OFFSET_SECONDS = 0.03  # s between counted samples and stamps; lips are out of step from 0.04 on
 STEP = 5.0  # s between two points of the course: clocks do not change faster
 SPIKE = 5  # pieces of a running median; a single deviating stamp among them is an error of writing
 HALF = 16  # samples on each side from which a value between two samples is interpolated
@@ -29,7 +29,7 @@ def counted(times: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     places, end = np.empty(len(times)), None
     for number, (time, length) in enumerate(zip(times.tolist(), lengths.tolist(), strict=True)):
         stamped = (end or 0.0) if np.isnan(time) else time
-        if end is None or stamped - end > GAP:
+        if end is None or stamped - end > GAP_SECONDS:
             end = stamped
         places[number] = end
         end += length
@@ -46,11 +46,11 @@ def course(times: np.ndarray, lengths: np.ndarray) -> tuple:
     """
     stamped = np.isfinite(times)
     off = counted(times, lengths) - times
-    if not stamped.any() or np.nanmax(np.abs(off)) <= ALLOWED:
+    if not stamped.any() or np.nanmax(np.abs(off)) <= MAX_OFFSET_SECONDS:
         return ()
     before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
     late = _without_spikes(np.interp(before, before[stamped], (times - before)[stamped]))
-    starts = [0, *(np.flatnonzero(np.abs(np.diff(late)) > GAP) + 1).tolist()]
+    starts = [0, *(np.flatnonzero(np.abs(np.diff(late)) > GAP_SECONDS) + 1).tolist()]
     return tuple(
         _stretch(start, before[start:stop], late[start:stop], lengths[stop - 1])
         for start, stop in zip(starts, [*starts[1:], len(late)], strict=True)

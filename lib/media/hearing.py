@@ -93,7 +93,7 @@ def _counted(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | 
     resampler, end = _Resampler(rate, track), None
     for frame in decoded:
         time = frame.time if frame.time is not None else (end or 0.0)
-        begins = end is None or time - end > drift.GAP
+        begins = end is None or time - end > drift.GAP_SECONDS
         end = (time if begins else end) + frame.samples / frame.sample_rate
         *before, samples = resampler.push(frame, anew=begins)
         for rest in before:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
-HEAD = 1100  # bytes that are read: five packets of a transport stream of 204 bytes, and a bit
+HEAD_BYTES = 1100  # bytes that are read: five packets of a transport stream of 204 bytes, and a bit
 # Suffixes of recordings. A file with such a suffix is expected to be one, whatever it contains.
 VIDEO_SUFFIXES = (
     ".mp4",
@@ -90,7 +90,7 @@ def kind(path: Path | str) -> str:
     return found
 
 
-def start(path: Path | str, count: int = HEAD) -> bytes:
+def start(path: Path | str, count: int = HEAD_BYTES) -> bytes:
     """The first bytes of a file."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
@@ -100,7 +100,7 @@ def start(path: Path | str, count: int = HEAD) -> bytes:
 
 
 def of_bytes(head: bytes) -> str:
-    """`kind` of the first `HEAD` bytes of a file, by its signature alone."""
+    """`kind` of the first `HEAD_BYTES` bytes of a file, by its signature alone."""
     if is_text(head):
         return "video" if head.startswith(b"YUV4MPEG2 ") else "text"
     if head[4:8] in FIRST_BOXES:
@@ -156,7 +156,7 @@ def refuse_text(path: Path) -> None:
     if of_bytes(head) != "text":
         return
     shown = head[:60].decode("utf-8", "replace").strip().split("\n")[0]
-    page = "the page of a web site" if b"<html" in head[:HEAD].lower() else "a text"
+    page = "the page of a web site" if b"<html" in head[:HEAD_BYTES].lower() else "a text"
     raise InputError(
         f"not a recording that can be read: {page}, it begins with {shown!r}",
         where=path,

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from ..errors import InputError
 
-FEWEST = 96  # measured: with 64 a notebook's kernel cannot open its modules, with 96 01–06 run
+# measured: with 64 a notebook's kernel cannot open its modules, with 96 01–06 run
+MIN_OPEN_FILES = 96
 RESERVED = 128  # reserve for a kernel's sockets and pipes, modules, files being written
-MOST = 65_536  # requested at most; Linux maps no more than 65,530 files (vm.max_map_count)
+# requested at most; Linux maps no more than 65,530 files (vm.max_map_count)
+MAX_OPEN_FILES = 65_536
 ARRAYS = (16, 32_768)  # kept open at once: at least, at most
 
 
 def allowed() -> int:
     """The number of files that this process may have open, after raising the limit as far as the
-    system allows; `MOST` on a system without such a limit.
+    system allows; `MAX_OPEN_FILES` on a system without such a limit.
     """
     try:
         import resource
     except ModuleNotFoundError:  # Windows
-        return MOST
+        return MAX_OPEN_FILES
     limit = resource.RLIMIT_NOFILE
-    soft, hard = (MOST if value < 0 else value for value in resource.getrlimit(limit))
-    asked = min(hard, MOST)
+    soft, hard = (MAX_OPEN_FILES if value < 0 else value for value in resource.getrlimit(limit))
+    asked = min(hard, MAX_OPEN_FILES)
     if soft >= asked:
         return soft
     try:
@@ -36,11 +38,11 @@ def allowed() -> int:
 def require() -> None:
     """Raise InputError if the limit is too low for any notebook to run."""
     most = allowed()
-    if most < FEWEST:
+    if most < MIN_OPEN_FILES:
         raise InputError(
             f"this process may open {most} files at once",
             where="`ulimit -n`",
-            expected=f"{FEWEST} or more, as every system allows by itself",
+            expected=f"{MIN_OPEN_FILES} or more, as every system allows by itself",
             todo="begin in another shell, or ask who set the limit (a batch system's file, "
             "/etc/security/limits.conf)",
         )

@@ -12,8 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
-NEAR = 0.02  # of a side; a matrix that is farther from a quarter turn is no plain one
-NAMES = {
+MATRIX_TOLERANCE = 0.02  # of a side; a matrix that is farther from a quarter turn is no plain one
+ORIENTATION_NAMES = {
     (False, True, False): "mirrored",
     (False, False, True): "flipped",
     (True, False, False): "transposed",
@@ -36,7 +36,7 @@ class Orientation:
         """What is done besides a rotation: mirrored, flipped, transposed; "" for a mere
         rotation.
         """
-        return NAMES.get((self.transposed, self.mirrored, self.flipped), "")
+        return ORIENTATION_NAMES.get((self.transposed, self.mirrored, self.flipped), "")
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) as it is stored -> as it is shown."""
@@ -74,8 +74,8 @@ def _plain(matrix: np.ndarray) -> Orientation | None:
     """
     a, b, c, d = matrix[[0, 1, 3, 4]]
     upright, across = (abs(a), abs(d)), (abs(b), abs(c))
-    if max(across) <= NEAR * min(upright) and min(upright) > 0:
+    if max(across) <= MATRIX_TOLERANCE * min(upright) and min(upright) > 0:
         return Orientation(False, bool(a < 0), bool(d < 0))
-    if max(upright) <= NEAR * min(across) and min(across) > 0:
+    if max(upright) <= MATRIX_TOLERANCE * min(across) and min(across) > 0:
         return Orientation(True, bool(c < 0), bool(b < 0))
     return None

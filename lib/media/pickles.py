@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from .bounds import RefusedError, scan
 
-LARGEST = 2 << 30  # bytes; the published files are below 100 MB
+MAX_BYTES = 2 << 30  # bytes; the published files are below 100 MB
 _ARRAY_MODULES = (
     "numpy.core.multiarray",
     "numpy._core.multiarray",
@@ -133,7 +133,7 @@ def read(path: Path) -> object:
     path = Path(path)
     if not path.is_file():
         raise InputError("the pickle is not there", where=path, todo="correct the path")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_BYTES:
         raise InputError(
             f"a pickle of {path.stat().st_size / 1e9:.1f} GB", where=path, expected="at most 2 GB"
         )

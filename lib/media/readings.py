@@ -24,7 +24,7 @@ from .. import files, store
 from ..errors import InputError
 from . import recordings, separate, stretches, tracks
 
-KEPT = "reading.json"
+READING_FILE = "reading.json"
 PLACED = "separate_sound"  # key of the result of `separate.placing`
 VERSION = 1  # raised when a changed rule gives other results
 FIELDS = (
@@ -193,8 +193,8 @@ def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
 def _keep(folder: Path, column: str, told: Mapping) -> None:
     with contextlib.suppress(OSError, InputError):  # a read-only store
         text = json.dumps({**_kept(folder), column: told}, indent=1, sort_keys=True)
-        files.clear_leftovers(folder, f".{KEPT}.*.part", deep=False)  # of a killed process
-        files.write_text(folder / KEPT, text + "\n")
+        files.clear_leftovers(folder, f".{READING_FILE}.*.part", deep=False)  # of a killed process
+        files.write_text(folder / READING_FILE, text + "\n")
 
 
 def _look(path: Path) -> dict:
@@ -211,7 +211,7 @@ def _listen(path: Path) -> dict:
 
 def _kept(folder: Path) -> dict:
     try:
-        told = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+        told = json.loads((folder / READING_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     columns = told.items() if isinstance(told, dict) else ()

@@ -18,11 +18,11 @@ import numpy as np
 from ..errors import InputError
 from . import clock, containers, pictures
 
-MARGIN = 12  # frames decoded before the first one, since a filter looks at neighbours
+MARGIN_FRAMES = 12  # frames decoded before the first one, since a filter looks at neighbours
 FAR = 3000  # frames that may be decoded only to reach the first one
 FAR_SECONDS = 120.0  # the same where frames are not counted yet
 # s before the wanted time, tried in turn until a jump lands before the wanted frame
-BACK = (0.0, 1.0, 4.0, 16.0)
+SEEK_BACK_SECONDS = (0.0, 1.0, 4.0, 16.0)
 LOOKED_AT = 4  # frames whose times must match for a jump to be accepted
 
 
@@ -88,7 +88,7 @@ def times(
 def _from_before(path: Path, begin: float, more: int) -> Iterator[float]:
     """Times of frames, from `more` frames before `begin` on at least; of all for −inf."""
     zero = clock.origin(path)
-    for stamp in [begin - back for back in BACK if begin > back]:
+    for stamp in [begin - back for back in SEEK_BACK_SECONDS if begin > back]:
         stored = _stamped(path, _after_jump(path, stamp + zero), zero)
         head = list(islice(stored, more))
         if len(head) == more and head[-1] < begin:
@@ -131,7 +131,7 @@ def _size(path: Path) -> tuple[int, int]:
 def _numbered(path: Path, times: np.ndarray, begin: int) -> Iterator[tuple[int, object]]:
     """(number, frame as it is stored) from a key frame before frame `begin` on."""
     zero = clock.origin(path)
-    reached, stored = _from_key_frame(path, times, zero, max(0, begin - MARGIN))
+    reached, stored = _from_key_frame(path, times, zero, max(0, begin - MARGIN_FRAMES))
     if begin - reached > FAR:
         raise InexactError(f"no key frame in {FAR} frames before frame {begin}", where=path)
     for number, frame in enumerate(stored, reached):
@@ -150,7 +150,7 @@ def _from_key_frame(
     path: Path, times: np.ndarray, zero: float, wanted: int
 ) -> tuple[int, Iterator]:
     """The number of a frame that is not later than frame `wanted`, and the frames from it on."""
-    for back in BACK:
+    for back in SEEK_BACK_SECONDS:
         stamp = times[wanted] - back
         if stamp <= times[0]:
             break

@@ -33,7 +33,7 @@ SUFFIXES = (
     ".caf",
     ".mka",
 )
-LONGEST = 1e6  # s, twelve days: no sound file is longer
+MAX_SOUND_SECONDS = 1e6  # s, twelve days: no sound file is longer
 PARAMETER = "separate_sound"  # parameter: whether the file replaces the video's own sound
 
 
@@ -75,7 +75,7 @@ def placing(video: Path, sound: Path) -> dict:
             f"{match.tried} stretches agree)",
             where=file,
             expected=f"the same voices in both, one peak {synchrony.CLEAR:g} times the second one "
-            f"({synchrony.CLEAR_SHORT:g} times in less than {synchrony.SHORT:g} s)",
+            f"({synchrony.CLEAR_SHORT:g} times in less than {synchrony.SHORT_SECONDS:g} s)",
             todo=f"set `{PARAMETER}: false`, or give the file of this recording; to hear it "
             f"from the video's first moment on, take the camera's sound away: "
             f"ffmpeg -i {film.name} -map 0:v -c copy silent.mp4",
@@ -139,7 +139,7 @@ def placed(
             continue
         if stretcher is None:
             begin, kind = start, piece.dtype
-            ends = (time, time + LONGEST), (start, start + speed * LONGEST)
+            ends = (time, time + MAX_SOUND_SECONDS), (start, start + speed * MAX_SOUND_SECONDS)
             stretcher = drift.Stretcher(*ends, rate, begin)
         out = stretcher.push(piece)
         yield begin + given / rate, _as(out, kind)

@@ -24,8 +24,8 @@ SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 # frame intervals that JCA's published code cuts out; the name "32 frames" counts their ends (§2.2)
 INTERVALS = 31
 LOOK_BACK = 32  # frame intervals under corrected rules (§7.2)
-GRID = 100  # possible starts of a segment per second: the hop of the spectrogram (§7.2)
-FRAMES = 25  # rows per second that stand for frames where a recording has no picture
+START_RATE = 100  # possible starts of a segment per second: the hop of the spectrogram (§7.2)
+ROW_RATE = 25  # rows per second that stand for frames where a recording has no picture
 ANCHORS = ("published", "end", "centre")
 
 
@@ -49,11 +49,11 @@ def pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.nd
 
 
 def frame_times(path: Path) -> np.ndarray:
-    """Times of the rows that stand for frames where there is sound only, (T,) float64, s: `FRAMES`
-    per second from its first sample on, at least one. Raises like `decode`.
+    """Times of the rows that stand for frames where there is sound only, (T,) float64, s:
+    `ROW_RATE` per second from its first sample on, at least one. Raises like `decode`.
     """
     samples, start = decode(path, SPEECH_RATE)
-    return start + np.arange(max(1, len(samples) * FRAMES // SPEECH_RATE)) / FRAMES
+    return start + np.arange(max(1, len(samples) * ROW_RATE // SPEECH_RATE)) / ROW_RATE
 
 
 @contextmanager
@@ -144,8 +144,8 @@ def segments(
         )
         return np.minimum(bounds, n_samples)
     before = seconds / 2 if anchor == "centre" else seconds
-    places = np.floor((times - before - t0) * GRID + 0.5)
-    starts = np.rint(places * rate / GRID).astype(np.int64)
+    places = np.floor((times - before - t0) * START_RATE + 0.5)
+    starts = np.rint(places * rate / START_RATE).astype(np.int64)
     return np.stack([starts, starts + round(seconds * rate)], axis=1)
 
 

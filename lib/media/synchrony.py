@@ -16,22 +16,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 RATE = 8000  # Hz; the sound that is compared
-STEPS = 200  # onsets per s
+ONSET_RATE = 200  # onsets per s
 BANDS, LOWEST, HIGHEST = 10, 150.0, 3800.0  # Hz: what speech has and small microphones hear
 LENGTH = 160  # samples of a spectrum, 20 ms
-BACK = 4  # steps, over which a level must rise
-FLOOR = 0.01  # of a band's mean power (−20 dB); quieter sound is no onset
-WINDOW = 60.0  # s of the camera's sound per window: a drift of 100 ppm is 6 ms
+RISE_STEPS = 4  # steps, over which a level must rise
+ONSET_SHARE = 0.01  # of a band's mean power (−20 dB); quieter sound is no onset
+WINDOW_SECONDS = 60.0  # s of the camera's sound per window: a drift of 100 ppm is 6 ms
 MOST_WINDOWS = 9
-OVERLAP = 2.0  # s, at least, and this share of a window that must lie inside the recorder's sound
-SHARE = 0.25
-BESIDE = 0.25  # s around the highest peak in which no second peak is searched
-# Times as high as the second peak must the highest be; in less than `SHORT` s, where one beginning
-# is like another, `CLEAR_SHORT` times. Of 322 pairs of different recordings
+# s, at least, and this share of a window that must lie inside the recorder's sound
+OVERLAP_SECONDS = 2.0
+OVERLAP_SHARE = 0.25
+PEAK_SECONDS = 0.25  # s around the highest peak in which no second peak is searched
+# Times as high as the second peak must the highest be; in less than `SHORT_SECONDS` s, where one
+# beginning is like another, `CLEAR_SHORT` times. Of 322 pairs of different recordings
 # (benchmarks/sound_beside.py) none of 5 s reaches 2.1, and none of 3 s 3.1.
-CLEAR, SHORT, CLEAR_SHORT = 2.2, 5.0, 3.3
+CLEAR, SHORT_SECONDS, CLEAR_SHORT = 2.2, 5.0, 3.3
 APART, SLIP = 0.05, 5e-4  # s, and s per s, that two windows may disagree about the shift
-LONG = 60.0  # s between the first and the last window, from which a drift can be told
+LONG_SECONDS = 60.0  # s between the first and the last window, from which a drift can be told
 LEAST_DRIFT = 0.005  # s over the whole recording below which no drift is reported
 
 
@@ -63,10 +64,10 @@ class Match:
 
 
 def onsets(pieces: Iterable[np.ndarray]) -> np.ndarray:
-    """(n, BANDS) float32: rise of the level in each band, `STEPS` per s, of sound at `RATE` Hz that
-    comes piece by piece.
+    """(n, BANDS) float32: rise of the level in each band, `ONSET_RATE` per s, of sound at `RATE` Hz
+    that comes piece by piece.
     """
-    hop = RATE // STEPS
+    hop = RATE // ONSET_RATE
     weights, taper = _bands(), np.hanning(LENGTH + 1)[:-1].astype(np.float32)
     rows, held = [], np.zeros(LENGTH - hop, np.float32)
     for piece in pieces:
@@ -78,10 +79,10 @@ def onsets(pieces: Iterable[np.ndarray]) -> np.ndarray:
         rows.append((np.abs(np.fft.rfft(frames * taper)) ** 2).astype(np.float32) @ weights)
         held = held[count * hop :]
     power = np.concatenate(rows) if rows else np.zeros((0, BANDS), np.float32)
-    floor = FLOOR * power.sum(axis=0) / max(1, len(power)) + 1e-12
+    floor = ONSET_SHARE * power.sum(axis=0) / max(1, len(power)) + 1e-12
     level = np.log(power + floor)
     rise = np.zeros_like(level)
-    rise[BACK:] = np.maximum(level[BACK:] - level[:-BACK], 0)
+    rise[RISE_STEPS:] = np.maximum(level[RISE_STEPS:] - level[:-RISE_STEPS], 0)
     return rise
 
 
@@ -111,8 +112,8 @@ def _match(camera: np.ndarray, recorder: np.ndarray) -> Match:
     for start, stop in _windows(len(camera)):
         shift, peak = _shift(camera[start:stop], recorder)
         if np.isfinite(shift):
-            results.append(((start + stop) / 2 / STEPS, start / STEPS - shift, peak))
-    least = CLEAR if min(len(camera), len(recorder)) >= SHORT * STEPS else CLEAR_SHORT
+            results.append(((start + stop) / 2 / ONSET_RATE, start / ONSET_RATE - shift, peak))
+    least = CLEAR if min(len(camera), len(recorder)) >= SHORT_SECONDS * ONSET_RATE else CLEAR_SHORT
     clear = [result for result in results if result[2] >= least]
     agreed = _agreeing(clear)
     if not agreed:
@@ -120,9 +121,9 @@ def _match(camera: np.ndarray, recorder: np.ndarray) -> Match:
         return Match(0.0, peak=max(peaks, default=0.0), tried=len(results))
     times, shifts, peaks = (np.array(column) for column in zip(*agreed, strict=True))
     slope, middle, level = 0.0, times.mean(), np.median(shifts)
-    if np.ptp(times) >= LONG:
+    if np.ptp(times) >= LONG_SECONDS:
         slope, level = np.polyfit(times - middle, shifts, 1)
-        slope = slope if abs(slope) * len(camera) / STEPS >= LEAST_DRIFT else 0.0
+        slope = slope if abs(slope) * len(camera) / ONSET_RATE >= LEAST_DRIFT else 0.0
     off = np.abs(shifts - level - slope * (times - middle)).max()
     speed = 1 / (1 - slope)  # camera = shift + recorder, and the shift grows with the camera's time
     offset = (level - slope * middle) * speed
@@ -132,7 +133,7 @@ def _match(camera: np.ndarray, recorder: np.ndarray) -> Match:
 
 def _windows(length: int) -> list[tuple[int, int]]:
     """Stretches of the camera's sound, evenly from its beginning to its end."""
-    size = min(length, round(WINDOW * STEPS))
+    size = min(length, round(WINDOW_SECONDS * ONSET_RATE))
     count = min(MOST_WINDOWS, -(-length // size)) if size else 0
     starts = np.linspace(0, length - size, count).round().astype(int)
     return [(start, start + size) for start in starts.tolist()]
@@ -155,17 +156,17 @@ def _shift(window: np.ndarray, whole: np.ndarray) -> tuple[float, float]:
     if not len(lags) or not score.max() > 0:
         return float("nan"), 0.0
     best = int(np.argmax(score))
-    away = np.abs(lags - lags[best]) > BESIDE * STEPS
+    away = np.abs(lags - lags[best]) > PEAK_SECONDS * ONSET_RATE
     second = score[away].max(initial=0.0)
     peak = score[best] / second if second > 0 else float("inf")
-    return (lags[best] + _between(score, best)) / STEPS, float(peak)
+    return (lags[best] + _between(score, best)) / ONSET_RATE, float(peak)
 
 
 def _scores(window: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lags in steps, and the correlation at each by what sounds of that length have by chance."""
     few, many = len(window), len(whole)
-    least = min(few, many, round(max(OVERLAP * STEPS, SHARE * few)))
-    if least < OVERLAP * STEPS / 2:
+    least = min(few, many, round(max(OVERLAP_SECONDS * ONSET_RATE, OVERLAP_SHARE * few)))
+    if least < OVERLAP_SECONDS * ONSET_RATE / 2:
         return np.zeros(0, int), np.zeros(0)
     size = 1 << (few + many - 1).bit_length()
     lags = np.arange(least - few, many - least + 1)

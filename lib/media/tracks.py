@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import version
 from . import channels, containers, drift
 
-LEAST = 2.0**-15  # of full scale: one step of 16 bits; anything lower is digital silence
+LEAST_AMPLITUDE = 2.0**-15  # of full scale: one step of 16 bits; anything lower is digital silence
 MOSTLY = 0.5  # share of its length; a track that is silent for longer is reported
 
 
@@ -128,7 +128,7 @@ class _Listener:
         self.products[layout] = self.products[layout] + product
         self.samples[layout] += frame.samples
         self.seconds += length
-        if np.diag(product).max() < LEAST**2 * frame.samples:
+        if np.diag(product).max() < LEAST_AMPLITUDE**2 * frame.samples:
             self.silence += length
         self.times.append(np.nan if frame.time is None else frame.time)
         self.lengths.append(length)

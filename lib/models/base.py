@@ -15,7 +15,7 @@ from .. import code_digest
 from ..errors import InputError
 
 REGISTRY: dict[str, type[Model]] = {}
-WIDTH = 100  # columns of a model's description: a notebook's page
+LINE_WIDTH = 100  # columns of a model's description: a notebook's page
 MODALITIES = ("audiovisual", "audio", "video")
 SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
 
@@ -152,7 +152,7 @@ class Model(nn.Module):
         ]
         rows += [("licence", self.licence)] if self.licence else []
         first = textwrap.wrap(
-            f"{self.name}({chosen})", WIDTH, subsequent_indent=" " * (len(self.name) - 1)
+            f"{self.name}({chosen})", LINE_WIDTH, subsequent_indent=" " * (len(self.name) - 1)
         )
         return "\n  ".join([*first, *(f"{label:8} {text}" for label, text in rows)])
 

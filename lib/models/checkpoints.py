@@ -18,11 +18,11 @@ from .. import files
 from ..errors import InputError
 from ..media import bounds
 
-KEPT = 2  # cached files: a prediction uses a network and one that tells who speaks
+CACHED_FILES = 2  # cached files: a prediction uses a network and one that tells who speaks
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
 # Types that a file may hold besides tensors, numbers and text: JCA's files contain scores as NumPy
 # scalars.
-ALLOWED = [
+SAFE_TYPES = [
     scalar,
     (scalar, "numpy.core.multiarray.scalar"),
     np.dtype,  # the second: NumPy 1's name for it
@@ -75,11 +75,11 @@ def contents(path: Path) -> object:
     return files.while_unchanged(path, lambda: _contents(path, *files.version(path)))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_FILES)
 def _contents(path: Path, *version: int) -> object:
     zipped = bounds.is_archive(path)
     (_bounded_archive if zipped else _bounded_pickles)(path)
-    with torch.serialization.safe_globals(ALLOWED):
+    with torch.serialization.safe_globals(SAFE_TYPES):
         # Memory-mapped: a cached file takes memory only for the parts that are read.
         saved = torch.load(path, "cpu", weights_only=True, mmap=zipped)
     _no_repeated_numbers(saved)

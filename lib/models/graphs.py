@@ -24,7 +24,7 @@ from .blocks.whole import whole_sequences
 
 LEFT_OUT = ("valid", "pad", "strength")  # optional inputs that are no inputs of a graph
 TRACED = {"B": 2, "N": 2}  # sizes of the example for tracing; none may be 1
-STEPS = 6  # size of any other letter, or the network's maximum
+EXAMPLE_SIZE = 6  # size of any other letter, or the network's maximum
 # What `torch.export` and the translation to ONNX raise, beside errors of their own, which are
 # RuntimeErrors: for control flow that depends on numbers, operators without a translation.
 REFUSED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
@@ -101,7 +101,7 @@ def program(net: Model) -> torch.export.ExportedProgram:
     Raises InputError for a network of which there is none, with the reason.
     """
     net = _plain(net)
-    inputs = tuple(example(net, TRACED["B"], STEPS).values())
+    inputs = tuple(example(net, TRACED["B"], EXAMPLE_SIZE).values())
     axes = {name: torch.export.Dim(name, **_range(*ends)) for name, ends in letters(net).items()}
     dynamic = tuple(_axes(shape, axes) for shape in given(net).values())
     with refusing(net, "a graph"), _traceable(), whole_sequences(traced=True), torch.no_grad():

@@ -8,7 +8,8 @@ import torch
 
 from ..errors import full_gpu
 
-SHARE = 0.7  # share of the free memory; cuDNN's workspaces and the allocator's gaps need the rest
+# share of the free memory; cuDNN's workspaces and the allocator's gaps need the rest
+FREE_MEMORY_SHARE = 0.7
 
 
 def at_once(place: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0) -> int:
@@ -23,7 +24,7 @@ def at_once(place: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0
     if not bytes_each:
         return most
     free, _ = torch.cuda.mem_get_info(place)
-    return max(1, min(most, int(SHARE * free) // bytes_each))
+    return max(1, min(most, int(FREE_MEMORY_SHARE * free) // bytes_each))
 
 
 def pieces(

@@ -47,7 +47,7 @@ _UNKNOWN = (
     "cite "
     "Zhang, Ding, Wei and Guan (ICCVW 2021)."
 )
-_FACE_API = (
+_FACE_API_LICENCE = (
     "MIT (github.com/vladmandic/face-api, from github.com/justadudewhohacks/face-api.js; keep both "
     "notices). Which pictures the weights learnt from is not known, so the rights in those are "
     "unexamined."
@@ -59,7 +59,7 @@ LICENCES = {
     **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
     **dict.fromkeys(("lfan_backbone", "lfan_visual", "lfan", "lfan_v2", "can"), _UNKNOWN),
     "vggish": _APACHE,
-    **dict.fromkeys(("face_api", "face_api_landmarks"), _FACE_API),
+    **dict.fromkeys(("face_api", "face_api_landmarks"), _FACE_API_LICENCE),
     "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
     "lr_asd": "MIT (github.com/Junhua-Liao/LR-ASD); cite Liao et al. (IJCV 2025).",
     **dict.fromkeys(

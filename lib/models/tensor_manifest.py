@@ -20,16 +20,16 @@ from ..errors import InputError
 
 # Limits chosen here, so that no file can demand much memory or time.
 LONGEST_MANIFEST = 1 << 20  # bytes; those of face-api have 9 kB
-LARGEST = 8 << 20  # bytes of numbers in all; the largest network of face-api has 6.4 MB
+MAX_BYTES = 8 << 20  # bytes of numbers in all; the largest network of face-api has 6.4 MB
 LARGEST_NUMBER = 1e6  # absolute value; larger weights make no sense
 MOST_AXES = 4
 LONGEST_NAME = 200
 
-PLAIN = np.dtype("<f4")
+FLOAT32 = np.dtype("<f4")
 QUANTISED = {"uint8": np.dtype("u1"), "uint16": np.dtype("<u2")}
 TENSOR_KEYS = {"name", "shape", "dtype", "quantization"}
 QUANTISATION_KEYS = {"dtype", "scale", "min"}
-AGAIN = "download the manifest and its files again, and keep them in one folder"
+REMEDY = "download the manifest and its files again, and keep them in one folder"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Entry:
 
     name: str
     shape: tuple[int, ...]
-    stored: np.dtype = PLAIN
+    stored: np.dtype = FLOAT32
     scale: float = 0.0
     minimum: float = 0.0
 
@@ -76,8 +76,8 @@ def _groups(manifest: Path) -> list[tuple[list[Entry], dict[Path, int]]]:
             raise _wrong("a second tensor of that name", manifest, "each name once", entry.name)
         names.add(entry.name)
     total = sum(size for _, files in groups for size in files.values())
-    if total > LARGEST:
-        raise _wrong(f"{total:,} bytes of numbers", manifest, f"at most {LARGEST:,}")
+    if total > MAX_BYTES:
+        raise _wrong(f"{total:,} bytes of numbers", manifest, f"at most {MAX_BYTES:,}")
     for entries, files in groups:
         claimed, size = sum(entry.size for entry in entries), sum(files.values())
         if claimed != size:
@@ -107,7 +107,7 @@ def _bytes(path: Path, size: int, exactly: bool = True) -> bytes:
     """Content of a file which has that many bytes, or at most so many."""
     try:
         if not path.is_file():
-            raise InputError("the file is not there", where=path, todo=AGAIN)
+            raise InputError("the file is not there", where=path, todo=REMEDY)
         with path.open("rb") as stream:
             content = stream.read(size + 1)
     except OSError as error:
@@ -115,7 +115,7 @@ def _bytes(path: Path, size: int, exactly: bool = True) -> bytes:
         raise InputError(what, where=path, expected="a file that you may read") from error
     if len(content) > size or (exactly and len(content) < size):
         expected = f"{'' if exactly else 'at most '}{size:,} bytes"
-        raise InputError("a file of another size", where=path, expected=expected, todo=AGAIN)
+        raise InputError("a file of another size", where=path, expected=expected, todo=REMEDY)
     return content
 
 
@@ -168,8 +168,8 @@ def _entry(value: object, manifest: Path) -> Entry:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
         raise _wrong(f"a tensor named {short(name)}", manifest, "a name in plain letters")
     fits = isinstance(shape, list) and 1 <= len(shape) <= MOST_AXES
-    if not fits or not all(type(n) is int and 1 <= n <= LARGEST for n in shape):
-        expected = f"1 to {MOST_AXES} whole numbers from 1 to {LARGEST:,}"
+    if not fits or not all(type(n) is int and 1 <= n <= MAX_BYTES for n in shape):
+        expected = f"1 to {MOST_AXES} whole numbers from 1 to {MAX_BYTES:,}"
         raise _wrong(f"shape {short(shape)}", manifest, expected, name)
     if value["dtype"] != "float32":
         raise _wrong(f"dtype {short(value['dtype'])}", manifest, "float32", name)
@@ -209,4 +209,4 @@ def _numbers(entry: Entry, content: bytes, manifest: Path) -> np.ndarray:
 
 def _wrong(what: str, manifest: Path, expected: str, tensor: str = "") -> InputError:
     where = f"{manifest}, tensor {tensor}" if tensor else manifest
-    return InputError(what, where=where, expected=expected, todo=AGAIN)
+    return InputError(what, where=where, expected=expected, todo=REMEDY)

@@ -52,12 +52,12 @@ logs: str = "runs/cluster_logs"  # folder of the jobs' output
 
 # Command that asks a job scheduler about its state; a machine without the command has no scheduler.
 COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
-UNITS = "KMGT"
-SIZE = rf"([0-9]+(?:\.[0-9]+)?)\s*([{UNITS}])i?B"  # of memory
+SIZE_PREFIXES = "KMGT"
+SIZE_PATTERN = rf"([0-9]+(?:\.[0-9]+)?)\s*([{SIZE_PREFIXES}])i?B"  # of memory
 ONE_WORD = ("queue", "account", "interface")  # what stands in a script as it is
 
 # The clock of a job: `lib.experiments.sweeps.worker` reads it to know when the walltime ends.
-CLOCK = "export SWEEP_JOB_STARTED=$(date +%s)"
+JOB_START_COMMAND = "export SWEEP_JOB_STARTED=$(date +%s)"
 
 
 def read(text: str | Path) -> Params:
@@ -92,7 +92,7 @@ def problems_of(values: dict) -> list[str]:
         ]
     if values.get("kind", "local") != "local" and not wall:
         return ['walltime: a job needs one, for example "04:00:00"']
-    size = re.fullmatch(SIZE, values.get("memory", "16GB"))
+    size = re.fullmatch(SIZE_PATTERN, values.get("memory", "16GB"))
     if not size or not float(size[1]):
         return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
     return _no_words(values)
@@ -273,7 +273,7 @@ def _options(spec: Params, items: bool = False) -> dict:
         "job_name": "sweep",
         "interface": spec.interface or None,
         "local_directory": _word(spec.scratch) if spec.scratch else None,
-        "job_script_prologue": [f"cd {root}", CLOCK, *spec.setup],
+        "job_script_prologue": [f"cd {root}", JOB_START_COMMAND, *spec.setup],
         "nanny": True,
         "death_timeout": 120,
         "shebang": "#!/usr/bin/env bash",
@@ -310,10 +310,10 @@ def whole_size(memory: str) -> str:
     """``32GB``, ``32 GiB`` → ``32G``; ``1.5TB`` → ``1536G``: schedulers take whole numbers only,
     and their units are powers of 1024. What is no whole number of KB is rounded up.
     """
-    number, letter = re.fullmatch(SIZE, memory).groups()
+    number, letter = re.fullmatch(SIZE_PATTERN, memory).groups()
     if "." not in number:
         return f"{number}{letter}"
-    smaller = UNITS[max(0, UNITS.index(letter) - 1)]
+    smaller = SIZE_PREFIXES[max(0, SIZE_PREFIXES.index(letter) - 1)]
     return f"{math.ceil(float(number) * (1 if letter == smaller else 1024))}{smaller}"
 
 

@@ -26,7 +26,7 @@ from ..errors import InputError
 from . import processes, remote, threads
 
 PATIENCE = 60.0  # s until the first worker of this machine must have started
-LOOK = 0.25  # s between two looks at how many workers there are
+POLL_SECONDS = 0.25  # s between two looks at how many workers there are
 FETCH = 10.0  # s within which an answer must be fetched from its worker
 ANSWERED = ("finished", "error", "cancelled")  # not "lost", which Dask's `done` takes for done
 TELL = 1.0  # s between two reports to the scheduler of how many items are left
@@ -60,7 +60,7 @@ def each(
         client.register_plugin(WorkerSetup())
         tell = isinstance(cluster, str)
         if tell:
-            stack.callback(client.set_metadata, remote.WANTED, 0)
+            stack.callback(client.set_metadata, remote.ITEMS_LEFT_NAME, 0)
         yield from _hand_out(client, function, items, tries, tell)
 
 
@@ -121,7 +121,7 @@ def _hand_out(
     while waiting.look() or busy or answered:
         if tell and time.monotonic() - told > TELL:  # those who start jobs
             told = time.monotonic()
-            client.set_metadata(remote.WANTED, len(waiting) + len(busy))
+            client.set_metadata(remote.ITEMS_LEFT_NAME, len(waiting) + len(busy))
         for address in _idle(client, busy) or ([] if busy else [None]):  # None: any worker
             if waiting:
                 index = waiting.popleft()
@@ -140,7 +140,7 @@ def _hand_out(
                 yield index, value
         if busy:
             with client.as_current(), contextlib.suppress(TimeoutError):
-                wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
+                wait(list(busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
         answered = [(future, busy[future]) for future in busy if future.status in ANSWERED]
         for future, _ in answered:
             del busy[future]

@@ -23,7 +23,7 @@ from typing import TextIO
 from ..errors import InputError, explain_full_disk
 
 LOCK = ".lock"  # the file in a locked folder
-LOOK = 0.2  # s between two looks whether the lock is free
+POLL_SECONDS = 0.2  # s between two looks whether the lock is free
 _HELD: set[tuple[str, int]] = set()  # (lock file, thread) of this process
 
 
@@ -144,10 +144,10 @@ def _acquired(
             if waited > wait:
                 stream.close()
                 raise BusyError(holder, path.parent) from error
-            if not said and wait > LOOK and waited >= quiet:
+            if not said and wait > POLL_SECONDS and waited >= quiet:
                 told(holder, path)
                 said = True
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
             continue
         except OSError:  # ENOLCK, ENOTSUP
             return None

@@ -14,17 +14,17 @@ import gc
 import sys
 import time
 
-EVERY = 10.0  # s between two times: one takes .15 s in a process that has imported PyTorch
+PAUSE_SECONDS = 10.0  # s between two times: one takes .15 s in a process that has imported PyTorch
 
-_last = -EVERY
+_last = -PAUSE_SECONDS
 
 
 def give_back_freed() -> bool:
-    """Collect reference cycles and return freed memory to the system, at most every `EVERY`
+    """Collect reference cycles and return freed memory to the system, at most every `PAUSE_SECONDS`
     seconds; returns whether it was done. On systems without glibc only the former.
     """
     global _last
-    if time.monotonic() - _last < EVERY:
+    if time.monotonic() - _last < PAUSE_SECONDS:
         return False
     gc.collect()
     if sys.platform == "linux":

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 VARIABLE = "LIB_CLUSTER"  # environment variable of notebooks, never of workers
-WANTED = "wanted"  # name under which a Dask scheduler keeps how many items are left
+ITEMS_LEFT_NAME = "wanted"  # name under which a Dask scheduler keeps how many items are left
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from distributed import Client, KilledWorker, wait
 from distributed.client import FutureCancelledError
 
 from ..errors import InputError
-from .dask_workers import LOOK, WorkerSetup
+from .dask_workers import POLL_SECONDS, WorkerSetup
 
-LOST = 5.0  # s that a worker may be missing before its task goes to another one
+MISSING_SECONDS = 5.0  # s that a worker may be missing before its task goes to another one
 RESCALE = 3.0  # s between two checks whether jobs must be started again
 FINISHED, CONTINUE, FAILED, DIED = "finished", "continue", "failed", "died"  # how a try ends
 
@@ -222,10 +222,10 @@ class _Dispatcher:
 
     def _await(self) -> None:
         if not self.busy:
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
             return
         with self.client.as_current(), contextlib.suppress(TimeoutError):
-            wait(list(self.busy), timeout=LOOK, return_when="FIRST_COMPLETED")
+            wait(list(self.busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
 
     def _finish(self, future) -> None:
         name, address = self.busy.pop(future)
@@ -271,7 +271,7 @@ class _Dispatcher:
         for future, (name, address) in list(self.busy.items()):
             if address in living or address in self.sent_away or future.done():
                 self.missing.pop(address, None)
-            elif now - self.missing.setdefault(address, now) > LOST:
+            elif now - self.missing.setdefault(address, now) > MISSING_SECONDS:
                 del self.busy[future]
                 future.cancel(force=True)
                 self._lost(self.tasks[name], address)

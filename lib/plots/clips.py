@@ -12,7 +12,7 @@ from ..speakers.clips import schema
 
 STRIP = 10  # moments in a strip
 SIDE = 96  # px of a face in it
-VOICES = {
+VOICE_NAMES = {
     "speech": "any voice",
     "speech_wearer": "the wearer",
     "speech_offscreen": "out of the picture",
@@ -29,7 +29,7 @@ def timeline(root: Path, note: str, name: str):
         for person in told["persons"]
         if person["visible"].any()
     }
-    voices = {label: told[key] == 1 for key, label in VOICES.items() if key in told}
+    voices = {label: told[key] == 1 for key, label in VOICE_NAMES.items() if key in told}
     return plots.clip_timeline(_times(told), persons, voices, title=told["clip_id"], note=note)
 
 

@@ -12,9 +12,9 @@ from ..metrics import EMOTIONS
 from . import style
 from .data import mel_axis
 
-MOST = 30  # trials in a picture; more are illegible
-CONTEXT = 0.5  # s before and after a stretch that its curves show
-_PARTS = {
+MAX_TRIALS = 30  # trials in a picture; more are illegible
+CONTEXT_SECONDS = 0.5  # s before and after a stretch that its curves show
+_ERROR_PARTS = {
     "correlation": ("correlation", 1.0),
     "scale": ("scale (SD prediction / SD label)", 1.0),
     "shift": ("shift (SD)", 0.0),
@@ -49,7 +49,7 @@ def worst_stretches(
         start, stop = stretch["span"]
         _draw_faces(column[0], stretch)
         column[0].set_title(f"{start:.1f} to {stop:.1f} s, RMSE {stretch['rmse']:.2f}")
-        _draw_sound(column[1], sound, (start - CONTEXT, stop + CONTEXT))
+        _draw_sound(column[1], sound, (start - CONTEXT_SECONDS, stop + CONTEXT_SECONDS))
         _draw_curves(column[2:], time, prediction, label, (start, stop))
     for ax in axes[2:, -1]:
         style.legend_beside(ax)
@@ -86,14 +86,14 @@ def _draw_curves(
     it.
     """
     start, stop = span
-    near = (time >= start - CONTEXT) & (time <= stop + CONTEXT)
+    near = (time >= start - CONTEXT_SECONDS) & (time <= stop + CONTEXT_SECONDS)
     for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
         colour = style.COLOURS[emotion]
         ax.axvspan(start, stop, color="0.93", zorder=0)
         ax.plot(time[near], label[near, column], color=style.LABEL, label="label")
         ax.plot(time[near], prediction[near, column], color=colour, label="prediction")
         ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05))
-        ax.set(xlim=(start - CONTEXT, stop + CONTEXT))
+        ax.set(xlim=(start - CONTEXT_SECONDS, stop + CONTEXT_SECONDS))
     axes[-1].set_xlabel("time (s)")
 
 
@@ -118,12 +118,12 @@ def ccc_parts(
 
     table : of `errors.parts`; the first 30 trials are drawn. Returns the axes.
     """
-    names = list(dict.fromkeys(table["trial"]))[:MOST]
+    names = list(dict.fromkeys(table["trial"]))[:MAX_TRIALS]
     if axes is None:
         axes = style.new_axes(
-            1, len(_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True
+            1, len(_ERROR_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True
         )
-    for ax, (part, (words, right)) in zip(axes, _PARTS.items(), strict=True):
+    for ax, (part, (words, right)) in zip(axes, _ERROR_PARTS.items(), strict=True):
         learnt = [
             pair for pair in zip(EMOTIONS, "oD", strict=True) if pair[0] in set(table["emotion"])
         ]

@@ -19,10 +19,10 @@ POLICY = (
     "default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
-TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
-SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
+TAGS = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
+NO_TEXT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
 LONG = 40  # characters from which on a word may be broken
-MANY = 18  # number of columns above which any word of a table may be broken
+MANY_COLUMNS = 18  # number of columns above which any word of a table may be broken
 STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
@@ -32,7 +32,7 @@ STYLE = (
     ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}"
 )
 # Template of all our pages. Text that is no `Html` is escaped.
-TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""\
+PAGE_TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -63,7 +63,7 @@ TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""
 
 
 class _Table(HTMLParser):
-    """Rewrites a table: the tags of `TABLE` without their attributes, everything else as text."""
+    """Rewrites a table: the tags of `TAGS` without their attributes, everything else as text."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -72,14 +72,14 @@ class _Table(HTMLParser):
         self.silent = 0  # depth of enclosing elements whose text is left out (scripts, styles)
 
     def handle_starttag(self, tag, attributes):
-        if tag in SILENT:
+        if tag in NO_TEXT:
             self.silent += 1
-        elif tag in TABLE:
+        elif tag in TAGS:
             self.parts.append(f"<{tag}>")
             self.open += [] if tag == "br" else [tag]
 
     def handle_endtag(self, tag):
-        if tag in SILENT:
+        if tag in NO_TEXT:
             self.silent = max(0, self.silent - 1)
         elif tag in self.open:
             while (last := self.open.pop()) != tag:
@@ -120,7 +120,7 @@ def page(
         (heading, _part(content, f"t{number}", links or {}))
         for number, (heading, content) in enumerate(parts.items())
     ]
-    return TEMPLATE.render(
+    return PAGE_TEMPLATE.render(
         title=title,
         parts=shown,
         anchors={heading: f"h{number}" for number, heading in enumerate(parts)},
@@ -133,7 +133,7 @@ def page(
 
 def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
     """Columns with check-sums, addresses or paths may break inside a word, and all columns of a
-    table with more than `MANY`, so that it fits on the page.
+    table with more than `MANY_COLUMNS`, so that it fits on the page.
     """
     if isinstance(content, pd.DataFrame) and content.empty and content.attrs.get("nothing"):
         content = content.attrs["nothing"]
@@ -147,7 +147,7 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
             f"#{name} td:nth-child({place}){{overflow-wrap:anywhere;min-width:14em}}"
             for place in wide
         )
-        if content.shape[1] > MANY:
+        if content.shape[1] > MANY_COLUMNS:
             style = f"#{name} td,#{name} th{{overflow-wrap:anywhere}}"
         shown = content.map(partial(_cell_text, links=links)).rename(
             columns=partial(_cell_text, links={})

@@ -15,7 +15,7 @@ from . import style
 from .data import sound_view
 from .results import prediction_traces
 
-FACE = 240  # px, side of the face
+FACE_SIDE = 240  # px, side of the face
 TICKS = 400  # video frames up to which each has a tick below the waveform
 CURSOR, INK, GREY = (200, 0, 0), (40, 40, 40), (235, 235, 235)
 
@@ -83,8 +83,8 @@ class Moments:
         lines = self.lines.copy()
         x = int(np.clip(self.x[index], 0, lines.shape[1] - 1))
         lines[self.top : self.bottom, max(0, x - 1) : x + 1] = CURSOR
-        side = np.full((lines.shape[0], FACE + 20, 3), 255, np.uint8)
-        side[10 : 10 + FACE, 10 : 10 + FACE] = self._face(index)
+        side = np.full((lines.shape[0], FACE_SIDE + 20, 3), 255, np.uint8)
+        side[10 : 10 + FACE_SIDE, 10 : 10 + FACE_SIDE] = self._face(index)
         rows = [f"frame {index + 1} of {len(self.trial.times)}", f"{self.trial.times[index]:.2f} s"]
         rows += [
             f"{emotion} {_number(self.trial.values[index, k])}, label "
@@ -92,16 +92,16 @@ class Moments:
             for k, emotion in enumerate(EMOTIONS)
         ]
         for row, text in enumerate(rows):
-            overlay.put(side, text, (10, FACE + 35 + 24 * row), 0.5, INK)
+            overlay.put(side, text, (10, FACE_SIDE + 35 + 24 * row), 0.5, INK)
         return np.concatenate([side, lines], axis=1)
 
     def _face(self, index: int) -> np.ndarray:
         faces = self.trial.faces
         if faces is not None and faces.valid[index]:
             face = np.asarray(faces.read([index]))[0]
-            return cv2.resize(face, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
-        empty = np.full((FACE, FACE, 3), GREY, np.uint8)
-        overlay.put(empty, "no face", (80, FACE // 2), 0.6, INK)
+            return cv2.resize(face, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC)
+        empty = np.full((FACE_SIDE, FACE_SIDE, 3), GREY, np.uint8)
+        overlay.put(empty, "no face", (80, FACE_SIDE // 2), 0.6, INK)
         return empty
 
     def heard(self, index: int, seconds: float = 2.0) -> tuple[np.ndarray, int]:

@@ -19,7 +19,7 @@ from .. import arrays, plots
 from ..errors import InputError
 from ..files import existing
 from ..media import frames, sound
-from ..media.sound import GRID, SOUND_RATE
+from ..media.sound import SOUND_RATE, START_RATE
 from ..metrics import EMOTIONS
 from ..parallel import processes
 from ..store import Request, Store, request
@@ -30,7 +30,8 @@ VIEW_SECONDS = 8.0  # s of sound in a picture; with more the frame ticks merge
 STRIP_FACES = 12  # pictures in a strip
 _SMALL = request("pixels")
 NO_SOUND = "there is no recording with sound to show"
-SILENCE, FLOOR = 1e-10, 1e-8  # least power, and share of the loudest, that is drawn: 80 dB
+# least power, and share of the loudest, that is drawn: 80 dB
+LEAST_POWER, LEAST_SHARE = 1e-10, 1e-8
 
 
 def show(table: pd.DataFrame, nothing: str = ""):
@@ -121,9 +122,10 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     times = np.asarray(arrays.read(trial, request("time"), store))
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
-    count = max(0, int(np.ceil((stop - facts["t0"]) * GRID)))  # columns, from the first sample on
+    # Columns, from the first sample on.
+    count = max(0, int(np.ceil((stop - facts["t0"]) * START_RATE)))
     return plots.sound_view(
-        sound.as_float(samples[: count * SOUND_RATE // GRID]),
+        sound.as_float(samples[: count * SOUND_RATE // START_RATE]),
         SOUND_RATE,
         facts["t0"],
         decibels(trial, store, count),
@@ -141,7 +143,7 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
     power = arrays.read(trial, request("mel"), store)[:count]  # (columns, 64)
-    found = np.maximum(power, power.max(initial=SILENCE) * FLOOR)
+    found = np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)
     np.log10(found, out=found)  # in place: an hour of columns takes 92 MB
     found *= 10
     return found.T

@@ -16,7 +16,7 @@ from ..trials import counted
 from . import style
 from .results import predicted
 
-SPEAKS, SILENT = "#00aa3c", "#d62728"  # same as the boxes of `lib.speakers.overlay`
+SPEAKING_COLOUR, SILENT_COLOUR = "#00aa3c", "#d62728"  # same as the boxes of `lib.speakers.overlay`
 # Persons and faces that a picture shows: of more it would take minutes, and a page's height.
 MOST_PERSONS, MOST_FACES = 12, 20
 
@@ -54,7 +54,9 @@ def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
                 curves.plot(rows["time"], rows[column], line, color=colour, label=words)
         if "speaking" in rows and len(rows):
             speaks = (rows["speaking"] > 0.5).to_numpy()
-            curves.fill_between(rows["time"], -1, -0.9, where=speaks, color=SPEAKS, label="speaks")
+            curves.fill_between(
+                rows["time"], -1, -0.9, where=speaks, color=SPEAKING_COLOUR, label="speaks"
+            )
         curves.axhline(0, color="0.6", linewidth=0.8)
         curves.set(ylim=(-1, 1), ylabel=f"person {name}")
         if len(rows):
@@ -111,7 +113,7 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
             some = rows.iloc[part]
             ax.plot(some["time"], some["smoothed"], color=style.PALETTE[0], linewidth=1.2)
             speaks = some["speaking"] == 1
-            look = {"color": SPEAKS, "alpha": 0.35}
+            look = {"color": SPEAKING_COLOUR, "alpha": 0.35}
             ax.fill_between(some["time"], 0, some["smoothed"], where=speaks, **look)
         ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle="--")
         ax.set(ylabel=f"p({face} speaks)", ylim=(0, 1))
@@ -128,7 +130,7 @@ def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     step = frames.spacing(times, alone=0.04)
     for row, face in enumerate(faces):
         some = values[values["face"] == face]
-        for speaking, colour, height in ((0, SILENT, 0.12), (1, SPEAKS, 0.6)):
+        for speaking, colour, height in ((0, SILENT_COLOUR, 0.12), (1, SPEAKING_COLOUR, 0.6)):
             starts = some["time"][some["speaking"] == speaking]
             ax.broken_barh(
                 [(start, step) for start in starts],
@@ -146,7 +148,7 @@ def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 # green, red, grey
-LABELLED_SPEAKING, LABELLED_SILENT, UNKNOWN = (style.PALETTE[2], style.PALETTE[3], "0.6")
+LABELLED_SPEAKING, LABELLED_SILENT, UNKNOWN_COLOUR = (style.PALETTE[2], style.PALETTE[3], "0.6")
 _SEEN = "0.75"
 _BARS = {
     "frames": "length (frames)",
@@ -239,7 +241,7 @@ def speaking_strip(
 def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
     """One face of `speaking_strip`, framed as its label says."""
     frames_of = {1: (LABELLED_SPEAKING, "-"), 0: (LABELLED_SILENT, "--")}
-    colour, line = frames_of.get(label, (UNKNOWN, ":"))
+    colour, line = frames_of.get(label, (UNKNOWN_COLOUR, ":"))
     inside = (place + 0.06, place + 0.94, 0.06, 0.94)
     ax.imshow(face, extent=inside, cmap="gray", vmin=0, vmax=255)
     look = {"fill": False, "edgecolor": colour, "linewidth": 3, "linestyle": line}

@@ -27,8 +27,8 @@ THEME = rc_params_from_file(Path(__file__).with_name("theme.mplstyle"), use_defa
 PALETTE = [to_rgb(colour) for colour in THEME["axes.prop_cycle"].by_key()["color"]]
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
-WORDS = 12  # characters of a note per inch of a figure's width
-PLACES = 9  # digits of a share of the figure: less than a thousandth of a pixel
+CHARACTERS_PER_INCH = 12  # characters of a note per inch of a figure's width
+POSITION_DIGITS = 9  # digits of a share of the figure: less than a thousandth of a pixel
 LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison only
 
 
@@ -50,7 +50,7 @@ class RoundedLayout(ConstrainedLayoutEngine):
     def execute(self, fig: Figure) -> object:
         grids = super().execute(fig)
         for ax in fig.axes:
-            place = Bbox(np.round(ax.get_position(original=True).get_points(), PLACES))
+            place = Bbox(np.round(ax.get_position(original=True).get_points(), POSITION_DIGITS))
             ax._set_position(place, which="original")  # `set_position` would end the layout
         return grids
 
@@ -91,7 +91,7 @@ def finish(axes, title: str = "", note: str = "") -> Axes | np.ndarray:
     elif title:
         figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     if note:
-        width = round(WORDS * figure.get_figwidth())
+        width = round(CHARACTERS_PER_INCH * figure.get_figwidth())
         note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
         figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
     return axes if isinstance(axes, Axes) else np.asarray(axes)

@@ -18,10 +18,10 @@ from ..trials import in_people_order
 LARGE = 1e15  # from which on a float has no decimals, and its digits mean nothing
 DIGITS = 3  # of the largest number of a column: intervals of our scores are wider than that
 # Style of the words before a table whose numbers have no meaning, and of that table.
-QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
+NOTE_HTML, GREY_STYLE = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
 # By default JupyterLab right-aligns all cells and makes all columns equally wide.
-TABLE, SMALL = "table-layout:auto;max-width:100%;", "font-size:75%;"
-MANY = 10  # number of columns from which a smaller font is used
+TABLE_STYLE, SMALL_STYLE = "table-layout:auto;max-width:100%;", "font-size:75%;"
+MANY_COLUMNS = 10  # number of columns from which a smaller font is used
 LEFT, RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top"
 LONG, BREAKS = 24, ";overflow-wrap:anywhere"  # characters from which on a word may be broken
 
@@ -55,9 +55,9 @@ def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
     numeric = [_is_numeric(rows.iloc[:, place]) for place in range(rows.shape[1])]
     words = _in_order(rows).apply(_as_words)
     text = words.to_string(index=False)
-    page = _page(words, numeric, GREY if note else "")
+    page = _page(words, numeric, GREY_STYLE if note else "")
     if note:
-        text, page = f"{note}\n{text}", f"{QUIET.format(note=html.escape(note))}{page}"
+        text, page = f"{note}\n{text}", f"{NOTE_HTML.format(note=html.escape(note))}{page}"
     return Shown(text, page)
 
 
@@ -102,7 +102,7 @@ def _page(words: pd.DataFrame, numeric: list[bool], colour: str) -> str:
     sides = [RIGHT if is_number else LEFT for is_number in numeric]
     head = _row(words.columns, sides, "th")
     body = "".join(_row(row, sides, "td") for row in words.itertuples(index=False, name=None))
-    style = colour + TABLE + (SMALL if len(numeric) >= MANY else "")
+    style = colour + TABLE_STYLE + (SMALL_STYLE if len(numeric) >= MANY_COLUMNS else "")
     return f"<table style='{style}'><thead>{head}</thead>\n<tbody>{body}</tbody></table>\n"
 
 

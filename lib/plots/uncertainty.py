@@ -10,7 +10,7 @@ from ..metrics import EMOTIONS
 from ..training.uncertainty import BAND, half_width
 from . import style
 
-LINES = {"train": ":", "val": "--", "test": "-"}  # of each split
+LINE_STYLES = {"train": ":", "val": "--", "test": "-"}  # of each split
 SAID = {"val": "val (fitted here)"}  # names of the splits in a legend
 
 
@@ -53,7 +53,7 @@ def _lines(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     for (split, emotion), rows in table.groupby(["split", "emotion"], sort=False, observed=True):
         if emotion in EMOTIONS:
             label = f"{emotion}, {SAID.get(split, split)}"
-            line, colour = LINES.get(split, "-"), style.COLOURS[emotion]
+            line, colour = LINE_STYLES.get(split, "-"), style.COLOURS[emotion]
             ax.plot(rows[x], rows[y], line, marker=".", color=colour, label=label)
     ax.set_aspect("equal")
 

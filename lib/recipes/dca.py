@@ -13,7 +13,7 @@ class Recipe(jca.Recipe):
     paper = Paper(
         ("affwild2_dca",),
         (
-            *jca.FEATURES,
+            *jca.FEATURE_SETTINGS,
             Setting("epochs", 100),
             Setting("batch_size", 64),
             Setting("lr", 3.0e-4),

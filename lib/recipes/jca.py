@@ -25,7 +25,7 @@ JUMP = 6
 
 
 # Settings that the codes of JCA and related methods share (specification §2).
-FEATURES = (
+FEATURE_SETTINGS = (
     Setting("steps", 16),
     Setting("step_hop", 32),
     Setting("audio_seconds", 0.0),
@@ -42,7 +42,7 @@ FEATURES = (
         "one bad batch cannot throw the weights away; `rules: published` has no limit",
     ),
 )
-TRAINING = (
+TRAINING_SETTINGS = (
     Setting("epochs", 50),
     Setting("batch_size", 64),
     Setting("lr", 1.0e-4),
@@ -122,7 +122,7 @@ class Recipe(base.Recipe):
     network = "jca"
     paper = Paper(
         ("affwild2_jca",),
-        (*FEATURES, *TRAINING, Setting("features", "positions")),
+        (*FEATURE_SETTINGS, *TRAINING_SETTINGS, Setting("features", "positions")),
         (*DIFFERENCES, POSITIONS),
     )
     # Frames of the box filter in the authors' validation and test code (TSAV/JCA specification

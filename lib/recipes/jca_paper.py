@@ -12,7 +12,7 @@ class Recipe(jca.Recipe):
     network = "jca_paper"
     paper = Paper(
         ("affwild2_jca_paper",),
-        (*jca.FEATURES, *jca.TRAINING, Setting("features", "pooled")),
+        (*jca.FEATURE_SETTINGS, *jca.TRAINING_SETTINGS, Setting("features", "pooled")),
         (
             *jca.DIFFERENCES,
             Difference(

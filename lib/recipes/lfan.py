@@ -24,7 +24,7 @@ from ..weights import path as weights_path
 from . import base
 from .papers import Difference, Paper, Setting
 
-EMOTIONS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
+EMOTION_COLUMNS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
 
 # Frames before a target that it depends on: 2·(kernel − 1)·(2^levels − 1), for four levels, and for
 # can's five.
@@ -162,7 +162,7 @@ class Recipe(base.Recipe):
     @property
     def learnt(self):
         """Columns of the labels that are learnt."""
-        return EMOTIONS[self.params.get("emotion", "both")]
+        return EMOTION_COLUMNS[self.params.get("emotion", "both")]
 
     @property
     def network(self):

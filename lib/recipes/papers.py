@@ -21,7 +21,7 @@ from ..files import ROOT, write_text
 
 PAGE = ROOT / "docs" / "reproduce.md"
 BEGIN, END = "<!-- deviations: made by lib/recipes/papers.py -->", "<!-- /deviations -->"
-HEAD = ("| where | what | paper or its code | ours | why |", "|---|---|---|---|---|")
+TABLE_HEAD = ("| where | what | paper or its code | ours | why |", "|---|---|---|---|---|")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def table(folder: Path = ROOT / "params") -> str:
         f"| {row.where} | {row.what} | {row.paper} | {row.ours} | {row.why} |"
         for row in rows(folder)
     ]
-    return "\n".join([*HEAD, *lines])
+    return "\n".join([*TABLE_HEAD, *lines])
 
 
 def _around(page: Path) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ class Recipe(jca.Recipe):
     network = "rjca"
     paper = Paper(
         ("affwild2_rjca",),
-        (*jca.FEATURES, *jca.TRAINING, Setting("features", "positions")),
+        (*jca.FEATURE_SETTINGS, *jca.TRAINING_SETTINGS, Setting("features", "positions")),
         (
             *jca.DIFFERENCES,
             jca.POSITIONS,

@@ -14,12 +14,12 @@ import numpy as np
 
 from ..faces.speaker_crops import FILL
 
-KINDS = ("published", "light", "none")
+AUGMENTATIONS = ("published", "light", "none")
 SMALLEST_CROP, ROTATION = 0.7, 15.0  # published: share of the side; ± degrees
 GAIN, OFFSET, SHIFT = 0.2, 15.0, 3  # light: ± of the exponent of e, ± grey values, ± px of 64
 SNR = 5.0  # ± dB, published
 POWER = 1e-4  # keeps the level of silence finite, as published
-EARLIEST, LATEST = 0.5, 2.0  # s by which a sound is shifted
+MIN_SHIFT_SECONDS, MAX_SHIFT_SECONDS = 0.5, 2.0  # s by which a sound is shifted
 
 
 def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:
@@ -90,9 +90,9 @@ def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
     """Cyclic shift of a clip's sound of n samples: 0.5–2 s, at most half of it, in either
     direction.
     """
-    most = min(LATEST * rate, n / 2)
+    most = min(MAX_SHIFT_SECONDS * rate, n / 2)
     sign = generator.choice((-1, 1))
-    return int(sign * round(generator.uniform(min(EARLIEST * rate, most), most)))
+    return int(sign * round(generator.uniform(min(MIN_SHIFT_SECONDS * rate, most), most)))
 
 
 Labels = dict[str, np.ndarray]

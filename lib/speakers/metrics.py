@@ -21,7 +21,7 @@ from ..metrics import interval
 IOU = 0.5  # overlap from which a face counts as found, Ego4D's own
 BINS = 10  # of probabilities, for the calibration error
 # px, borders of small, middle and large faces, as AVA-ActiveSpeaker's authors count
-SIZES = (0, 64, 128, np.inf)
+FACE_SIZES = (0, 64, 128, np.inf)
 
 
 def ava_ap(scores: np.ndarray, labels: np.ndarray, uids: Sequence | None = None) -> float:
@@ -188,10 +188,10 @@ def ap_by_size(scores: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> pd
     names = np.array(
         [
             f"{low:.0f}–{high:.0f} px" if np.isfinite(high) else f"from {low:.0f} px"
-            for low, high in pairwise(SIZES)
+            for low, high in pairwise(FACE_SIZES)
         ]
     )
-    return ap_by(scores, labels, names[np.digitize(widths, SIZES[1:-1])], "face size")
+    return ap_by(scores, labels, names[np.digitize(widths, FACE_SIZES[1:-1])], "face size")
 
 
 def ap_by_faces(

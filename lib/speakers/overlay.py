@@ -18,7 +18,7 @@ from ..store import Store
 SPEAKS = 0.5  # probability from which a face counts as speaking
 GREEN, RED, GREY = (0, 170, 60), (214, 39, 40), (110, 110, 110)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-MOST = 3  # lines of one sentence in a narrow picture; a longer one gets smaller letters
+MAX_LINES = 3  # lines of one sentence in a narrow picture; a longer one gets smaller letters
 
 
 def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
@@ -86,7 +86,7 @@ def broken(note: str, room: int, size: float) -> list[str]:
     """The lines of a note, each in up to three if wider than the room (px) at this size."""
     found = []
     for text in note.splitlines():
-        parts = min(MOST, math.ceil(_wide(text, size) / max(1, room)))
+        parts = min(MAX_LINES, math.ceil(_wide(text, size) / max(1, room)))
         found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
     return found
 

@@ -16,7 +16,7 @@ from .. import metrics
 from ..errors import InputError
 
 ROLES = ("self", "other", "off-screen", "silent")
-GROUPS = ("speaking", "somebody else speaking", "not speaking")
+SPEAKING_GROUPS = ("speaking", "somebody else speaking", "not speaking")
 SPEAKS = 0.5  # probability from which a person counts as speaking
 MEDIAN = 5  # frames of the running median of probabilities (speaker specification §8.2)
 
@@ -64,7 +64,8 @@ def smoothed(speaking: np.ndarray) -> np.ndarray:
 
 
 def group(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """Which of `GROUPS` each frame of a trial is in, (T,) int8, −1 where the face is not seen.
+    """Which of `SPEAKING_GROUPS` each frame of a trial is in, (T,) int8, −1 where the face is
+    not seen.
 
     own : (T,) probability that this face speaks. others : the same of the other faces of the video.
     """
@@ -119,7 +120,7 @@ def va_by_group(
 
 def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
     found = {}
-    for number, name in enumerate(GROUPS):
+    for number, name in enumerate(SPEAKING_GROUPS):
         how = {"with_intervals": with_intervals, "subjects": subjects}
         chosen = {
             trial: np.where((groups[trial] == number)[:, None], labels[trial], np.nan)
@@ -134,7 +135,7 @@ def table(found: Mapping) -> pd.DataFrame:
     """`va_by_group` as rows: group, shuffled, emotion, ccc, low, high, mae, frames, trials."""
     rows = []
     for control, part in ((False, found), (True, found.get("shuffled", {}))):
-        for name in GROUPS:
+        for name in SPEAKING_GROUPS:
             for emotion, scores in part.get(name, {}).items():
                 ends = scores.get("ci95") or (np.nan, np.nan)
                 counts = [scores[key] for key in ("mae", "n_frames", "n_trials")]

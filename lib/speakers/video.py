@@ -26,7 +26,7 @@ from .arrays import device_of, durations
 SMOOTH = 2  # frames to either side of the running mean, as in the published display (§3.4)
 THRESHOLD = 0.5  # probability from which a face counts as speaking
 # frames of a track below which its scores are not shown: so little sound tells a network nothing
-SHORTEST = 3
+MIN_TRACK_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
     """The trial row of a video that belongs to no data set; `heard` is the file with its sound."""
     stem = trials.usable(video.stem)
     return {
-        **dict.fromkeys(trials.TEXT, ""),
+        **dict.fromkeys(trials.TEXT_COLUMNS, ""),
         **dict.fromkeys(("trial", "video", "subject"), stem),
         "dataset": "video",
         "split": "test",
@@ -144,7 +144,7 @@ def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> p
         }
     )
     out["speaking"] = (out["smoothed"] > threshold).astype(int)
-    long_enough = out.groupby("track")["frame"].transform("size") >= SHORTEST
+    long_enough = out.groupby("track")["frame"].transform("size") >= MIN_TRACK_FRAMES
     return out[long_enough].reset_index(drop=True)
 
 

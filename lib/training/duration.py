@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from ..errors import InputError
 from ..parallel.progress import span
 
-STEPS = 20  # steps that are timed; the first one, which also plans, is not counted
-SHOWN = ("width", "face_size", "audio_seconds", "batch_size", "epochs", "workers", "device")
+TIMED_STEPS = 20  # steps that are timed; the first one, which also plans, is not counted
+SHOWN_OPTIONS = ("width", "face_size", "audio_seconds", "batch_size", "epochs", "workers", "device")
 OPTIONS = ("frame_step", "tasks")  # of a recipe, where it has them
 
 
@@ -27,15 +27,15 @@ class Duration:
     def step(self, left: int, later: int) -> bool:
         """Note a step; `left` steps remain in this epoch, `later` in the following ones.
 
-        Returns whether the training will take too long: decided once, after `STEPS` steps or at the
-        end of the first epoch, before anything is saved.
+        Returns whether the training will take too long: decided once, after `TIMED_STEPS` steps or
+        at the end of the first epoch, before anything is saved.
         """
         self.count += 1
         now = time.monotonic()
         if self.count == 1:
             self.began = now
         judged = bool(self.hours)
-        if judged or self.count == 1 or (self.count < STEPS and left):
+        if judged or self.count == 1 or (self.count < TIMED_STEPS and left):
             return False
         seconds = (now - self.began) / (self.count - 1)
         self.hours = seconds * (self.count + left + later) / 3600
@@ -43,7 +43,7 @@ class Duration:
 
     def refusal(self) -> InputError:
         """The error that names the time, the limit and the parameters that cause it."""
-        own = [f"{name} {self.params[name]}" for name in SHOWN if name in self.params]
+        own = [f"{name} {self.params[name]}" for name in SHOWN_OPTIONS if name in self.params]
         options = self.params.get("options", {})
         own += [f"{name} {options[name]}" for name in OPTIONS if name in options]
         return InputError(

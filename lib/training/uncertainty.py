@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 
 BAND = 0.9  # nominal coverage of the intervals that are drawn and reported
-LEAST = 2  # labelled frames needed to fit a factor
+MIN_LABELLED_FRAMES = 2  # labelled frames needed to fit a factor
 
 
 def half_width(share: float) -> float:
@@ -26,8 +26,9 @@ def factors(errors: np.ndarray, spread: np.ndarray) -> list[float]:
     root mean square of the errors in units of their deviations.
 
     errors : (N, k) label − prediction, NaN where either is unknown. spread : (N, k) predicted
-        standard deviations, above 0. Returns k numbers; 1 for a column with fewer than `LEAST`
-        known rows, or without any error. Raises InputError for a deviation that is not above 0.
+        standard deviations, above 0. Returns k numbers; 1 for a column with fewer than
+        `MIN_LABELLED_FRAMES` known rows, or without any error. Raises InputError for a deviation
+        that is not above 0.
     """
     errors, spread = np.asarray(errors, np.float64), np.asarray(spread, np.float64)
     known = np.isfinite(errors) & np.isfinite(spread)
@@ -40,4 +41,4 @@ def factors(errors: np.ndarray, spread: np.ndarray) -> list[float]:
     ratio = np.divide(errors, spread, out=np.zeros_like(errors), where=known)
     count = known.sum(axis=0)
     mean = (ratio**2).sum(axis=0) / np.maximum(count, 1)
-    return np.where((count >= LEAST) & (mean > 0), np.sqrt(mean), 1.0).tolist()
+    return np.where((count >= MIN_LABELLED_FRAMES) & (mean > 0), np.sqrt(mean), 1.0).tolist()

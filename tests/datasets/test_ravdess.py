@@ -18,7 +18,7 @@ from tests import tiny_ravdess
 from tests.shared_files import shared
 from tests.tiny_ravdess import name, voice, write
 
-SPEECH = ravdess.NAME  # the pattern of a recording's name
+SPEECH = ravdess.FILE_NAME  # the pattern of a recording's name
 
 
 def problems(report):

@@ -79,7 +79,7 @@ def test_values_that_are_missing_or_out_of_range_are_drawn_inside_or_not_at_all(
 
 def test_a_video_of_one_frame_has_a_panel():
     one = table(0.1, 0.2)[:1]
-    assert Panel(TIMES[:1], one, 320, 20).draw(0).shape == (overlay_panel.LEAST, 320, 3)
+    assert Panel(TIMES[:1], one, 320, 20).draw(0).shape == (overlay_panel.MIN_PANEL_HEIGHT, 320, 3)
 
 
 def test_a_box_is_drawn_where_the_face_is_and_is_green_and_thicker_while_it_speaks():

@@ -162,7 +162,7 @@ def test_the_table_of_people_and_a_file_of_stretches_have_it(
     unknown = [
         row["name"]
         for row in csv_columns.describe([*found.table, *stretches])
-        if row["meaning"] == csv_columns.UNKNOWN[2]
+        if row["meaning"] == csv_columns.UNKNOWN_COLUMN[2]
     ]
     assert unknown == []
 

@@ -21,7 +21,7 @@ def prepared(opened):
     """The sample set after notebooks 01 and 03, with its parameters as words of a command line."""
     trials.write(opened.table, opened.store.trials_path)
     for trial in opened.table.drop_duplicates("video").to_dict("records"):
-        arrays.make_all(trial, exports.WANTED, opened.store)
+        arrays.make_all(trial, exports.EXPORT_REQUESTS, opened.store)
     return opened
 
 
@@ -42,7 +42,7 @@ def content(path):
 
 def sound_of(opened, name):
     return (
-        read(opened.trial(name), exports.SOUND, opened.store)
+        read(opened.trial(name), exports.SOUND_REQUEST, opened.store)
         for read in (arrays.read, arrays.facts)
     )
 

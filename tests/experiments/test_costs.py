@@ -406,7 +406,7 @@ def test_from_the_batches_that_time_allows_follows_what_a_sample_of_a_larger_one
 @pytest.mark.parametrize(("quick", "slow"), [(1.0, 0.8), (0.1, 8.0)])
 def test_two_measurements_of_a_busy_machine_give_no_nonsense(quick, slow):
     found = costs._a_sample((2, quick), (8, slow), 32)
-    assert costs.SHARE * slow / 8 < found <= slow / 8
+    assert costs.FIXED_TIME_SHARE * slow / 8 < found <= slow / 8
 
 
 def test_without_time_or_frames_no_network_is_built(measured_networks):

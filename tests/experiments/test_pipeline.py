@@ -519,7 +519,7 @@ def test_a_batch_of_ten_with_a_broken_one_finishes_nine_and_says_which_failed(wo
         world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\n") for number in range(10)
     ]
     files[4].write_bytes("recipe: tsav\n".encode("utf-16"))
-    assert batch(world, files) == pipeline.FAILED
+    assert batch(world, files) == pipeline.EXIT_FAILED
     assert "9 of 10 experiments are done" in world.said
     assert [line.split("/")[-1] for line in world.said if line.endswith("NOT STARTED")] == [
         "e4.yaml: NOT STARTED"
@@ -543,13 +543,13 @@ def test_a_notebook_that_fails_does_not_stop_a_batch(world, monkeypatch):
         world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\nsample_trials: {number + 2}\n")
         for number in range(3)
     ]
-    assert batch(world, files) == pipeline.FAILED
+    assert batch(world, files) == pipeline.EXIT_FAILED
     assert [line.rpartition(": ")[2] for line in world.said[-3:]] == [
         "done",
         "FAILED",
         "done, but something was lost",
     ]
-    assert batch(world, [files[0], files[2]]) == pipeline.LOST
+    assert batch(world, [files[0], files[2]]) == pipeline.EXIT_LOST
 
 
 def test_an_interrupt_ends_a_batch(world, monkeypatch):

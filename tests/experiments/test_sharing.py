@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from lib import parallel
 from lib.__main__ import main
-from lib.errors import CONTINUE, FAILED, InputError
+from lib.errors import EXIT_CONTINUE, EXIT_FAILED, InputError
 from lib.experiments import sharing, torchrun
 from lib.experiments.notebook import NotebookFailed, Terminated
 from lib.parallel import remote
@@ -136,7 +136,7 @@ def test_a_refused_job_stops_the_run_at_its_start_only(file, monkeypatch):
     early = keeper((9, set(), set()), Jobs(refused), spec)
     early.look()
     assert stopped
-    assert sharing.status(130, [early], lambda line: None) == FAILED
+    assert sharing.status(130, [early], lambda line: None) == EXIT_FAILED
 
 
 def test_workers_of_one_job_are_known_by_its_name(file):
@@ -170,7 +170,7 @@ def test_what_became_of_a_training_in_a_job_is_what_it_would_be_here(tmp_path):
     with pytest.raises(NotebookFailed, match="3 tries"):
         sharing._judge(tasks.Event("a", tasks.GAVE_UP, why="3 tries"), tasks, 0, folder)
     with pytest.raises(Terminated):
-        sharing._judge(tasks.Event("a", tasks.STOPPED), tasks, CONTINUE, folder)
+        sharing._judge(tasks.Event("a", tasks.STOPPED), tasks, EXIT_CONTINUE, folder)
 
 
 def test_whole_lines_of_the_log_are_handed_on_once(tmp_path):

@@ -98,7 +98,7 @@ def test_the_mask_has_the_published_lines_in_the_published_order():
     points = alignment.MEAN_FACE
     drawn = alignment.mask(points)
     assert set(np.unique(drawn)) == {0, 31, 63, 127, 159, 191, 223, 255}
-    for first, stop, _, value in alignment.LINES:
+    for first, stop, _, value in alignment.MASK_LINES:
         for x, y in np.rint(points[first:stop]).astype(int):
             assert drawn[y, x] == value
     same = np.zeros((68, 2)) + 50  # all at one point: the last line drawn wins

@@ -280,6 +280,6 @@ def test_real_people_in_one_room_are_told_apart_and_each_is_known_again():
         clothed = bool(np.isfinite(parts[looks.CLOTHES]))
         if {one, other} == {"pwij3p", "swwp2s"} and not clothed:
             continue  # one man in two recordings: faces alone do not say so
-        least = looks.ALIKE if clothed else looks.ALIKE_WITHOUT_CLOTHES
+        least = looks.SIMILARITY if clothed else looks.SIMILARITY_WITHOUT_CLOTHES
         is_same = one == other or {one, other} == {"pwij3p", "swwp2s"}
         assert (np.nanmin(parts) >= least) == is_same, (one, other, parts)

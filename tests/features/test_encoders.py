@@ -152,7 +152,7 @@ def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models
     assert encoder_arrays.kind(settings(tmp_path)) == "encoder_faces"
     config.write_text(json.dumps({"image_size": 96}))
     told = "not in its files, assumed: mean and sd of ImageNet"
-    assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
+    assert encoders.looks(tmp_path) == (96, encoders.IMAGENET_MEAN, encoders.IMAGENET_SD, told)
 
 
 @pytest.mark.parametrize(

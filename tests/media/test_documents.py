@@ -5,7 +5,7 @@ import yaml
 from click.testing import CliRunner
 
 from lib import parameters, runs
-from lib.__main__ import WRONG, main
+from lib.__main__ import EXIT_WRONG, main
 from lib.errors import InputError
 from lib.media import documents
 from tests import pace
@@ -64,7 +64,7 @@ def test_the_command_line_ends_with_2_for_each_of_them(tmp_path):
         paths.append(tmp_path / f"{number}.yaml")
         paths[-1].write_text(text)
     done = CliRunner().invoke(main, ["check", *map(str, paths)])
-    assert done.exit_code == WRONG
+    assert done.exit_code == EXIT_WRONG
     assert done.stdout.count("cannot be used") == len(HOSTILE)
 
 

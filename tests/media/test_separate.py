@@ -91,8 +91,8 @@ def test_silence_and_nothing_match_nothing(voices, samples):
 
 @pytest.mark.parametrize(("start", "speed"), [(3.0, 1.0004), (-5.0, 0.9996), (0.5, 1.0)])
 def test_clocks_that_run_apart_are_told_and_stay_together_to_the_end(monkeypatch, start, speed):
-    monkeypatch.setattr(synchrony, "WINDOW", 15.0)
-    monkeypatch.setattr(synchrony, "LONG", 20.0)
+    monkeypatch.setattr(synchrony, "WINDOW_SECONDS", 15.0)
+    monkeypatch.setattr(synchrony, "LONG_SECONDS", 20.0)
     sound = bursts(70.0, seed=4)
     match = compare(heard(sound, 6.0, 66.0), heard(sound, 6 + start, 69.0, speed=speed))
     assert match.found

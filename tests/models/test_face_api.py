@@ -76,7 +76,7 @@ def test_every_block_agrees_at_its_edges_and_in_its_channels(name):
     net(batch(picture(0)))
     for key, golden in goldens(name)["picture_0"]["stages"].items():
         if key == "input_after_normalisation_c0_i0_j0_3":
-            seen = (picture(0)[0, :4, 0] - face_api.MEAN[0]) / 255
+            seen = (picture(0)[0, :4, 0] - face_api.MEAN_RGB[0]) / 255
             assert seen == pytest.approx(golden, abs=STAGES)
             continue
         found = stages[key]

@@ -216,7 +216,7 @@ def test_the_same_list_is_allowed_and_no_more():
     )  # an array is rebuilt by a function that is not allowed
     buffer.seek(0)
     with (
-        torch.serialization.safe_globals(checkpoints.ALLOWED),
+        torch.serialization.safe_globals(checkpoints.SAFE_TYPES),
         pytest.raises(pickle.UnpicklingError),
     ):
         torch.load(buffer, weights_only=True)

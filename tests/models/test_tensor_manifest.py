@@ -260,7 +260,7 @@ def test_a_weight_that_is_no_number_or_a_huge_one_is_refused(tmp_path, value):
 
 
 def test_huge_claims_cost_neither_memory_nor_time(tmp_path):
-    most = tensor_manifest.LARGEST
+    most = tensor_manifest.MAX_BYTES
     with pytest.raises(InputError) as raised:
         guarded(lambda: tensor_manifest.read(one(tmp_path, shape=[most, most, most, most])))
     assert raised.value.what.startswith("2 bytes")
@@ -276,8 +276,8 @@ def test_huge_claims_cost_neither_memory_nor_time(tmp_path):
 
 
 def test_the_largest_file_that_is_read_stays_below_the_limit_of_memory(tmp_path):
-    path = one(tmp_path, bytes(tensor_manifest.LARGEST), shape=[tensor_manifest.LARGEST])
-    assert guarded(lambda: tensor_manifest.read(path))["x"].shape == (tensor_manifest.LARGEST,)
+    path = one(tmp_path, bytes(tensor_manifest.MAX_BYTES), shape=[tensor_manifest.MAX_BYTES])
+    assert guarded(lambda: tensor_manifest.read(path))["x"].shape == (tensor_manifest.MAX_BYTES,)
 
 
 def test_tensors_that_are_missing_too_many_or_of_another_shape_are_named(tmp_path):

@@ -21,7 +21,7 @@ class Cycle:
 @pytest.fixture
 def due(monkeypatch):
     """As if it had last been done long ago."""
-    monkeypatch.setattr(memory, "_last", -memory.EVERY)
+    monkeypatch.setattr(memory, "_last", -memory.PAUSE_SECONDS)
 
 
 @pytest.fixture

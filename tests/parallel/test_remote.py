@@ -77,4 +77,4 @@ def test_a_lost_worker_costs_its_item_a_try_and_no_other_item_anything(notebook,
 
 def test_the_scheduler_knows_at_the_end_that_nothing_is_wanted(notebook):
     parallel.map(VARIABLE, range(2))
-    assert notebook.scheduler.task_metadata[remote.WANTED] == 0
+    assert notebook.scheduler.task_metadata[remote.ITEMS_LEFT_NAME] == 0

@@ -64,7 +64,7 @@ def start(one):
 
 
 def test_a_worker_that_left_in_order_gives_its_task_to_another_one(monkeypatch):
-    monkeypatch.setattr(parallel_tasks, "LOST", 0.0)
+    monkeypatch.setattr(parallel_tasks, "MISSING_SECONDS", 0.0)
     one = made([Task("a", {})], {"tcp://1": worker("w1")})
     start(one)
     future = next(iter(one.busy))

@@ -163,7 +163,9 @@ def test_a_network_of_torchvision_looks_at_each_face(tiny):
     faces = arrays.opened(trial, request("face", size=tiny_set.FACE), method.store)
     net = own._network("resnet18", "random", 0).eval()
     x = torch.from_numpy(faces.read(np.arange(3))).permute(0, 3, 1, 2) / 255
-    mean, sd = (torch.tensor(three)[:, None, None] for three in (own.MEAN, own.SD))
+    mean, sd = (
+        torch.tensor(three)[:, None, None] for three in (own.IMAGENET_MEAN, own.IMAGENET_SD)
+    )
     with torch.inference_mode():
         expected = net((x - mean) / sd).numpy()
     assert rows.shape == (60, 512)

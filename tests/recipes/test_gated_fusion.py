@@ -177,7 +177,7 @@ def test_files_say_how_sure_the_network_is_and_which_stream_it_believed(trained)
         gates = rows[[f"{emotion}_gate_loudness", f"{emotion}_gate_pixels"]]
         assert gates.sum(axis=1).to_numpy() == pytest.approx(np.ones(len(rows)), abs=1e-4)
     described = {row["name"]: row["meaning"] for row in csv_columns.describe(rows.columns)}
-    assert all(meaning != csv_columns.UNKNOWN[2] for meaning in described.values())
+    assert all(meaning != csv_columns.UNKNOWN_COLUMN[2] for meaning in described.values())
     assert "standard deviation" in described["valence_sd"]
     back = Predictions(folder).raw("seen", ("va",))["va"]
     assert back == pytest.approx(outputs["va"], rel=1e-4)

@@ -78,7 +78,7 @@ def test_a_shift_is_half_a_second_to_two_and_never_all_the_way_round():
     assert set(short) == {10}
 
 
-@pytest.mark.parametrize("kind", augmentation.KINDS)
+@pytest.mark.parametrize("kind", augmentation.AUGMENTATIONS)
 def test_all_frames_of_a_clip_are_changed_alike(kind):
     clip = np.repeat(
         np.random.default_rng(0).integers(0, 255, (1, 32, 32)).astype(np.uint8), 3, axis=0

@@ -73,7 +73,7 @@ def test_error_is_split_by_who_speaks_and_shuffling_takes_the_difference_away():
     found = roles.va_by_group(labels, predictions, groups, with_intervals=True)
     assert found["speaking"]["valence"]["mae"] == 0
     assert found["somebody else speaking"]["valence"]["mae"] > 0.3
-    mixed = [found["shuffled"][name]["valence"]["mae"] for name in roles.GROUPS]
+    mixed = [found["shuffled"][name]["valence"]["mae"] for name in roles.SPEAKING_GROUPS]
     assert max(mixed) - min(mixed) < 0.15
     assert found["speaking"]["arousal"]["n_frames"] == 1000
     assert found["speaking"]["valence"]["ci95"] is None

@@ -223,7 +223,7 @@ def read_prediction(path: Path) -> None:
 def of_reading(place: Path) -> Path:
     film = files.write_bytes(place / "a.mp4", b"none")
     told = {"version": readings.VERSION, "of": store.fingerprint(film), "origin": 0.25}
-    return files.write_text(place / readings.KEPT, json.dumps({"video_path": told}))
+    return files.write_text(place / readings.READING_FILE, json.dumps({"video_path": told}))
 
 
 def read_reading(path: Path) -> None:

@@ -407,7 +407,7 @@ def test_a_video_that_could_not_be_drawn_is_recorded_as_lost(drawing, tmp_path):
     [row] = here.failures()
     assert (row["step"], row["item"]) == ("06_inference", "video of lost")
     assert (row["what"], row["todo"]) == ("the video is damaged", "copy it again")
-    assert pipeline._lost(here, str) == pipeline.LOST == 3
+    assert pipeline._lost(here, str) == pipeline.EXIT_LOST == 3
 
 
 def test_the_section_of_videos_says_what_to_set_where_none_are_wanted(drawing):

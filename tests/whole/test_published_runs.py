@@ -116,7 +116,7 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
             ("submission", {"hidden": 30}),
             ("submission/val", {"seen": 50, "short": 7}),
         ):
-            written = sorted((tmp_path / place / submission.FOLDERS[task]).iterdir())
+            written = sorted((tmp_path / place / submission.FOLDER_OF_KIND[task]).iterdir())
             assert {path.stem: len(official.read(path, task)) for path in written} == frames
     decimals = {"jca": 5, "tsav": 3}[p.recipe]
     first = (tmp_path / "submission" / "VA_Set" / "hidden.txt").read_text().splitlines()[1]

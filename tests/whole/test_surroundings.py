@@ -84,7 +84,9 @@ def test_a_point_of_a_sweep_whose_disk_filled_is_tried_again(tmp_path, monkeypat
         ename, evalue = "InputError", str(told.value)
 
     cause = notebook._cause(Error())
-    assert worker.judged(pipeline.FAILED, cause, "", "")["end"] == "died", "not failed: once more"
+    assert worker.judged(pipeline.EXIT_FAILED, cause, "", "")["end"] == "died", (
+        "not failed: once more"
+    )
 
 
 def test_a_file_that_may_not_be_so_large_is_told(tmp_path):
@@ -129,14 +131,17 @@ def test_the_limit_of_open_files_is_raised_as_far_as_the_system_allows(few):
     few(10)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = open_files.allowed()
-    assert most == (min(hard, open_files.MOST) if hard > 0 else open_files.MOST)
+    assert most == (min(hard, open_files.MAX_OPEN_FILES) if hard > 0 else open_files.MAX_OPEN_FILES)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
 
 
 def test_with_64_open_files_nothing_is_started_and_one_sentence_says_why(monkeypatch):
     monkeypatch.setattr(open_files, "allowed", lambda: 64)
     said = []
-    assert pipeline.run([files.ROOT / "params/sample_tsav.yaml"], say=said.append) == pipeline.WRONG
+    assert (
+        pipeline.run([files.ROOT / "params/sample_tsav.yaml"], say=said.append)
+        == pipeline.EXIT_WRONG
+    )
     assert len(said) == 1
     assert "this process may open 64 files at once" in said[0]
     assert "ulimit -n" in said[0]

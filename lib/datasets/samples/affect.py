@@ -35,7 +35,7 @@ from .plan import SPLITS, Person, Recording, plan
 VERSION = 2  # raised when the same seed gives other files
 QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (sample specification §1)
 SPLIT_FOLDERS = {"train": "Train_Set", "val": "Validation_Set"}
-HIDDEN = "annotations_test_hidden"
+HIDDEN_FOLDER = "annotations_test_hidden"
 PHOTOGRAPH = "Eileen Collins, NASA, public domain (skimage.data.astronaut)"
 
 
@@ -149,7 +149,7 @@ def _annotate(root: Path, one: Recording, name: str, person: Person, states: np.
         "AU_Set": curves.action_units_text(units),
     }
     for folder, text in texts.items():
-        place = Path(HIDDEN, folder)
+        place = Path(HIDDEN_FOLDER, folder)
         if one.split in SPLIT_FOLDERS:
             place = Path(folder, SPLIT_FOLDERS[one.split])
         write_text(root / place / f"{name}.txt", text)

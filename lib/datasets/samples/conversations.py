@@ -31,16 +31,16 @@ from . import couple as samples_couple
 from . import talk as samples_talk
 from . import turns
 from .affect import PHOTOGRAPH
-from .turns import FACES, FPS, Plan
+from .turns import FPS, ON_SCREEN, Plan
 
 VERSION = 1  # raised when the same seed gives other files
-DONE = "sample.json"
+SUMMARY = "sample.json"
 TRAIN_SHARE = 0.8  # 40 of 50 (§1)
 VAL_LONGER = 3  # a validation conversation is three times as long as one for training
 TESTS = 2  # conversations of a test set without annotation, to be pruned
 # probability with which a face leaves a training conversation; it always leaves a long one
 LEAVES = 0.5
-SHORTEST = 1.0  # s
+MIN_SECONDS = 1.0  # s
 KIND = "sample-conversations"
 
 
@@ -69,10 +69,10 @@ def folder_name(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> str:
 
 def conversations(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> list[Conversation]:
     """All recordings: `trials` for training (four fifths) and validation, and two for test."""
-    if trials < 2 or seconds < SHORTEST:
+    if trials < 2 or seconds < MIN_SECONDS:
         raise InputError(
             f"{trials} conversations of {seconds} s",
-            expected=f"at least 2, of {SHORTEST} s and more",
+            expected=f"at least 2, of {MIN_SECONDS} s and more",
             todo="correct sample_trials, sample_seconds",
         )
     train, n_frames = min(trials - 1, round(TRAIN_SHARE * trials)), round(seconds * FPS)
@@ -121,14 +121,14 @@ def make(
     are whole. Raises InputError for parameters out of range, a full disk or a worker that died.
     """
     root = Path(data_root) / folder_name(seed, trials, seconds)
-    if (root / DONE).is_file():
+    if (root / SUMMARY).is_file():
         return root
     planned = conversations(seed, trials, seconds)
     with explain_full_disk(root):
         clips = _make_clips(root, seed, planned, workers, progress)
         _write_lists(root, planned)
         _write_annotations(root, planned, clips)
-        write_text(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
+        write_text(root / SUMMARY, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
     return root
 
 
@@ -181,7 +181,7 @@ def _make_one(root: Path, seed: int, one: Conversation) -> dict:
 def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) -> dict:
     visible = plan.visible()
     persons = []
-    for face in FACES:
+    for face in ON_SCREEN:
         tracks = _tracks(face, couple.heads[face].boxes, visible[face])
         persons.append(_person(plan, face, str(face + 1), tracks))
     if not one.wearer_talks:  # whoever is heard and not seen is then somebody else

@@ -21,21 +21,21 @@ from .talk import Talk
 from .turns import FPS, Plan
 
 WIDTH, HEIGHT = 320, 240  # px
-PLACES = ((80.0, 122.0), (240.0, 122.0))  # of the two heads' centres
-SCALE = (0.68, 0.8)  # px of the picture for one of the 200-px face
-LOOK, SHAPE = 0.4, 0.5  # share of the sample set's variety of persons (§3)
-OPENINGS, WIDTHS = 11, 3  # pictures of a person that a mouth's state is blended from
+HEAD_CENTRES = ((80.0, 122.0), (240.0, 122.0))  # of the two heads' centres
+FACE_SCALES = (0.68, 0.8)  # px of the picture for one of the 200-px face
+LOOK_SHARE, SHAPE_SHARE = 0.4, 0.5  # share of the sample set's variety of persons (§3)
+OPENINGS, MOUTH_WIDTHS = 11, 3  # pictures of a person that a mouth's state is blended from
 WIDER = 2.5  # px by which a wide vowel draws each corner of the mouth out
 # centre x, y, width, height in the 200-px face; 1.4 · 55 = 77 px is the mouth crop
-BOX = (98.0, 111.0, 95.0, 110.0)
+MOUTH_BOX = (98.0, 111.0, 95.0, 110.0)
 CROP_PX = 77 / 64  # px of the face for one of the mouth crop
 NOISE_SIDE = 64  # px of spare noise, from which every frame takes another piece
 
 
 @dataclass(frozen=True)
 class Head:
-    """One person in a conversation: pictures (WIDTHS, OPENINGS, 200, 200, 3) uint8, and of each
-    frame where it is.
+    """One person in a conversation: pictures (MOUTH_WIDTHS, OPENINGS, 200, 200, 3) uint8, and of
+    each frame where it is.
     """
 
     bank: np.ndarray
@@ -46,7 +46,7 @@ class Head:
     def picture(self, frame: int) -> np.ndarray:
         """(200, 200, 3) uint8: between the two pictures of the bank whose opening is next."""
         opening, wide = self.states[frame]
-        row = self.bank[round((wide + 1) / 2 * (WIDTHS - 1))]
+        row = self.bank[round((wide + 1) / 2 * (MOUTH_WIDTHS - 1))]
         place = opening * (OPENINGS - 1)
         low = min(int(place), OPENINGS - 2)
         share = place - low
@@ -94,7 +94,7 @@ def draw(generator: np.random.Generator, plan: Plan, talk: Talk) -> Couple:
     """Draw persons, places, light and noise of one conversation."""
     times = np.arange(plan.n_frames) / FPS
     heads = []
-    for face, place in enumerate(PLACES):
+    for face, place in enumerate(HEAD_CENTRES):
         mouth = np.stack([talk.opening[face], np.clip(talk.wide[face], -1, 1)], 1)
         heads.append(_head(generator, times, place, mouth))
     gains = np.exp(generator.uniform(-0.35, 0.25)) * (
@@ -129,7 +129,7 @@ def _head(
     place: tuple[float, float],
     states: np.ndarray,
 ) -> Head:
-    scale, mirrored = generator.uniform(*SCALE), bool(generator.uniform() < 0.5)
+    scale, mirrored = generator.uniform(*FACE_SCALES), bool(generator.uniform() < 0.5)
     unit = scale * CROP_PX  # px of the picture for one of the mouth crop
     roll = generator.uniform(-4.2, 4.2) + 1.7 * _slow(generator, times)
     zoom = scale * (1 + 0.017 * _slow(generator, times))
@@ -155,7 +155,7 @@ def _boxes(generator, times, matrices, zoom, unit, mirrored) -> np.ndarray:
     """Boxes that follow the head as an annotator does: off by a constant, a slow course and a
     little every frame.
     """
-    x, y, width, height = BOX
+    x, y, width, height = MOUTH_BOX
     centre = matrices @ np.array([x, y, 1.0])  # (T, 2)
     centre += unit * generator.uniform(-2.8, 2.8, 2)
     centre += unit * 0.9 * np.stack([_slow(generator, times), _slow(generator, times)], 1)
@@ -172,15 +172,15 @@ def _bank(generator: np.random.Generator) -> np.ndarray:
     plain = samples_face.photograph()
     face = replace(
         drawn,
-        picture=(plain + LOOK * (drawn.picture - plain)).astype(np.float32),
-        shape=(SHAPE * drawn.shape).astype(np.float32),
+        picture=(plain + LOOK_SHARE * (drawn.picture - plain)).astype(np.float32),
+        shape=(SHAPE_SHARE * drawn.shape).astype(np.float32),
         glasses=None,
     )
     mood = generator.uniform(-0.3, 0.3)
     return np.stack(
         [
             [_still(face, mood, opening, wide) for opening in np.linspace(0, 1, OPENINGS).tolist()]
-            for wide in np.linspace(-WIDER, WIDER, WIDTHS).tolist()
+            for wide in np.linspace(-WIDER, WIDER, MOUTH_WIDTHS).tolist()
         ]
     )
 

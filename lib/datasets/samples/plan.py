@@ -13,8 +13,8 @@ from . import curves as samples_curves
 from .curves import Curve
 
 LEAST_TRIALS = 4
-FPS = (24, 25, 30)
-LATE = 0.08  # s that the sound of one recording starts after its picture
+FRAME_RATES = (24, 25, 30)
+SOUND_DELAY = 0.08  # s that the sound of one recording starts after its picture
 SPLITS = ("train", "val", "test")
 
 
@@ -108,7 +108,7 @@ def _recording(
     late: bool,
 ) -> Recording:
     generator = np.random.default_rng([seed, number, 1])
-    fps = FPS[number % len(FPS)]
+    fps = FRAME_RATES[number % len(FRAME_RATES)]
     times = np.arange(round(seconds * generator.uniform(8.5, 15.5) / 12 * fps)) / fps
     # A stretch where every other frame comes late by half a step, as from a phone in the dark.
     if uneven:
@@ -122,7 +122,9 @@ def _recording(
         name: _person(seed, trial, times, its_turns, seconds)
         for name, trial, its_turns in zip(names, trials, turns, strict=True)
     }
-    return Recording(video, number, split, folder, fps, times, LATE if late else 0.0, persons)
+    return Recording(
+        video, number, split, folder, fps, times, SOUND_DELAY if late else 0.0, persons
+    )
 
 
 def _turns(

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import voice
 from .curves import curve
-from .turns import FACES, FPS, Plan, Turn
+from .turns import FPS, ON_SCREEN, Plan, Turn
 
 RATE = 16_000  # Hz
 ROOM_NOISE = np.float32(10 ** (-49 / 20))  # 25 dB below a voice of middle level
@@ -21,7 +21,7 @@ EDGE = 0.05  # s for the fade-in and fade-out of a phrase
 # how far each vowel of `voice.VOWELS` opens the mouth
 OPENNESS = (0.69, 0.85, 1.0, 0.92, 0.73)
 WIDENESS = (1.0, 0.5, 0.0, -0.5, -1.0)  # and how wide it makes it, −1…1
-CHEWING = 0.85  # how far chewing opens it
+CHEWING_OPENING = 0.85  # how far chewing opens it
 SLOW = (0.3, 0.7)  # s between the knots of slow changes
 
 
@@ -65,7 +65,7 @@ def perform(generator: np.random.Generator, plan: Plan) -> Talk:
             sound[heard] += voice.speak(
                 generator, said[heard], syllables.vowel[heard], np.zeros_like, RATE, 4.0
             )
-        if speaker in FACES:
+        if speaker in ON_SCREEN:
             mouth = _mouth(generator, plan, speaker, syllables, said)
             opening.append(mouth[0])
             wide.append(mouth[1])
@@ -111,7 +111,7 @@ def _mouth(
     at = np.clip(np.round((times - lag) * RATE).astype(int), 0, n - 1)
     speech = said + syllables.envelope(_gate(unheard, n))
     rate = generator.uniform(1.2, 2.6)
-    chew = CHEWING * np.sin(np.pi * (rate * times % 1)) ** 0.9 * _gate(chewed, n)[at]
+    chew = CHEWING_OPENING * np.sin(np.pi * (rate * times % 1)) ** 0.9 * _gate(chewed, n)[at]
     s = speech[at] * np.array(OPENNESS)[syllables.vowel[at]] + chew
     gain = generator.uniform(0.85, 1.15)
     gamma = generator.uniform(0.8, 1.25)

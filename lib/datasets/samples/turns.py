@@ -14,14 +14,15 @@ from itertools import chain
 import numpy as np
 
 FPS = 30
-FACES = (0, 1)  # 2 is the voice that is never seen
-WEIGHTS = (0.32, 0.32, 0.26)  # of the next speaker; the last one's is multiplied by AGAIN
+ON_SCREEN = (0, 1)  # 2 is the voice that is never seen
+SPEAKER_WEIGHTS = (0.32, 0.32, 0.26)  # of the next speaker; the last one's is multiplied by AGAIN
 AGAIN = 0.4
 OVERLAPS = 0.1  # share of changes in which the next one sets in before the last one ends
 SILENT_MOVEMENT = 0.27  # of a face's silent time; the last stretch overshoots
-CHEWING = 0.4  # share of the stretches of silent movement; in the others a person speaks unheard
+# share of the stretches of silent movement; in the others a person speaks unheard
+CHEWING_SHARE = 0.4
 UNDER_A_TURN = 0.1  # share of the stretches that lie exactly under somebody else's turn
-SHORTEST = 0.5  # s, of a stretch that is left when others have taken their part
+MIN_SECONDS = 0.5  # s, of a stretch that is left when others have taken their part
 # Plans drawn at most; of a conversation that is too short for the bounds the best is kept.
 DRAWS = 4000
 
@@ -110,17 +111,20 @@ def draw(generator: np.random.Generator, n_frames: int, leaves: float = 1.0) -> 
             lambda some, face=face: _fault(_move_shares(some, turns, face, n_frames)),
             DRAWS // 10,
         )
-        for face in FACES
+        for face in ON_SCREEN
     )
     turns = tuple(Turn(t.speaker, t.start, t.stop, _pauses(generator, t)) for t in turns)
-    return Plan(n_frames, turns, moves, tuple(_away(generator, n_frames, leaves) for _ in FACES))
+    return Plan(
+        n_frames, turns, moves, tuple(_away(generator, n_frames, leaves) for _ in ON_SCREEN)
+    )
 
 
 def shares(plan: Plan) -> list[dict[str, float]]:
     """Of each face the shares that `BOUNDS` names."""
     turn, moves = _turn_shares(plan.turns, plan.n_frames), plan.moves
     return [
-        turn[face] | _move_shares(moves[face], plan.turns, face, plan.n_frames)[0] for face in FACES
+        turn[face] | _move_shares(moves[face], plan.turns, face, plan.n_frames)[0]
+        for face in ON_SCREEN
     ]
 
 
@@ -146,7 +150,7 @@ def _fault(faces: list[dict[str, float]]) -> float:
 def _turns(generator: np.random.Generator, n_frames: int) -> tuple[Turn, ...]:
     turns, now, overlap = [], generator.uniform(0, 0.5), False
     while now * FPS < n_frames - 5:
-        weights = np.array(WEIGHTS)
+        weights = np.array(SPEAKER_WEIGHTS)
         if turns:
             weights[turns[-1].speaker] *= 0 if overlap else AGAIN  # nobody interrupts himself
         speaker = int(np.searchsorted(np.cumsum(weights) / weights.sum(), generator.uniform()))
@@ -188,9 +192,9 @@ def _moves(
             stop = min(n_frames, start + round(generator.uniform(1, 4) * FPS))
         taken = np.flatnonzero(~free[start:stop])
         stop = start + int(taken[0]) if taken.size else stop
-        if stop - start >= SHORTEST * FPS:
+        if stop - start >= MIN_SECONDS * FPS:
             free[max(0, start - 3) : stop + 3] = False  # stretches do not touch
-            found.append((start, stop, bool(generator.uniform() < CHEWING)))
+            found.append((start, stop, bool(generator.uniform() < CHEWING_SHARE)))
             moved += stop - start
     return tuple(sorted(found))
 

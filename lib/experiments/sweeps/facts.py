@@ -16,7 +16,7 @@ OF_RUN = {
     **dict.fromkeys(("folder", "state", "host", "why"), str),
     **{"values": dict, "seconds": (int, float), "tries": int},
 }
-AGAIN = "start the sweep again: what is finished is not repeated"
+REMEDY = "start the sweep again: what is finished is not repeated"
 
 
 def read(folder: Path, more: Iterable[str] = ()) -> dict:
@@ -30,7 +30,7 @@ def read(folder: Path, more: Iterable[str] = ()) -> dict:
         path = Path(folder) / NAME
         _require(path, told, {name: OF_SWEEP[name] for name in ("grid", "runs", *more)}, "")
         if not told["runs"]:
-            raise files.damaged(path, "there is no run in it", AGAIN)
+            raise files.damaged(path, "there is no run in it", REMEDY)
         for name, row in told["runs"].items():
             _require(path, row, OF_RUN, f" of {name}")
     return told
@@ -40,4 +40,4 @@ def _require(path: Path, told: object, kinds: Mapping, of: str) -> None:
     """Raise InputError for a value that is missing or of another type."""
     for name, kind in kinds.items():
         if not (isinstance(told, dict) and isinstance(told.get(name), kind)):
-            raise files.damaged(path, f"there is no {name}{of}, or another kind of value", AGAIN)
+            raise files.damaged(path, f"there is no {name}{of}, or another kind of value", REMEDY)

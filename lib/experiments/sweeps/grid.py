@@ -16,8 +16,8 @@ from ...files import folded
 from ...grammar import Declaration
 from ...parameters import typed_value
 
-RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
-LARGEST = 10_000  # points; more are taken for a typing mistake
+RANGE_PATTERN = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+MAX_POINTS = 10_000  # points; more are taken for a typing mistake
 
 # Parameters that differ per point anyway, or that hold for the whole sweep.
 NOT_IN_A_GRID = frozenset(
@@ -86,8 +86,8 @@ def parse(
     if not words:
         problems.append("no parameter is named")
     count = math.prod(map(len, found.values()))
-    if count > LARGEST:
-        problems.append(f"{count} points, more than {LARGEST}")
+    if count > MAX_POINTS:
+        problems.append(f"{count} points, more than {MAX_POINTS}")
     if problems:
         raise InputError(
             "the grid cannot be used:\n  - " + "\n  - ".join(problems), expected=f"--grid {EXAMPLE}"
@@ -112,14 +112,14 @@ def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
 
 
 def _parts(text: str) -> list[str]:
-    if match := RANGE.fullmatch(text.strip()):
+    if match := RANGE_PATTERN.fullmatch(text.strip()):
         first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
         if first > last or step < 1:
             raise InputError(
                 f"the range {text} holds nothing: write the smaller number first, then .."
             )
-        if (last - first) // step >= LARGEST:
-            raise InputError(f"the range {text} has more than {LARGEST} values")
+        if (last - first) // step >= MAX_POINTS:
+            raise InputError(f"the range {text} has more than {MAX_POINTS} values")
         return [str(number) for number in range(first, last + 1, step)]
     if ".." in text:
         raise InputError(

@@ -18,7 +18,7 @@ from . import grid as sweeps_grid
 from .grid import Point
 from .record import PREPARE
 
-SHOWN = 5  # problems of a message
+MAX_LISTED = 5  # problems of a message
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _plan(
         for one in planned:  # bases of bases stand before them
             found.setdefault(one.values["run"], one)
     if problems:
-        rows = [f"{point}: {text}" for text, point in list(problems.items())[:SHOWN]]
+        rows = [f"{point}: {text}" for text, point in list(problems.items())[:MAX_LISTED]]
         raise InputError(
             "points of the grid cannot be run:\n  - " + "\n  - ".join(rows), where=files[0]
         )

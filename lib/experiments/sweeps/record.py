@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from ... import grammar, runs
-from ...errors import DONE, FAILED, LOST
+from ...errors import EXIT_DONE, EXIT_FAILED, EXIT_LOST
 from ..experiment import Experiment, record_of
 from .facts import NAME, read
 
@@ -115,8 +115,8 @@ class Book:
         """Exit status: FAILED when a run is not finished, LOST when something was lost in one."""
         rows = self.runs.values()
         if any(row["state"] != "finished" for row in rows):
-            return FAILED
-        return LOST if any(row.get("status") == LOST for row in rows) else DONE
+            return EXIT_FAILED
+        return EXIT_LOST if any(row.get("status") == EXIT_LOST for row in rows) else EXIT_DONE
 
     def told(self, event) -> str:
         """One line for a log: ``[3/24] jca_fold0: finished, 12.3 s on node3``."""

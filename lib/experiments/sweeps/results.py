@@ -19,7 +19,7 @@ from . import table as sweeps_table
 
 REPEATS = ("fold", "seed")  # runs that differ in these only are parts of one result
 GOOD = ("finished",)
-NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOTIONS))
+SCORE_NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOTIONS))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _result(folder: Path, names: list[str], values: list[str], with_intervals: b
 
 def _scores(metrics: Mapping) -> dict:
     found = {}
-    for name in NAMES:
+    for name in SCORE_NAMES:
         entry, key = (metrics.get("val") or {}).get(name) or {}, sweeps_table.MEASURES[name][1]
         if entry.get(key) is not None:
             low, high = entry.get("ci95") or (None, None)
@@ -115,7 +115,7 @@ def _mean(each: Sequence[Mapping]) -> dict:
     """The mean of the scores of runs that cannot be merged (who speaks), without an interval."""
     if len(each) == 1:
         return dict(each[0])
-    shared = [name for name in NAMES if all(name in one for one in each)]
+    shared = [name for name in SCORE_NAMES if all(name in one for one in each)]
     found = {name: sum(one[name] for one in each) / len(each) for name in shared}
     return {
         **found,
@@ -196,7 +196,7 @@ def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) ->
 def _readable(found: pd.DataFrame) -> pd.DataFrame:
     """Interval and value in one column; empty columns are left out."""
     shown = found.copy()
-    for name in NAMES:
+    for name in SCORE_NAMES:
         if name in found:
             rows = found.rename(
                 columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ... import files, parameters
-from ...errors import CONTINUE, INTERRUPTED, InputError
+from ...errors import EXIT_CONTINUE, EXIT_INTERRUPTED, InputError
 from ...parallel import clusters
 from ...parallel.interrupts import Interrupts
 from ...parallel.locks import BusyError, locked
@@ -165,5 +165,5 @@ class StopRequest(Interrupts):
 
     def _note(self, number, frame) -> None:
         super()._note(number, frame)
-        self.status = CONTINUE if number == signal.SIGTERM else INTERRUPTED
+        self.status = EXIT_CONTINUE if number == signal.SIGTERM else EXIT_INTERRUPTED
         self.file.touch()

@@ -28,7 +28,7 @@ COLOURS = {
     "blocked": "#f4c7c3",
 }
 OPEN = ("waiting", "running", "preparing")
-DIGITS = 3  # decimals of a score: runs of a sweep lie close together
+DECIMALS = 3  # decimals of a score: runs of a sweep lie close together
 
 # Entries of metrics.json, of which the first one present counts: entry -> shown name, key.
 MEASURES = {
@@ -130,7 +130,7 @@ def text(table: pd.DataFrame) -> str:
     """The table for a terminal."""
     shown = table.copy()
     shown["score"] = [interval(row) for row in table.to_dict("records")]
-    shown["best"] = [rounded(value, DIGITS) for value in table["best"]]
+    shown["best"] = [rounded(value, DECIMALS) for value in table["best"]]
     shown["seconds"] = [f"{value:.0f}" if value else "" for value in table["seconds"]]
     shown["tries"] = [str(value) if value else "" for value in table["tries"]]
     shown["why"] = [str(value)[:60] for value in table["why"]]
@@ -155,7 +155,7 @@ def _headed(shown: pd.DataFrame) -> pd.DataFrame:
 
 def interval(row: Mapping) -> str:
     """``0.431 [0.300, 0.512]`` of a row with score, low and high."""
-    return rounded(row["score"], DIGITS) + in_brackets(row["low"], row["high"], DIGITS)
+    return rounded(row["score"], DECIMALS) + in_brackets(row["low"], row["high"], DECIMALS)
 
 
 def write(folder: Path) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def as_html(table: pd.DataFrame) -> str:
     shown = _headed(
         table.assign(
             score=[interval(row) for row in table.to_dict("records")],
-            best=[rounded(value, DIGITS) for value in table["best"]],
+            best=[rounded(value, DECIMALS) for value in table["best"]],
         )
     )
     head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)

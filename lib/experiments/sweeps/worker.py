@@ -22,18 +22,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from ... import runs
-from ...errors import CONTINUE, DONE, INTERRUPTED, LOST, InputError
+from ...errors import EXIT_CONTINUE, EXIT_DONE, EXIT_INTERRUPTED, EXIT_LOST, InputError
 from ...files import ROOT
 from ...parallel import threads
 from ...parallel.locks import LOCK, lent, locked
 
-LOOK = 0.2  # s between two checks of the process
+POLL_SECONDS = 0.2  # s between two checks of the process
 GRACE = 120.0  # s that a run has to write its checkpoint after SIGTERM
 LOCK_WAIT = 90.0  # s to wait for a process that still works in the same run folder
-TAIL = 3  # last lines of the log that a message quotes
+LOG_LINES = 3  # last lines of the log that a message quotes
 # stop file in the sweep's folder: if present, all points write their checkpoints and end
 STOP = "stop"
-GOOD = (DONE, LOST)
+GOOD_EXITS = (EXIT_DONE, EXIT_LOST)
 
 
 def work(task: Mapping) -> dict:
@@ -84,7 +84,7 @@ def work(task: Mapping) -> dict:
                 reason = reason or why_stop(task)
                 if reason and child.stdin and not child.stdin.closed:
                     child.stdin.close()  # it sends itself SIGTERM
-                time.sleep(LOOK)
+                time.sleep(POLL_SECONDS)
     cause = folder.read_json(f"points/{task['name']}.end.json", {}).get("cause", "")
     return {
         **judged(child.returncode, cause, reason, last_lines(log)),
@@ -101,9 +101,9 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
     cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why this process
         ended it, "" if it did not.
     """
-    if status in GOOD:
+    if status in GOOD_EXITS:
         return {"end": "finished", "why": "something was lost: failures.csv" if status else ""}
-    if reason or status in (CONTINUE, INTERRUPTED):
+    if reason or status in (EXIT_CONTINUE, EXIT_INTERRUPTED):
         return {
             "end": "continue",
             "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
@@ -148,7 +148,7 @@ def last_lines(log: Path) -> str:
         if line.strip()
     ]
     kept = [line for line in lines if not line.startswith(("--- ", "executed notebook"))]
-    return " | ".join(kept[-TAIL:])[-500:]
+    return " | ".join(kept[-LOG_LINES:])[-500:]
 
 
 def visible_gpu(slot: int) -> str:
@@ -223,7 +223,7 @@ def serve() -> None:
             )
     except InputError as error:
         _say(str(error))
-        status, cause = CONTINUE, ""
+        status, cause = EXIT_CONTINUE, ""
     runs.Run(Path(task["folder"])).write_json(
         f"points/{task['name']}.end.json", {"status": status, "cause": cause}
     )

@@ -18,7 +18,8 @@ from ...errors import InputError
 from ..base import Model, scaled
 
 SIZE = 112  # px, side of the face that both networks see (§1.2)
-MEAN = (122.782, 117.001, 104.298)  # red, green and blue of the training pictures, published (§1.2)
+# red, green and blue of the training pictures, published (§1.2)
+MEAN_RGB = (122.782, 117.001, 104.298)
 CHANNELS = (32, 64, 128, 256)  # of the four blocks (§1.1)
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")  # in this order
 POINTS = 68  # the usual scheme, from the viewer's left to right (§2.3)
@@ -40,7 +41,7 @@ class FaceApi(Model):
             block = _Block(after, _Separable(before, after, stride=2))
             self.add_module(f"dense{number}", block)
         self.fc = nn.Linear(channels[-1], numbers)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(3, 1, 1), persistent=False)
         self.inputs = {"face": f"(B, {SIZE}, {SIZE}, 3) RGB 0–255"}
 
     def features(self, batch: Mapping[str, Tensor]) -> Tensor:

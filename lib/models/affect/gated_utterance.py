@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..base import scaled
 from .gated_fusion import GatedFusion, perceptron
-from .utterance import ATTENTION, AttentiveStatistics, halved
+from .utterance import ATTENTION_CHANNELS, AttentiveStatistics, halved
 
 STREAMS = {"spectrum": 64, "melody": 7, "loudness": 4}
 
@@ -61,7 +61,7 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
         self.options |= sizes
 
     def _add_heads(self, hidden: int, inner: int, dropout: float) -> tuple[str | list[str], ...]:
-        self.pool = AttentiveStatistics(hidden, scaled(ATTENTION, self.options["width"]))
+        self.pool = AttentiveStatistics(hidden, scaled(ATTENTION_CHANNELS, self.options["width"]))
         head = perceptron(2 * hidden, inner, dropout, self.classes)
         self.head = nn.Sequential(nn.LayerNorm(2 * hidden), head)
         for net in self.nets:

@@ -12,7 +12,7 @@ from .window import WindowModel, initialise, masked
 ENCODED = 128  # channels of each encoder at width 1
 HIDDEN = 32  # of the attention at width 1
 HEAD_HIDDEN = 128  # of a regression head at width 1
-ATTENTION = (
+ATTENTION_WEIGHTS = (
     *(f"affine_{of}" for of in "av"),
     *(f"W_{k}{of}" for k in ("", "c", "h") for of in "av"),
 )
@@ -42,7 +42,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
     dropout : in the heads (0.6 published).
     """
 
-    layer_order = (("encoder1", "encoder2"), ATTENTION, ("vregressor", "aregressor"))
+    layer_order = (("encoder1", "encoder2"), ATTENTION_WEIGHTS, ("vregressor", "aregressor"))
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class JCA512(WindowModel, name="jca_512"):
     Arguments as of `JCAPaper`; visual_channels and audio_channels are those of the attention.
     """
 
-    layer_order = (ATTENTION, "regressor")
+    layer_order = (ATTENTION_WEIGHTS, "regressor")
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from ..blocks.ir50 import CHANNELS, EMBEDDING, IR50, as_pictures
 from ..blocks.temporal_convolution import TemporalConvolution
 from .sequence import SOUNDS, SequenceModel, head
 
-FIRST = "backbone.input_layer.0.weight"
+FIRST_WEIGHT = "backbone.input_layer.0.weight"
 
 
 class LFANBackbone(Model, name="lfan_backbone"):
@@ -57,14 +57,14 @@ def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
     found = published.read(path)
     ours = isinstance(found.get("model"), Mapping)
     state = dict(found["model"]) if ours else published.weights_in(found, path)
-    if FIRST not in state or not any(key.startswith("logits.") for key in state):
+    if FIRST_WEIGHT not in state or not any(key.startswith("logits.") for key in state):
         raise InputError(
             "weights without backbone.* and logits.*",
             where=path,
             expected="res50_ir_0.887.pth, or a run of the recipe lfan_backbone",
             todo="set backbone_run to one of these",
         )
-    width = state[FIRST].shape[0] / CHANNELS[0]
+    width = state[FIRST_WEIGHT].shape[0] / CHANNELS[0]
     net = LFANBackbone(classes=len(state["logits.weight"]), width=width, face_size=face_size)
     try:
         net.load_state_dict(state)

@@ -17,7 +17,7 @@ from .sequence import frames
 
 MAP_CHANNELS = (16, 24, 32)  # of the convolutions over bands and time, at width 1
 HIDDEN = 64  # channels of the convolutions over time, at width 1
-ATTENTION = 32  # channels inside the attention, at width 1
+ATTENTION_CHANNELS = 32  # channels inside the attention, at width 1
 SMALLEST_VARIANCE = 1e-5
 
 
@@ -71,7 +71,7 @@ class Utterance(Model, name="utterance"):
         self.spectrum = nn.ModuleList(MapLayer(*pair, first=not n) for n, pair in pairs)
         self.first = TimeLayer(inside, hidden, 5, dropout / 2)
         self.second = TimeLayer(hidden, hidden, 3, dropout / 2)
-        self.pool = AttentiveStatistics(hidden, scaled(ATTENTION, width))
+        self.pool = AttentiveStatistics(hidden, scaled(ATTENTION_CHANNELS, width))
         self.norm = nn.BatchNorm1d(2 * hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * hidden, classes)

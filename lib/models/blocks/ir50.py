@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..base import scaled
 from .whole import is_whole
 
-UNITS = (3, 4, 14, 3)  # bottleneck units of the four stages
+UNITS_PER_STAGE = (3, 4, 14, 3)  # bottleneck units of the four stages
 CHANNELS = (64, 128, 256, 512)  # of each stage at width 1
 EMBEDDING = 512  # numbers of a face at width 1
 
@@ -84,7 +84,7 @@ class IR50(nn.Module):
             nn.BatchNorm1d(self.embedding),
         )
         inside, units = channels[0], []
-        for stage, (outside, count) in enumerate(zip(channels, UNITS, strict=True)):
+        for stage, (outside, count) in enumerate(zip(channels, UNITS_PER_STAGE, strict=True)):
             for number in range(count):
                 units.append(Unit(inside, outside, 2 if stage and not number else 1))
                 inside = outside

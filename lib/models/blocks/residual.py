@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from .recompute import recomputed
 
 PLANES = 64  # channels of the first stage at width 1, doubled at each later stage
-STEM = 45  # channels between the spatial and the temporal convolution of the stem, at width 1
+# channels between the spatial and the temporal convolution of the stem, at width 1
+STEM_CHANNELS = 45
 
 
 class R2Plus1D18(nn.Module):
@@ -31,7 +32,7 @@ class R2Plus1D18(nn.Module):
     def __init__(self, channels: int = 3, planes: int = PLANES):
         super().__init__()
         self.recompute = False  # in training, keep only what goes into each block
-        stem = max(1, round(STEM * planes / PLANES))
+        stem = max(1, round(STEM_CHANNELS * planes / PLANES))
         self.stem = nn.Sequential(
             nn.Conv3d(channels, stem, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
             nn.BatchNorm3d(stem),

@@ -11,7 +11,7 @@ from ..base import Model, scaled
 ROWS, BANDS = 96, 64
 CHANNELS = (64, 128, 256, 256, 512, 512)  # convolutions; a pool after the 1st, 2nd, 4th and 6th
 DENSE = 4096
-SIZE = 128
+EMBEDDING = 128
 
 
 class VGGish(Model, name="vggish"):
@@ -37,10 +37,10 @@ class VGGish(Model, name="vggish"):
             nn.ReLU(),
             nn.Linear(dense, dense),
             nn.ReLU(),
-            nn.Linear(dense, SIZE),
+            nn.Linear(dense, EMBEDDING),
         )
         self.inputs = {"logmel": f"(N, 1, {ROWS}, {BANDS})"}
-        self.outputs = {"vggish": f"(N, {SIZE})"}
+        self.outputs = {"vggish": f"(N, {EMBEDDING})"}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         maps = self.features(self.take(batch, "logmel"))  # (N, C, 6, 4)

@@ -25,7 +25,7 @@ from . import overlap
 MULTIPLE = 16
 WORTH = 32  # with fewer channels than this, padding channels costs more than it gains
 # blocks whose maps of a single clip fill a processor's cache; later ones are faster with many clips
-LARGE = 4
+CACHED_BLOCKS = 4
 
 
 def folded(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -100,8 +100,8 @@ class FoldedR2Plus1D(nn.Module):
 
     def _rest(self, clips: Iterable[Tensor], first: int) -> Tensor:
         """From block `first` on; (b, T, H, W, C) each."""
-        large = torch.cat([self.blocks[first:LARGE](clip) for clip in clips])
-        return self.blocks[LARGE:](large).permute(0, 4, 1, 2, 3).float()
+        large = torch.cat([self.blocks[first:CACHED_BLOCKS](clip) for clip in clips])
+        return self.blocks[CACHED_BLOCKS:](large).permute(0, 4, 1, 2, 3).float()
 
 
 def _alone(x: Tensor) -> bool:

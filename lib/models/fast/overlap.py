@@ -20,7 +20,7 @@ from torch.nn import functional
 # share of a chunk's places that differ, above which finding shared places costs more than it saves
 ENOUGH = 0.85
 # pictures that are processed together: those of one clip, so that they stay in the cache
-PLACES = 8 * 56 * 56
+POSITIONS_AT_ONCE = 8 * 56 * 56
 
 
 def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -93,7 +93,7 @@ def _parts_of_time(conv, x: Tensor) -> list[Tensor]:
     )
     bias = functional.pad(bias, (len(bias), len(bias)))
     parts: list[Tensor] = []
-    for some in x.split(max(1, PLACES // (x.shape[1] * x.shape[2]))):
+    for some in x.split(max(1, POSITIONS_AT_ONCE // (x.shape[1] * x.shape[2]))):
         inside = conv.spatial(some.permute(0, 3, 1, 2)).relu_()
         parts.extend(functional.conv2d(inside, weight, bias).permute(0, 2, 3, 1))
     return parts

@@ -18,7 +18,8 @@ from ..blocks.synchrony_attention import AttentionLayer, Look
 from ..blocks.whole import is_traced
 from .light_asd import Head, face_and_sound, grey
 
-GREY = {"eps": 1e-3}  # of the batch norms of the picture stream; their momentum is an option
+# of the batch norms of the picture stream; their momentum is an option
+NORM_OPTIONS = {"eps": 1e-3}
 SE_SHARE, SE_SMALLEST = 8, 2
 
 
@@ -40,7 +41,7 @@ class VisualFrontend(nn.Module):
         self.joined = joined
         self.frontend3D = nn.Sequential(
             nn.Conv3d(1, channels, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm3d(channels, momentum=momentum, **GREY),
+            nn.BatchNorm3d(channels, momentum=momentum, **NORM_OPTIONS),
             nn.ReLU(),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
@@ -82,7 +83,7 @@ class _DoubleBlock(nn.Module):
         super().__init__()
 
         def norm():
-            return nn.BatchNorm2d(after, momentum=momentum, **GREY)
+            return nn.BatchNorm2d(after, momentum=momentum, **NORM_OPTIONS)
 
         self.conv1a = nn.Conv2d(before, after, 3, stride, 1, bias=False)
         self.bn1a = norm()
@@ -253,8 +254,8 @@ class AudioEncoder(nn.Module):
 
 
 # published channels: first of the picture, first of the sound, of a token
-PICTURE, SOUND, ATTENTION = (64, 16, 128)
-HEAD = 16  # channels of a head in cross attention; twice as many in self attention
+PICTURE_CHANNELS, SOUND_CHANNELS, ATTENTION_CHANNELS = (64, 16, 128)
+HEAD_DIM = 16  # channels of a head in cross attention; twice as many in self attention
 
 
 class TalkNet(Model, name="talknet"):
@@ -304,8 +305,8 @@ class TalkNet(Model, name="talknet"):
             visual_momentum=visual_momentum,
             **more,
         )
-        picture = max(1, round(PICTURE * chosen["visual_width"]))
-        sound = max(1, round(SOUND * chosen["audio_width"]))
+        picture = max(1, round(PICTURE_CHANNELS * chosen["visual_width"]))
+        sound = max(1, round(SOUND_CHANNELS * chosen["audio_width"]))
         self.modality, self.tokens = modality, self._tokens(chosen["attention_width"])
         self.model = _Parts(picture, sound, self.tokens, dropout, visual_momentum, joined=compat)
         self.lossAV, self.lossA = Head(2 * self.tokens), Head(self.tokens)
@@ -314,12 +315,12 @@ class TalkNet(Model, name="talknet"):
 
     def _tokens(self, attention_width: float) -> int:
         """Channels of a token. Raises InputError where heads would not fill them."""
-        tokens = ATTENTION * attention_width
-        if tokens % HEAD:
+        tokens = ATTENTION_CHANNELS * attention_width
+        if tokens % HEAD_DIM:
             raise self.wrong(
                 f"attention {tokens:g} channels wide",
-                f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
-                f"{2 * HEAD / ATTENTION:g}, …",
+                f"a multiple of {HEAD_DIM}: attention_width {HEAD_DIM / ATTENTION_CHANNELS:g}, "
+                f"{2 * HEAD_DIM / ATTENTION_CHANNELS:g}, …",
             )
         return int(tokens)
 
@@ -389,7 +390,7 @@ class _Parts(nn.Module):
         self, picture: int, sound: int, tokens: int, dropout: float, momentum: float, joined: bool
     ):
         super().__init__()
-        heads = tokens // HEAD
+        heads = tokens // HEAD_DIM
         self.visualFrontend = VisualFrontend(picture, momentum, joined)
         self.visualTCN = VisualTCN(8 * picture)
         self.visualConv1D = VisualConv1D(8 * picture, tokens)

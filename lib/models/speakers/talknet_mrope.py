@@ -17,7 +17,7 @@ from ..base import arguments
 from ..blocks import rotary
 from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
-from .talknet import HEAD, TalkNet
+from .talknet import HEAD_DIM, TalkNet
 
 # positions per second: one per 40 ms, as in Qwen2.5-Omni; the frame number at 25 fps
 UNIT = 25.0
@@ -67,7 +67,10 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         cross_pairs, self_pairs = tuple(cross_pairs), tuple(self_pairs)
         super().__init__(**arguments(locals()))
         self.window, self.trained_frames = UNIT * window, trained_frames
-        for name, pairs, size in (("cross", cross_pairs, HEAD), ("self", self_pairs, 2 * HEAD)):
+        for name, pairs, size in (
+            ("cross", cross_pairs, HEAD_DIM),
+            ("self", self_pairs, 2 * HEAD_DIM),
+        ):
             self._refuse_other_sizes(name, pairs, size)
             speed = rotary.frequencies(pairs, layout, theta, theta_space)
             self.register_buffer(f"{name}_axes", rotary.axes(pairs, layout), persistent=False)

@@ -20,10 +20,10 @@ SCHEMA = "avclip/1"
 RATE = 16_000  # Hz of a clip's sound
 MIN_TAIL = 1.0  # s; a last clip that is shorter is dropped and reported
 MAX_GAP = 15  # frames between two boxes of a track that are filled by interpolation
-FRAMES = ("hard", "sym", "copy", "move", "none")
+FRAME_RULES = ("hard", "sym", "copy", "move", "none")
 TAILS = ("keep", "drop", "pad")
 NUMBERINGS = ("global", "clip")
-UNITS, VOICES = ("person", "track"), ("voice", "vad", "energy")
+CLIP_UNITS, VOICE_RULES = ("person", "track"), ("voice", "vad", "energy")
 SPLITS = ("train", "val")  # test is never written
 
 
@@ -62,11 +62,11 @@ class Settings:
                 todo="correct clip_length and clip_hop",
             )
         for name, value, choices in (
-            ("frames", self.frames, FRAMES),
+            ("frames", self.frames, FRAME_RULES),
             ("tail", self.tail, TAILS),
             ("numbering", self.numbering, NUMBERINGS),
-            ("unit", self.unit, UNITS),
-            ("voice", self.voice, VOICES),
+            ("unit", self.unit, CLIP_UNITS),
+            ("voice", self.voice, VOICE_RULES),
         ):
             if value not in choices:
                 raise InputError(

@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import InputError
 from ...media import pictures
 
-SHOWN = 12  # numbers of missing pictures that one message lists
+MAX_LISTED = 12  # numbers of missing pictures that one message lists
 
 
 @dataclass
@@ -65,9 +65,9 @@ def numbers(wanted: set[int], there: set[int], where: object, check: str, checks
     """Numbers of the pictures that should be in a place against those that are."""
     for some, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
         if some:
-            names = ", ".join(pictures.PATTERN % number for number in some[:SHOWN])
+            names = ", ".join(pictures.PATTERN % number for number in some[:MAX_LISTED])
             checks.fail(
                 check,
                 where,
-                f"{len(some)} pictures {what}: {names}{', …' if len(some) > SHOWN else ''}",
+                f"{len(some)} pictures {what}: {names}{', …' if len(some) > MAX_LISTED else ''}",
             )

@@ -18,7 +18,7 @@ from ...errors import InputError
 from ...media import pictures
 from . import RATE, SCHEMA, SPLITS, VERSION, Settings, Span, numbering, spans, voices
 from .disk import PART, Disk, as_json
-from .labels import KINDS, Labels, Person
+from .labels import SOURCE_OF_CODE, Labels, Person
 from .schema import read_json
 from .sound import sound_of
 from .sources import Source
@@ -183,7 +183,7 @@ def _person(person: Person, here: slice) -> dict:
     told = {
         "person_id": person.name,
         "track_ids": list(person.tracks),
-        "boxes": [[i, *boxes[i].tolist(), KINDS[int(kind[i])]] for i in visible.tolist()],
+        "boxes": [[i, *boxes[i].tolist(), SOURCE_OF_CODE[int(kind[i])]] for i in visible.tolist()],
         "visible": runs(person.visible[here]),
     }
     if person.voice is not None:

@@ -14,8 +14,8 @@ import numpy as np
 from ...datasets.ego4d_annotation import Clip
 from ...datasets.ego4d_annotation import Person as Annotated
 
-NONE, ANNOTATED, FILLED = 0, 1, 2
-KINDS = {ANNOTATED: "gt", FILLED: "interp"}
+UNLABELLED_CODE, ANNOTATED, FILLED = 0, 1, 2
+SOURCE_OF_CODE = {ANNOTATED: "gt", FILLED: "interp"}
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from .disk import Disk
 from .sources import Source
 from .video import FACTS, folder_of, read_facts
 
-MARGIN = 1.05  # factor on the needed space that must be free
+SPACE_FACTOR = 1.05  # factor on the needed space that must be free
 NUMBERS = ("frames", "clips", "dropped", "picture_bytes", "sound_bytes", "files")
 EMPTY = {"video": "", "split": "", **dict.fromkeys(NUMBERS, 0), "problem": ""}  # a row of a plan
-PERSONS = 2.0  # in a clip, about
+PERSONS_PER_CLIP = 2.0  # in a clip, about
 DESCRIPTION = 45  # bytes of clip.json per frame and person, about: a row of its box
-SAMPLE = 40  # pictures per video whose sizes are measured
+SAMPLED_PICTURES = 40  # pictures per video whose sizes are measured
 PROBES = 300  # files that are placed to measure the speed
 UNLIMITED = "not limited"  # inodes of some file systems
 JPEG_SHARE = 0.35  # bytes per pixel of a picture made from a film (JPEG of quality 92; an estimate)
@@ -81,7 +81,7 @@ def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]
         if kept:
             return kept.n_frames, 0
         found = pictures.whole(source.pictures)
-        step = max(1, found.count // SAMPLE)
+        step = max(1, found.count // SAMPLED_PICTURES)
         numbers = range(found.base, found.base + found.count, step)
         sizes = [(source.pictures / (pictures.PATTERN % n)).stat().st_size for n in numbers]
         return found.count, sum(sizes) // len(sizes)
@@ -112,12 +112,14 @@ def measure(folder: Path, how: str) -> float:
 
 
 def needs(planned: pd.DataFrame, root: Path, settings: Settings) -> pd.DataFrame:
-    """Columns what, needed, free, ok: pictures, bytes, inodes, time of a plan, with `MARGIN`."""
+    """Columns what, needed, free, ok: pictures, bytes, inodes, time of a plan, with
+    `SPACE_FACTOR`.
+    """
     place = existing(root)
     frames, clips = int(planned["frames"].sum()), int(planned["clips"].sum())
-    told = round(DESCRIPTION * PERSONS * frames)
+    told = round(DESCRIPTION * PERSONS_PER_CLIP * frames)
     n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + told
-    n_bytes, inodes = n_bytes * MARGIN, int(planned["files"].sum()) * MARGIN
+    n_bytes, inodes = n_bytes * SPACE_FACTOR, int(planned["files"].sum()) * SPACE_FACTOR
     free_inodes = _free_inodes(place)
     free = shutil.disk_usage(place).free
     # Linking, renaming and checking a picture take about equally long.

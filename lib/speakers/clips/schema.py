@@ -13,7 +13,7 @@ from . import SCHEMA, SPLITS
 
 # 0 or 1 per frame.
 TRACKS = ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen")
-INDEX = "python -m lib clips index"
+INDEX_COMMAND = "python -m lib clips index"
 MOST_FRAMES = 10_000_000  # of a clip: three days
 MOST_SIDE = 1_000_000  # px of a picture, and of a box from its corner
 
@@ -23,13 +23,13 @@ def read_json(path: Path) -> dict:
     try:
         told = json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
-        raise InputError("this file is not there", where=path, todo=INDEX) from error
+        raise InputError("this file is not there", where=path, todo=INDEX_COMMAND) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"this file is no JSON, or cut off: {error}", where=path, todo=INDEX
+            f"this file is no JSON, or cut off: {error}", where=path, todo=INDEX_COMMAND
         ) from error
     if not isinstance(told, dict):
-        raise InputError("this file holds no JSON object", where=path, todo=INDEX)
+        raise InputError("this file holds no JSON object", where=path, todo=INDEX_COMMAND)
     return told
 
 
@@ -79,7 +79,7 @@ def _with_arrays(told: dict, path: Path) -> dict:
     return told
 
 
-def numbers(told: list | dict, n: int, where: object, todo: str = INDEX) -> np.ndarray:
+def numbers(told: list | dict, n: int, where: object, todo: str = INDEX_COMMAND) -> np.ndarray:
     """(n,) int8 of a list, or of runs ({"rle": [[value, count], …]}), which are counted before they
     are written out. Raises InputError for another length.
     """
@@ -134,8 +134,10 @@ def lines(root: Path, split: str) -> list[dict]:
         raise InputError(f"no index of {split}", expected=" or ".join(SPLITS))
     path = Path(root) / f"{split}.jsonl"
     if not path.is_file():
-        raise InputError("no index of clips", where=path, todo=INDEX)
+        raise InputError("no index of clips", where=path, todo=INDEX_COMMAND)
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"the index cannot be read: {error}", where=path, todo=INDEX) from error
+        raise InputError(
+            f"the index cannot be read: {error}", where=path, todo=INDEX_COMMAND
+        ) from error

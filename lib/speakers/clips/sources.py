@@ -25,7 +25,7 @@ from ...store import Store, request
 from . import SPLITS, Settings
 from .labels import Labels, Person, of_annotation
 
-EMOTIONS = ("va", "expression", "action_units")
+LABEL_KINDS = ("va", "expression", "action_units")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _stored(
     persons, seen = [], []
     for trial in trials:
         blocks = {}
-        for kind in EMOTIONS:
+        for kind in LABEL_KINDS:
             if trial[f"{kind}_path"]:
                 wanted = request(kind, mismatch=mismatch)
                 arrays.make(trial, wanted, place)

@@ -25,21 +25,21 @@ from . import schema
 from .disk import Disk
 
 FOLDER = "talknet"
-TABLES, BOXES = os.path.join("ego4d", "csv"), os.path.join("ego4d", "bbox")
-SHORTEST = 2  # boxes of an entity: the public code takes no fewer
+TABLE_FOLDER, BOX_FOLDER = os.path.join("ego4d", "csv"), os.path.join("ego4d", "bbox")
+MIN_BOXES = 2  # boxes of an entity: the public code takes no fewer
 
 
 def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) -> int:
     """Write everything for the units of an index; returns how many entities there are."""
     disk, place, total = disk or Disk(), os.path.join(root, FOLDER), 0
-    for folder in (TABLES, BOXES, "video_imgs", "wave"):
+    for folder in (TABLE_FOLDER, BOX_FOLDER, "video_imgs", "wave"):
         disk.make_folder(os.path.join(place, folder))
     for split, units in lines.items():
         rows = []
         for path in dict.fromkeys(line["path"] for line in units):
             rows += _clip(Path(root) / path, place, disk)
         text = "".join("\t".join(row) + "\n" for row in rows)
-        disk.write(os.path.join(place, TABLES, f"active_speaker_{split}.csv"), text.encode())
+        disk.write(os.path.join(place, TABLE_FOLDER, f"active_speaker_{split}.csv"), text.encode())
         total += len(rows)
     return total
 
@@ -58,17 +58,19 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
                 written_box(frame, boxes[frame].tolist(), told["start_frame"])
                 for frame in range(first, last)
             ]
-            disk.write(os.path.join(place, BOXES, f"{entity}.json"), json.dumps(items).encode())
+            disk.write(
+                os.path.join(place, BOX_FOLDER, f"{entity}.json"), json.dumps(items).encode()
+            )
             labels = [int(value == 1) for value in person["asd"][first:last]]
             rows.append((entity, str(last - first), str(rate), str(labels), str(first)))
     return rows
 
 
 def _runs(there: np.ndarray) -> list[tuple[int, int]]:
-    """Runs (first, last + 1) of True from frame 1 on, of at least `SHORTEST`."""
+    """Runs (first, last + 1) of True from frame 1 on, of at least `MIN_BOXES`."""
     there = there.copy()
     there[:1] = False
-    return [(first, stop) for first, stop in frames.runs(there) if stop - first >= SHORTEST]
+    return [(first, stop) for first, stop in frames.runs(there) if stop - first >= MIN_BOXES]
 
 
 def _media(told: dict, clip: Path, name: str, place: str, disk: Disk) -> None:

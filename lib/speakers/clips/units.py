@@ -27,7 +27,7 @@ from ...faces import speaker_crops
 from ...files import named, version
 from ...media import pictures
 from . import SCHEMA
-from .schema import INDEX, MOST_SIDE, boxes, numbers, refuse_another
+from .schema import INDEX_COMMAND, MOST_SIDE, boxes, numbers, refuse_another
 
 UNKNOWN = -1  # label of a frame without any information
 CROP_VERSION = 1  # raised when `speaker_crops` or this module gives other pictures
@@ -59,7 +59,7 @@ class Unit:
             raise InputError(
                 f"a clip of {told['n_frames']} frames, {self.n_frames} in the index",
                 where=self.path,
-                todo=f"write the index again: {INDEX}",
+                todo=f"write the index again: {INDEX_COMMAND}",
             )
         return told
 
@@ -73,7 +73,7 @@ class Unit:
                 f"{len(found)} persons are called {self.person!r}",
                 where=self.path,
                 expected="one",
-                todo=f"write the index again: {INDEX}",
+                todo=f"write the index again: {INDEX_COMMAND}",
             )
         return found[0]
 
@@ -240,14 +240,14 @@ def _index_row(root: Path, file: Path, number: int, line: bytes) -> dict:
             f"line {number} of an index of clips cannot be read ({error})",
             where=file,
             expected="clip_id, person_id, n_frames, path",
-            todo=INDEX,
+            todo=INDEX_COMMAND,
         ) from error
     if path.is_absolute() or ".." in path.parts:
         raise InputError(
             f"line {number} leads out of the clips: {path}",
             where=file,
             expected="a path inside",
-            todo=INDEX,
+            todo=INDEX_COMMAND,
         )
     return {
         **row,

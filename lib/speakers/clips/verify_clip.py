@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InputError
 from ...media import pictures
 from . import RATE, Settings, Span, first_number, numbering, schema
-from .checks import SHOWN, Checks, numbers
+from .checks import MAX_LISTED, Checks, numbers
 from .sound import sound_of
 from .sources import Source
 from .video import Facts
@@ -44,7 +44,7 @@ def pictures_of(
             "pictures in clips",
             frames,
             f"{len(empty)} pictures are empty, or links to nothing: "
-            f"{', '.join(sorted(empty)[:SHOWN])}",
+            f"{', '.join(sorted(empty)[:MAX_LISTED])}",
         )
     return there, len(wanted & there)
 

@@ -17,7 +17,7 @@ from .video import Facts
 # dB: a frame at most this far below the video's loudest one counts as having sound
 BELOW_LOUDEST = 40.0
 # mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
-SILENCE = 1e-7
+SILENCE_POWER = 1e-7
 
 
 def relabel(labels: Labels, voice: str, source: Source, facts: Facts) -> Labels:
@@ -38,7 +38,7 @@ def energy(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
     total = np.concatenate([[0], np.cumsum((np.asarray(sound, np.float64) / 32768) ** 2)])
     edges = np.minimum(edges, len(sound))
     power = np.diff(total[edges]) / np.maximum(np.diff(edges), 1)
-    return power > max(SILENCE, power.max(initial=0) * 10 ** (-BELOW_LOUDEST / 10))
+    return power > max(SILENCE_POWER, power.max(initial=0) * 10 ** (-BELOW_LOUDEST / 10))
 
 
 def detected(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:

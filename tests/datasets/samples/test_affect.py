@@ -174,7 +174,7 @@ def test_annotations_have_a_row_for_every_frame_and_the_stated_gaps(root, facts)
                 ("AU_Set", "action_units"),
             ):
                 (path,) = [path for path in root.rglob(f"{trial}.txt") if folder in path.parts]
-                assert (affect.HIDDEN in path.parts) == (one["split"] == "test")
+                assert (affect.HIDDEN_FOLDER in path.parts) == (one["split"] == "test")
                 found[kind] = official.read(path, kind)
                 assert len(found[kind]) == one["n_frames"]
             assert (
@@ -193,7 +193,7 @@ def test_unlabelled_rows_are_written_in_both_ways(root):
 def test_the_test_list_names_the_trials_whose_labels_are_hidden(root, facts):
     listed = (root / "test_set_VA.txt").read_text().split()
     assert listed == facts["splits"]["test"]
-    assert [path.stem for path in (root / affect.HIDDEN / "VA_Set").iterdir()] == listed
+    assert [path.stem for path in (root / affect.HIDDEN_FOLDER / "VA_Set").iterdir()] == listed
 
 
 def test_two_persons_take_turns_with_mouth_voice_and_labels(root, facts, planned):

@@ -61,7 +61,7 @@ def test_for_every_face_most_of_the_voice_is_somebody_elses(plans):
     for plan in plans:
         voices = plan.speaking()
         voiced = voices.any(axis=0)
-        for face in samples_turns.FACES:
+        for face in samples_turns.ON_SCREEN:
             assert 1 - voices[face].sum() / voiced.sum() >= 0.55
             assert 0.20 <= voices[face].mean() <= 0.40
         alone = voices[2] & ~voices[0] & ~voices[1]
@@ -70,7 +70,7 @@ def test_for_every_face_most_of_the_voice_is_somebody_elses(plans):
 
 def test_in_the_whole_set_every_face_speaks_a_third_of_the_time(plans):
     for some in (plans[:40], plans[40:50]):
-        for face in samples_turns.FACES:
+        for face in samples_turns.ON_SCREEN:
             assert 0.25 <= np.mean([plan.speaking()[face].mean() for plan in some]) <= 0.35
         assert 0.78 <= np.mean([plan.speaking().any(axis=0).mean() for plan in some]) <= 0.88
 
@@ -80,7 +80,7 @@ def test_every_mouth_moves_without_a_voice_for_a_third_of_its_silence_and_mostly
         silent = ~plan.speaking()[:2]
         moving, chewing = plan.moving(), plan.moving(chewing=True)
         assert not (moving & ~silent).any()
-        for face in samples_turns.FACES:
+        for face in samples_turns.ON_SCREEN:
             assert 0.25 <= moving[face].sum() / silent[face].sum() <= 0.40
             assert chewing[face].sum() <= moving[face].sum() / 2
 
@@ -154,7 +154,7 @@ def test_annotation_says_what_was_planned(root):
     one = conversations.conversations(0, 3, 1.5)[0]
     plan, _ = conversations.script(0, one)
     clip = ego4d.look(root).annotation(one.uid)
-    for face in samples_turns.FACES:
+    for face in samples_turns.ON_SCREEN:
         person = clip.persons[face]
         turns = [[turn.start, turn.stop - 1] for turn in plan.turns if turn.speaker == face]
         assert person.voice.tolist() == turns

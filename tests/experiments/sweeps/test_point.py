@@ -276,7 +276,7 @@ def test_a_point_waits_for_a_run_of_the_same_folder_and_says_for_whom(
     lock, given = world.runs / "sample_tsav" / locks.LOCK, task(world)
     with futures.ThreadPoolExecutor(1) as pool:  # a `lib run` at work in that folder
         with locks.held(lock, 0, remove=True):
-            assert pool.submit(serve, given, monkeypatch).result() == worker.CONTINUE
+            assert pool.submit(serve, given, monkeypatch).result() == worker.EXIT_CONTINUE
         told = capsys.readouterr().out
         assert "waiting for another process" in told
         assert "another process works here: number " in told
