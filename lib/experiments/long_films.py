@@ -126,10 +126,10 @@ class Films:
         left = maker.network and not self.networks
         if parts or left or not arrays.stretches_of(trial, located, self.place):
             return parts
-        inputs = [(arrays.locate(trial, source, self.place), source) for source in below]
-        if absent := [
-            (each.path, Part(trial, source)) for each, source in inputs if not each.exists
-        ]:
-            return absent
+        absent = [source for source in below if not arrays.is_there(trial, source, self.place)]
+        if absent:
+            paths = [arrays.locate(trial, source, self.place).path for source in absent]
+            parts = [Part(trial, source) for source in absent]
+            return list(zip(paths, parts, strict=True))
         numbers = arrays.open_stretches(trial, located, self.place)
         return [(located.path, Part(trial, wanted, number)) for number in numbers]

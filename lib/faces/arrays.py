@@ -648,11 +648,7 @@ def _is_detected(resolved: Request) -> bool:
     return resolved.parameters.get("faces") == "detect"
 
 
-def _always(resolved: Request) -> bool:
-    return True
-
-
-TIMES = ByStretch(_always, None, join_times)
+TIMES = ByStretch(stretches.always, None, join_times)
 FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
 ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
 

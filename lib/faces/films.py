@@ -2,7 +2,8 @@
 
 A stretch is decoded from a key frame before it (`seeking`). If a file does not allow that exactly,
 or if two neighbours did not see the same pictures at their border, the missing stretches are made
-while the recording is decoded once from its beginning; the array's facts say why (`ONE_PASS`).
+while the recording is decoded once from its beginning; the array's facts say why (`ONE_PASS`). What
+is computed from other arrays (`Rows`) needs no decoding.
 """
 
 from __future__ import annotations
@@ -217,6 +218,25 @@ class Film(Cut):
             expected="the same frames whenever it is decoded",
             todo="copy the recording again; if that does not help, leave it out",
         )
+
+
+class Rows(Cut):
+    """What is computed from other arrays, row by row."""
+
+    def _make(self, number: int) -> None:
+        borders = [*self.firsts, None]
+        own = slice(borders[number], borders[number + 1])
+        create = self._create(number)
+        self.by.rows(self.inputs, self.parameters, create, self.device, own)
+
+    def put_together(self, create: Callable) -> None:
+        """Make the missing stretches, and join all to the array."""
+        self._rest()
+        paths = [self.path(number) for number in range(len(self.firsts))]
+        if not stretches.fit([store.facts(path) for path in paths]):
+            store.remove(paths)
+            self._rest()
+        self.by.join(self.inputs, self.parameters, self._parts(), create, {})
 
 
 @dataclass
