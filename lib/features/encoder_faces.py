@@ -143,8 +143,7 @@ def _fill(
     place = models_device.pick(device)
     encoder = encoders.load(inputs, parameters, place)
     layers, pooling = parameters.get("layers", ()), parameters.get("pooling", "auto")
-    faces, size, dtype = inputs["face"], parameters["size"], encoders.kept(parameters)
-    together = frames.shape[1]
+    size, dtype, together = parameters["size"], encoders.kept(parameters), frames.shape[1]
 
     def rows_of(pictures: np.ndarray) -> np.ndarray:
         shown = pixels(pictures, encoder, place)
@@ -152,7 +151,7 @@ def _fill(
         return of_pictures(encoder, shown, layers, pooling).cpu().numpy()
 
     def some(start: int, stop: int) -> np.ndarray:
-        return rows_of(faces.read(frames[start:stop].ravel()))
+        return rows_of(inputs["face"].read(frames[start:stop].ravel()))
 
     width = rows_of(np.zeros((together, size, size, 3), np.uint8)).shape[1]
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), told]))

@@ -13,9 +13,10 @@ from lib.experiments import long_films, preparing
 from lib.features import encoder_arrays, face_maps
 from lib.media import readings, stretches
 from lib.models import memory
+from lib.parallel import gpus, mapping
 from lib.parameters import Params
 from lib.store import Store, request
-from tests import tiny_encoders, tiny_set
+from tests import fake_cuda, tiny_encoders, tiny_set
 from tests.features.test_encoders import settings
 from tests.tiny_set import FACE, FPS, one_thread  # noqa: F401
 
@@ -222,3 +223,23 @@ def test_workers_that_share_a_film_make_the_bytes_of_one(film):
         made.append(files(place, "backbone_audio") | files(place, "vggish"))
     assert len(made[0]) == 4
     assert made[0] == made[1]
+
+
+def test_gpus_share_a_film_too(film, monkeypatch):
+    asked, place, real, given = [film.wanted("heard")], film.opened("gpus"), mapping.map, []
+
+    def watched(work, items, workers=1, *more, environments=(), then=None, **how):
+        given.append((workers, environments, list(map(str, items))))
+        return real(work, items, 1, *more, then=then, **how)
+
+    monkeypatch.setattr(mapping, "map", watched)
+    with fake_cuda.on(gpus=2):
+        p = Params({"device": "cuda", "workers": 1, "parallel": "processes"})
+        (outcome,) = preparing.make([TRIAL], asked, place, p)
+    assert outcome.ok, outcome.error
+    (before, *_), (workers, environments, shared) = given
+    assert before == 1
+    assert workers == 2
+    assert environments == [{gpus.VISIBLE: "0"}, {gpus.VISIBLE: "1"}]
+    assert shared == stretches_of(*asked)
+    assert "computed on cuda" in outcome.value[0]["note"]
