@@ -640,16 +640,12 @@ VERSIONS = {
 }
 
 
-def _is_cut(resolved: Request) -> bool:
-    return "stretches" in resolved.parameters
-
-
 def _is_detected(resolved: Request) -> bool:
     return resolved.parameters.get("faces") == "detect"
 
 
 TIMES = ByStretch(stretches.always, None, join_times)
-FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
+FOLLOWED = ByStretch(stretches.is_cut, part_of_tracks, join_tracks, lead=True)
 ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,17 @@ class _Taking:
             return True
         self.context.close()
         return False
+
+
+def in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
+    """All rows of an array that has those of `tracks` (`store.ByStretch.part`), in one stretch that
+    ends with the last face.
+    """
+    tracks = np.asarray(inputs["tracks"])
+    stop = int(tracks[-1, 0]) + 1 if len(tracks) else 0
+    with part(inputs, parameters, Piece(0, 0, stop, 0, stop), create, device) as feed:
+        for frame, (_, picture) in enumerate(islice(recordings.frames(inputs["video"]), stop)):
+            feed(frame, picture)
 
 
 def lock(path: Path) -> Path:

@@ -125,6 +125,11 @@ def fit(facts: Sequence[Mapping]) -> bool:
     return whole and all(left[1] == right[0] for left, right in pairwise(borders))
 
 
+def is_cut(resolved: store.Request) -> bool:
+    """`store.ByStretch.applies` of an array whose parameters say where a long recording is cut."""
+    return "stretches" in resolved.parameters
+
+
 def always(resolved: store.Request) -> bool:
     """`store.ByStretch.applies` of an array of which every variant is made in stretches."""
     return True
