@@ -133,3 +133,43 @@ class Films:
             return list(zip(paths, parts, strict=True))
         numbers = arrays.open_stretches(trial, located, self.place)
         return [(located.path, Part(trial, wanted, number)) for number in numbers]
+
+
+class Predicted:
+    """Trials to be predicted; of the long ones the parts come first, then the trial itself, which
+    joins them and makes those that failed again.
+
+    names : of the trials. parts(trial) : see `lib.evaluation.prediction.parts`.
+    """
+
+    def __init__(self, names: Iterable[str], parts: Callable[[str], list]):
+        self.names = list(names)
+        found = {name: parts(name) for name in self.names}
+        self._parts = {name: own for name, own in found.items() if own}
+        self._open = {name: len(own) for name, own in self._parts.items()}
+        self._seconds = dict.fromkeys(self.names, 0.0)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def first(self) -> list:
+        """Items to begin with: parts of long recordings, then short recordings."""
+        items = [part for own in self._parts.values() for part in own]
+        return items + [name for name in self.names if name not in self._parts]
+
+    def then(self, outcome: Outcome) -> list[str]:
+        """The trial whose last part this was."""
+        trial = getattr(outcome.item, "trial", None)
+        if trial is None:
+            return []
+        self._open[trial] -= 1
+        self._seconds[trial] += outcome.seconds
+        return [] if self._open[trial] else [trial]
+
+    def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
+        """Those of the trials, in their order, with the seconds of their parts."""
+        found = {one.item: one for one in every if not hasattr(one.item, "trial")}
+        seconds = self._seconds
+        return [
+            replace(found[name], seconds=found[name].seconds + seconds[name]) for name in self.names
+        ]

@@ -53,14 +53,24 @@ def make(
 
 
 def predict(
-    work: Callable[[str], object], names: Iterable[str], device: str
+    work: Callable[[str], object],
+    names: Iterable[str],
+    device: str,
+    parts: Callable[[str], list] = lambda trial: [],
 ) -> list[mapping.Outcome]:
     """``work(trial)`` for every trial, as notebook 06 predicts: in this process, by one process per
     GPU if there are several, or by the workers of a cluster. See `mapping.map`.
+
+    parts(trial) : what workers can share of a long recording (`prediction.parts`); each is given to
+    `work` before the trial itself.
     """
+    shared = long_films.Predicted(names, parts)
     count = max(1, 0 if remote.current() else _gpus(device))
     how = {"environments": _environments(count), "networks": True}
-    return mapping.map(work, names, count, Progress("trials"), **how)
+    if shared:
+        how["then"] = shared.then
+    label = "trials and stretches" if shared else "trials"
+    return shared.outcomes(mapping.map(work, shared.first(), count, Progress(label), **how))
 
 
 def _environments(count: int) -> list[dict[str, str]]:
