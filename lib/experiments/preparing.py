@@ -1,17 +1,19 @@
-"""The work of notebooks 02, 03 and 06 on every trial, by all workers or by one process per GPU."""
+"""The work of notebooks 01 to 03 and 06 on trials, by all workers or by one process per GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from .. import arrays
 from ..parallel import gpus, mapping, remote
 from ..parallel.progress import Progress
-from ..store import Request, Store
+from ..store import Request, Store, request
 from ..trials import name
 from . import long_films
+
+BY_STRETCH = ", long ones by stretches"  # what is added to what a progress line counts
 
 
 def make(
@@ -52,6 +54,19 @@ def make(
     return before
 
 
+def check(
+    work: Callable[[Mapping], object], rows: list[dict], place: Store, p
+) -> list[mapping.Outcome]:
+    """``work(row)`` for every trial, as notebook 01 looks at it; the frames of long recordings are
+    decoded for their times by all workers, stretch by stretch. See `mapping.map`.
+
+    rows : of the trial table. p : parameters of the notebook: workers, parallel.
+    """
+    given = {"requests": [request("time")], "optional": [], "place": place}
+    how = {"label": "trials decoded", "parallel": p.parallel}
+    return _shared(work, rows, given, "", p.workers, **how)
+
+
 def predict(
     work: Callable[[str], object],
     names: Iterable[str],
@@ -69,7 +84,7 @@ def predict(
     how = {"environments": _environments(count), "networks": True}
     if shared:
         how["then"] = shared.then
-    label = "trials and stretches" if shared else "trials"
+    label = f"trials{BY_STRETCH}" if shared else "trials"
     return shared.outcomes(mapping.map(work, shared.first(), count, Progress(label), **how))
 
 
@@ -103,7 +118,7 @@ def _shared(
         partial(long_films.do, work, given["place"], device or "cpu"),
         films.first(),
         workers,
-        Progress(f"{label} and stretches"),
+        Progress(f"{label}{BY_STRETCH}"),
         name=long_films.name,
         then=films.then,
         **how,
