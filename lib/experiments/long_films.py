@@ -3,9 +3,10 @@ trials are one item each.
 
 A film is processed in rounds. In each round the workers make the parts of its arrays that can be
 made in parallel: first the times of its frames, then the stretches in which faces are tracked, then
-those from which faces are cut, then what networks make of these. When a round is complete the next one starts; last come its trials,
-which find most of their arrays made and make the rest. A stretch that failed is tried again there,
-so that the film is reported as lost, with the reason, like any other trial.
+those from which faces are cut, then what networks make of these. When a round is complete the next
+one starts; last come its trials, which find most of their arrays made and make the rest. A stretch
+that failed is tried again there, so that the film is reported as lost, with the reason, like any
+other trial.
 """
 
 from __future__ import annotations
