@@ -1,14 +1,16 @@
 """One long film among short ones, two workers: how long notebook 02 takes, and how busy they are,
 when the film is one piece and when it is cut into stretches.
 
-    python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2] [--expression WEIGHTS]
+    python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2] [--map]
+                                   [--expression WEIGHTS]
 
 Needs the recording and the weights that the tests use (tests/shared_files.py): of the clip of
 `benchmarks/faces.py` every third frame at 192×108, played again and again for so many minutes, and
 for a minute each in the short ones. Made are `time`, the faces that are found (112 px), whether
 there is one, and the small pictures of the trivial predictors. "One piece" is the same code with
 stretches of a year. With --expression the numbers of the expression network, too, whose weights lie
-in that folder (`weights get face_api`). Processor seconds are of all workers together, their start
+in that folder (`weights get face_api`). With --map the maps of LFAN's face network at a quarter of
+its width, of 48 px, with random weights. Processor seconds are of all workers together, their start
 included, and of the one that had most of them: less time than that no machine can need with so many
 workers, and other people's work does not count in it, as it does in wall seconds.
 """
@@ -36,8 +38,9 @@ import cv2
 import faces
 import numpy as np
 import report
+import torch
 
-from lib import arrays
+from lib import arrays, models
 from lib.experiments import preparing
 from lib.features import expression_arrays
 from lib.media import recordings, writing
@@ -63,6 +66,15 @@ def rows_of(place: Path, short: int, minutes: float) -> list[dict]:
         faces.repeated(clip, place / f"{name}.mp4", 60.0)
     faces.repeated(clip, place / "film.mp4", 60.0 * minutes)
     return [trial(place, name) for name in [*names, "film"]]
+
+
+def face_map(file: Path) -> Request:
+    """The request for the maps of a network with random weights, which is written to `file`."""
+    torch.manual_seed(0)
+    net = models.create("lfan_backbone", classes=2, width=0.25, face_size=40)
+    torch.save({"model": net.state_dict(), "params": {}, "statistics": {}}, file)
+    own = {"size": 48, "crop": 40, "cut": "output_layer", "variant": 0}
+    return request("face_map", {"weights": file}, **own)
 
 
 def trial(place: Path, name: str) -> dict:
@@ -141,12 +153,15 @@ def main() -> None:
     parser.add_argument("--short", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--expression", type=Path, metavar="WEIGHTS")
+    parser.add_argument("--map", action="store_true")
     given = parser.parse_args()
     found, asked = [], list(WANTED)
     if given.expression:
         asked.append(expression_arrays.wanted(expression_arrays.CROPS[0], given.expression))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
+        if given.map:
+            asked.append(face_map(place / "faces.pt"))
         rows = rows_of(place, given.short, given.minutes)
         weights = given.expression or faces.SHARED / "weights"
         cut = Store(place / "cut", "films", place, "detect", weights)
@@ -166,7 +181,7 @@ def main() -> None:
         f"{os.getloadavg()}.",
     ]
     report.publish(
-        f"stretches{'_expression' if given.expression else ''}",
+        f"stretches{'_expression' if given.expression else ''}{'_map' if given.map else ''}",
         HEAD,
         found,
         ["opencv-python-headless", "av"],

@@ -411,7 +411,10 @@ def _film(
     maker = maker_of(located.request)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     parameters = located.request.parameters
-    kind, by = films.Film if maker.by_stretch.part else films.Clock, maker.by_stretch
+    by = maker.by_stretch
+    kind = films.Clock
+    if by.part or by.rows:
+        kind = films.Film if by.part else films.Rows
     return kind(shelf, located.made_from, firsts, by, inputs, parameters, device)
 
 

@@ -111,17 +111,21 @@ class ByStretch:
     applies(resolved request) : whether this variant of the array is made in stretches. part(inputs,
     parameters, piece, create, device) : a context manager that yields a function of a frame's
     number and its picture, and that has written the stretch when it ends without an error. None for
-    an array that needs no pictures: the times of frames, which are joined themselves.
+    an array that needs no pictures: the times of frames, which are joined themselves, and `rows`.
     lead : whether it also needs frames before the stretch and the one after it (`Piece.begin`,
         `Piece.end`).
     join(inputs, parameters, parts, create, told) : joins the stretches; `parts` are (array, facts)
         in order; `told` are facts about how they were made, which are stored with the array.
+    rows(inputs, parameters, create, device, stretch) : for an array that is computed from other
+        arrays: writes the rows of some frames, a slice (`stretches.share`). All of them,
+        ``slice(None)``, is the whole array.
     """
 
     applies: Callable[[Request], bool]
     part: Callable | None
     join: Callable
     lead: bool = False
+    rows: Callable | None = None
 
 
 @dataclass(frozen=True)

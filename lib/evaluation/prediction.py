@@ -18,12 +18,14 @@ import torch
 from .. import arrays as every_array
 from .. import trials
 from ..arrays import locate
+from ..errors import InputError
 from ..faces import arrays as face_arrays
 from ..files import named, says, write_text
 from ..models import device, forward
 from ..parallel import remote
 from ..speakers import arrays
 from ..store import facts, request
+from . import sharing
 from .predictions import Predictions
 
 # Raw outputs of the network, stored for every frame: scores and merged runs are computed from them.
@@ -80,8 +82,11 @@ class Predictor:
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
         windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
-        outputs = forward.predict(self._ready, self.recipe, windows, self.device)
-        return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+        return self.recipe.assemble(windows, self.outputs(windows), self.recipe.n_frames(trial))
+
+    def outputs(self, windows: pd.DataFrame) -> dict[str, np.ndarray]:
+        """The network's outputs for some windows of the recipe (`forward.predict`)."""
+        return forward.predict(self._ready, self.recipe, windows, self.device)
 
 
 @lru_cache(maxsize=1)
@@ -95,23 +100,69 @@ def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) ->
     continue; an existing table from the same arrays is kept. Returns its file. Raises InputError
     also if its labels were lost, because scores need them.
     """
-    path = predictions.path(trial)
-    for task in predictor.recipe.tasks:
-        predictor.recipe.labels(trial, task)
-    source = named(predictions.folder / "made_from", trial, ".json")
-    recipe, heard = predictor.recipe, None
-    if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
-        heard = arrays.column(recipe.trial(trial), recipe.params, recipe.store)
-    mine = json.dumps(
+    path, recipe, folder = predictions.path(trial), predictor.recipe, predictions.folder
+    for task in recipe.tasks:
+        recipe.labels(trial, task)
+    heard, mine = _heard(recipe, trial), _made_from(recipe, trial)
+    if not _is_current(predictions, trial, mine):
+        if recipe.store is not None:
+            try:
+                every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
+            except InputError:
+                sharing.remove(folder, trial)  # they were computed from what is damaged
+                raise
+        raw = sharing.predicted(predictor, folder, trial, mine)
+        table = prediction_table(predictor, trial, raw)
+        predictions.write(trial, arrays.with_column(table, heard))
+        write_text(_source(predictions, trial), mine)
+    sharing.remove(folder, trial)
+    return path
+
+
+def parts(predictor: Predictor, predictions: Predictions, trial: str) -> list[sharing.Part]:
+    """What workers can share of the prediction of a trial; [] if it is short, or there already."""
+    try:
+        found = sharing.parts(predictor.recipe, trial)
+        if found and _is_current(predictions, trial, _made_from(predictor.recipe, trial)):
+            return []
+        return found
+    except InputError:  # reported when the trial is predicted
+        return []
+
+
+def predict_item(
+    predictor: Predictor, predictions: Predictions, item: str | sharing.Part
+) -> Path | None:
+    """`predict_trial`, or the share of a worker in that of a long recording."""
+    if not isinstance(item, sharing.Part):
+        return predict_trial(predictor, predictions, item)
+    mine = _made_from(predictor.recipe, item.trial)
+    sharing.outputs(predictor, predictions.folder, item, mine)
+    return None
+
+
+def _heard(recipe, trial: str):
+    """Where the column of who is heard lies; None for none."""
+    if recipe.store is None or "speaking" in recipe.tasks:  # merged runs have files only
+        return None
+    return arrays.column(recipe.trial(trial), recipe.params, recipe.store)
+
+
+def _made_from(recipe, trial: str) -> str:
+    """What a trial's prediction is made from besides the checkpoint, as text."""
+    heard = _heard(recipe, trial)
+    return json.dumps(
         recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
     )
-    if not (path.is_file() and says(source, mine)):
-        if recipe.store is not None:
-            every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
-        table = prediction_table(predictor, trial, predictor.predict(trial))
-        predictions.write(trial, arrays.with_column(table, heard))
-        write_text(source, mine)
-    return path
+
+
+def _source(predictions: Predictions, trial: str) -> Path:
+    return named(predictions.folder / "made_from", trial, ".json")
+
+
+def _is_current(predictions: Predictions, trial: str, made_from: str) -> bool:
+    is_there = predictions.path(trial).is_file()
+    return is_there and says(_source(predictions, trial), made_from)
 
 
 def begin(folder: Path, predictor: Predictor) -> Predictions:

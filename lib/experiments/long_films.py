@@ -3,9 +3,10 @@ trials are one item each.
 
 A film is processed in rounds. In each round the workers make the parts of its arrays that can be
 made in parallel: first the times of its frames, then the stretches in which faces are tracked, then
-those from which faces are cut. When a round is complete the next one starts; last come its trials,
-which find most of their arrays made and make the rest. A stretch that failed is tried again there,
-so that the film is reported as lost, with the reason, like any other trial.
+those from which faces are cut, then what networks make of these. When a round is complete the next
+one starts; last come its trials, which find most of their arrays made and make the rest. A stretch
+that failed is tried again there, so that the film is reported as lost, with the reason, like any
+other trial.
 """
 
 from __future__ import annotations
@@ -126,10 +127,50 @@ class Films:
         left = maker.network and not self.networks
         if parts or left or not arrays.stretches_of(trial, located, self.place):
             return parts
-        inputs = [(arrays.locate(trial, source, self.place), source) for source in below]
-        if absent := [
-            (each.path, Part(trial, source)) for each, source in inputs if not each.exists
-        ]:
-            return absent
+        absent = [source for source in below if not arrays.is_there(trial, source, self.place)]
+        if absent:
+            paths = [arrays.locate(trial, source, self.place).path for source in absent]
+            parts = [Part(trial, source) for source in absent]
+            return list(zip(paths, parts, strict=True))
         numbers = arrays.open_stretches(trial, located, self.place)
         return [(located.path, Part(trial, wanted, number)) for number in numbers]
+
+
+class Predicted:
+    """Trials to be predicted; of the long ones the parts come first, then the trial itself, which
+    joins them and makes those that failed again.
+
+    names : of the trials. parts(trial) : see `lib.evaluation.prediction.parts`.
+    """
+
+    def __init__(self, names: Iterable[str], parts: Callable[[str], list]):
+        self.names = list(names)
+        found = {name: parts(name) for name in self.names}
+        self._parts = {name: own for name, own in found.items() if own}
+        self._open = {name: len(own) for name, own in self._parts.items()}
+        self._seconds = dict.fromkeys(self.names, 0.0)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def first(self) -> list:
+        """Items to begin with: parts of long recordings, then short recordings."""
+        items = [part for own in self._parts.values() for part in own]
+        return items + [name for name in self.names if name not in self._parts]
+
+    def then(self, outcome: Outcome) -> list[str]:
+        """The trial whose last part this was."""
+        trial = getattr(outcome.item, "trial", None)
+        if trial is None:
+            return []
+        self._open[trial] -= 1
+        self._seconds[trial] += outcome.seconds
+        return [] if self._open[trial] else [trial]
+
+    def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
+        """Those of the trials, in their order, with the seconds of their parts."""
+        found = {one.item: one for one in every if not hasattr(one.item, "trial")}
+        seconds = self._seconds
+        return [
+            replace(found[name], seconds=found[name].seconds + seconds[name]) for name in self.names
+        ]

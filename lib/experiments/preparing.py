@@ -1,17 +1,19 @@
-"""The work of notebooks 02, 03 and 06 on every trial, by all workers or by one process per GPU."""
+"""The work of notebooks 01 to 03 and 06 on trials, by all workers or by one process per GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
 from .. import arrays
 from ..parallel import gpus, mapping, remote
 from ..parallel.progress import Progress
-from ..store import Request, Store
+from ..store import Request, Store, request
 from ..trials import name
 from . import long_films
+
+BY_STRETCH = ", long ones by stretches"  # what is added to what a progress line counts
 
 
 def make(
@@ -37,34 +39,58 @@ def make(
     count = int(there.apart and p.device != "cpu") if there else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
         work = partial(arrays.make_all, device=p.device, **given)
-        return _shared(work, rows, given, p, networks=True)
-    before = _shared(partial(arrays.make_before_networks, **given), rows, given, p, networks=False)
+        how = {"parallel": p.parallel, "networks": p.device != "cpu"}
+        return _shared(work, rows, given, p.device, p.workers, **how)
+    work, how = partial(arrays.make_before_networks, **given), {"parallel": p.parallel}
+    before = _shared(work, rows, given, "", p.workers, **how)
     left = [
         index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
     ]
     work = partial(arrays.make_by_networks, device=p.device, **given)
-    after = _on_gpus(work, [rows[index] for index in left], count, "networks", name)
+    how = {"label": "networks", "environments": _environments(count), "networks": True}
+    after = _shared(work, [rows[index] for index in left], given, p.device, count, **how)
     for index, outcome in zip(left, after, strict=True):
         before[index] = _joined(before[index], outcome)
     return before
 
 
+def check(
+    work: Callable[[Mapping], object], rows: list[dict], place: Store, p
+) -> list[mapping.Outcome]:
+    """``work(row)`` for every trial, as notebook 01 looks at it; the frames of long recordings are
+    decoded for their times by all workers, stretch by stretch. See `mapping.map`.
+
+    rows : of the trial table. p : parameters of the notebook: workers, parallel.
+    """
+    given = {"requests": [request("time")], "optional": [], "place": place}
+    how = {"label": "trials decoded", "parallel": p.parallel}
+    return _shared(work, rows, given, "", p.workers, **how)
+
+
 def predict(
-    work: Callable[[str], object], names: Iterable[str], device: str
+    work: Callable[[str], object],
+    names: Iterable[str],
+    device: str,
+    parts: Callable[[str], list] = lambda trial: [],
 ) -> list[mapping.Outcome]:
     """``work(trial)`` for every trial, as notebook 06 predicts: in this process, by one process per
     GPU if there are several, or by the workers of a cluster. See `mapping.map`.
+
+    parts(trial) : what workers can share of a long recording (`prediction.parts`); each is given to
+    `work` before the trial itself.
     """
-    count = 0 if remote.current() else _gpus(device)
-    return _on_gpus(work, names, max(1, count), "trials")
+    shared = long_films.Predicted(names, parts)
+    count = max(1, 0 if remote.current() else _gpus(device))
+    how = {"environments": _environments(count), "networks": True}
+    if shared:
+        how["then"] = shared.then
+    label = f"trials{BY_STRETCH}" if shared else "trials"
+    return shared.outcomes(mapping.map(work, shared.first(), count, Progress(label), **how))
 
 
-def _on_gpus(work, items, count: int, label: str, naming=str) -> list[mapping.Outcome]:
-    """Map by `count` processes, each of which sees one GPU; with one, work in this process."""
-    seen = gpus.environments(count) if count > 1 else []
-    return mapping.map(
-        work, items, count, Progress(label), name=naming, environments=seen, networks=True
-    )
+def _environments(count: int) -> list[dict[str, str]]:
+    """Those of `count` processes that see one GPU each; one process needs none."""
+    return gpus.environments(count) if count > 1 else []
 
 
 def _gpus(device: str) -> int:
@@ -78,20 +104,21 @@ def _gpus(device: str) -> int:
     return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
 
 
-def _shared(work, rows, given: dict, p, networks: bool) -> list[mapping.Outcome]:
-    """Map by all workers; long recordings are shared in stretches. networks : whether the workers
-    also make arrays that a network computes.
+def _shared(
+    work, rows, given: dict, device: str, workers: int, label: str = "trials", **how
+) -> list[mapping.Outcome]:
+    """Map by all workers; long recordings are shared in stretches. device : that of networks; "" if
+    these workers leave what a network computes to others. how : see `mapping.map`.
     """
     requests = [*given["requests"], *given["optional"]]
-    films = long_films.Films(rows, requests, given["place"], networks)
-    how = {"parallel": p.parallel, "networks": networks and p.device != "cpu"}
+    films = long_films.Films(rows, requests, given["place"], bool(device))
     if not films:
-        return mapping.map(work, rows, p.workers, Progress("trials"), name=name, **how)
+        return mapping.map(work, rows, workers, Progress(label), name=name, **how)
     outcomes = mapping.map(
-        partial(long_films.do, work, given["place"], p.device),
+        partial(long_films.do, work, given["place"], device or "cpu"),
         films.first(),
-        p.workers,
-        Progress("trials and stretches"),
+        workers,
+        Progress(f"{label}{BY_STRETCH}"),
         name=long_films.name,
         then=films.then,
         **how,

@@ -640,20 +640,12 @@ VERSIONS = {
 }
 
 
-def _is_cut(resolved: Request) -> bool:
-    return "stretches" in resolved.parameters
-
-
 def _is_detected(resolved: Request) -> bool:
     return resolved.parameters.get("faces") == "detect"
 
 
-def _always(resolved: Request) -> bool:
-    return True
-
-
-TIMES = ByStretch(_always, None, join_times)
-FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
+TIMES = ByStretch(stretches.always, None, join_times)
+FOLLOWED = ByStretch(stretches.is_cut, part_of_tracks, join_tracks, lead=True)
 ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
 
 

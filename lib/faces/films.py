@@ -2,7 +2,8 @@
 
 A stretch is decoded from a key frame before it (`seeking`). If a file does not allow that exactly,
 or if two neighbours did not see the same pictures at their border, the missing stretches are made
-while the recording is decoded once from its beginning; the array's facts say why (`ONE_PASS`).
+while the recording is decoded once from its beginning; the array's facts say why (`ONE_PASS`). What
+is computed from other arrays (`Rows`) needs no decoding.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +221,25 @@ class Film(Cut):
         )
 
 
+class Rows(Cut):
+    """What is computed from other arrays, row by row."""
+
+    def _make(self, number: int) -> None:
+        borders = [*self.firsts, None]
+        own = slice(borders[number], borders[number + 1])
+        create = self._create(number)
+        self.by.rows(self.inputs, self.parameters, create, self.device, own)
+
+    def put_together(self, create: Callable) -> None:
+        """Make the missing stretches, and join all to the array."""
+        self._rest()
+        paths = [self.path(number) for number in range(len(self.firsts))]
+        if not stretches.fit([store.facts(path) for path in paths]):
+            store.remove(paths)
+            self._rest()
+        self.by.join(self.inputs, self.parameters, self._parts(), create, {})
+
+
 @dataclass
 class _Taking:
     """A stretch that is made in one pass with others."""
@@ -234,6 +255,17 @@ class _Taking:
             return True
         self.context.close()
         return False
+
+
+def in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
+    """All rows of an array that has those of `tracks` (`store.ByStretch.part`), in one stretch that
+    ends with the last face.
+    """
+    tracks = np.asarray(inputs["tracks"])
+    stop = int(tracks[-1, 0]) + 1 if len(tracks) else 0
+    with part(inputs, parameters, Piece(0, 0, stop, 0, stop), create, device) as feed:
+        for frame, (_, picture) in enumerate(islice(recordings.frames(inputs["video"]), stop)):
+            feed(frame, picture)
 
 
 def lock(path: Path) -> Path:

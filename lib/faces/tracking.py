@@ -192,6 +192,12 @@ def shot_changes(changes: Sequence[float]) -> list[int]:
     return (np.flatnonzero((changes > CUT) | ((changes > SMALL_CUT) & alone)) + 1).tolist()
 
 
+def rows(tracks: np.ndarray, first: int, stop: int) -> tuple[int, int]:
+    """First row of `tracks`, and one past the last, of the frames `first` to `stop` − 1."""
+    begin, end = np.searchsorted(tracks[:, 0], (first, stop))
+    return int(begin), int(end)
+
+
 def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Follow faces from the first of several pictures through the others by the optical flow of
     their landmarks.

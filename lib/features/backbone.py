@@ -10,6 +10,7 @@ import torch
 
 from ..faces.faces import Recent
 from ..media import sound as media_sound
+from ..media import stretches
 from ..models import device, memory, published
 from ..models.affect.tsav import backbone_from_tsav
 from . import mel, published_sound, windows
@@ -89,19 +90,23 @@ def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
 
 
 @torch.inference_mode()
-def visual(inputs, parameters, create, name) -> None:
-    """Fill (T, C·P) float16: picture features of every frame's clip. See `lib.store.Maker`."""
+def visual(inputs, parameters, create, name, stretch: slice = slice(None)) -> None:
+    """Fill (T, C·P) float16: picture features of every frame's clip. See `lib.store.Maker`.
+
+    stretch : frames, of a long recording (`stretches.share`).
+    """
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
     faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
-    with create(
-        (len(clips), channels * positions), np.float16, channels=channels, positions=positions
-    ) as out:
+    told, dilation = {"channels": channels, "positions": positions}, DILATION[parameters["clip"]]
+    own = _share(stretch, len(clips), dilation * FRAMES_ON_CPU)
+    count = own.stop - own.first
+    with create((count, channels * positions), np.float16, **told, **own.told) as out:
         size = parameters["size"]
         at_once = _at_once(place, CLIP_BYTES * channels / CHANNELS * (size / 112) ** 2)
-        order = windows.together(len(clips), DILATION[parameters["clip"]], at_once)
+        order = own.first + windows.together(count, dilation, at_once)
         drawn = _drawn(parameters, len(clips))
 
         def features(start: int, stop: int) -> np.ndarray:
@@ -111,8 +116,13 @@ def visual(inputs, parameters, create, name) -> None:
                 batch = {"clip": jittered(pictures, drawn[:, order[start:stop]])}
             return network(batch)["visual"].half().cpu().numpy()
 
-        for rows, values in memory.pieces(features, len(clips), at_once):
-            out[order[rows]] = values
+        for rows, values in memory.pieces(features, count, at_once):
+            out[order[rows] - own.first] = values
+
+
+def _share(stretch: slice, n_frames: int, batch: int) -> stretches.Share:
+    """The share of a stretch in an array that has a row for every frame."""
+    return stretches.share(stretch, np.arange(n_frames), n_frames, batch)
 
 
 def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
@@ -145,8 +155,10 @@ def blank_visual(inputs, parameters, create, name) -> None:
 
 
 @torch.inference_mode()
-def sound(inputs, parameters, create, name) -> None:
-    """Fill (T, A) float16: the sound's features of the segment at every frame."""
+def sound(inputs, parameters, create, name, stretch: slice = slice(None)) -> None:
+    """Fill (T, A) float16: the sound's features of the segment at every frame. stretch : frames, of
+    a long recording.
+    """
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
@@ -154,14 +166,16 @@ def sound(inputs, parameters, create, name) -> None:
         cut = _published_cutter(inputs)
     else:
         cut = _cutter(inputs, parameters, place)
-    with create((len(times), network.audio_channels), np.float16) as out:
+    own = _share(stretch, len(times), FRAMES_ON_CPU)
+    count = own.stop - own.first
+    with create((count, network.audio_channels), np.float16, **own.told) as out:
 
         def features(start: int, stop: int) -> np.ndarray:
-            heard = cut(slice(start, stop)).to(place)
+            heard = cut(slice(own.first + start, own.first + stop)).to(place)
             return network({"mel": heard})["audio"].half().cpu().numpy()
 
         bytes_each = SOUND_BYTES * network.audio_channels / CHANNELS
-        for rows, values in memory.pieces(features, len(times), _at_once(place, bytes_each)):
+        for rows, values in memory.pieces(features, count, _at_once(place, bytes_each)):
             out[rows] = values
 
 

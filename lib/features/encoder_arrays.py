@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import resolve as path_of
+from ..media import stretches
 from ..media.sound import SPEECH_RATE
 from ..store import Maker, Request, Store, request
 from . import encoder_files
@@ -162,6 +163,15 @@ def rows_of(asked: Request, times: np.ndarray, frames) -> np.ndarray | slice:
     return rows_at(times, rate)[frames] if rate else frames
 
 
+def rows_in(stretch: slice, times: np.ndarray, rate: float) -> slice:
+    """Rows that begin in a stretch of frames; ``slice(None)`` for all frames."""
+    if stretch == slice(None):
+        return stretch
+    rows = rows_at(times, rate)
+    first, stop, _ = stretch.indices(len(rows))
+    return slice(*np.append(rows, rows[-1] + 1)[[first, stop]].tolist())
+
+
 # ---- what they are made from
 def sources_of_faces(trial: Mapping, asked: Request) -> dict:
     face = request("face", size=asked.parameters["size"])  # opened with `face_valid`: made after
@@ -174,32 +184,32 @@ def sources_of_sound(trial: Mapping, asked: Request) -> dict:
     return {"sound": sound, "time": request("time"), **asked.files}
 
 
-def make_faces(inputs, parameters, create, device) -> None:
+def make_faces(inputs, parameters, create, device, *stretch) -> None:
     """(T, k), a row per face, zeros where there is none; at a rate (M, k), of the face nearest to
     the middle of each span.
     """
     from . import encoder_faces  # torch is needed for this array only
 
-    encoder_faces.make(inputs, parameters, create, device)
+    encoder_faces.make(inputs, parameters, create, device, *stretch)
 
 
-def make_clips(inputs, parameters, create, device) -> None:
+def make_clips(inputs, parameters, create, device, *stretch) -> None:
     """(M, k), a row per clip of faces, zeros where there is none in it."""
     from . import encoder_faces  # torch is needed for this array only
 
-    encoder_faces.make_clips(inputs, parameters, create, device)
+    encoder_faces.make_clips(inputs, parameters, create, device, *stretch)
 
 
-def make_sound(inputs, parameters, create, device) -> None:
+def make_sound(inputs, parameters, create, device, *stretch) -> None:
     """(T, k), the mean of the network's rows in each frame's span, or (M, k), of the rate's."""
     from . import encoder_sound  # torch is needed for this array only
 
-    encoder_sound.make(inputs, parameters, create, device)
+    encoder_sound.make(inputs, parameters, create, device, *stretch)
 
 
 def _maker(name: str, step: str, sources: Callable, make: Callable) -> Maker:
     given = (name, step, OWNER[name], VERSION[name], sources, make, resolve, prepare)
-    return Maker(*given, network=True)
+    return Maker(*given, network=True, by_stretch=stretches.by_rows(make))
 
 
 MAKERS = [

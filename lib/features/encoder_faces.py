@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..media import stretches
 from ..media.frames import nearest
 from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
 from . import encoders
-from .encoder_arrays import moments, refuse_layers, rows_at
+from .encoder_arrays import moments, refuse_layers, rows_at, rows_in
 
 AT_MOST, ON_CPU = 256, 16  # faces per batch on a GPU and on a CPU; as many pictures with clips
 
@@ -59,19 +60,29 @@ def _pooled(encoder: encoders.Encoder, layer: torch.Tensor, pooling: str) -> tor
     return layer[:, 0] if first else layer.mean(1)
 
 
-def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): a row per face, zeros if there is none; at a rate (M, k)."""
+def make(
+    inputs: Mapping,
+    parameters: Mapping,
+    create: Callable,
+    device: str,
+    stretch: slice = slice(None),
+) -> None:
+    """Fill (T, k): a row per face, zeros if there is none; at a rate (M, k). stretch : frames, of a
+    long recording (`stretches.share`).
+    """
     seen, rate = np.flatnonzero(inputs["face_valid"]), parameters.get("rate")
     if not rate:
         chosen, count = seen, len(inputs["face_valid"])
-        _fill(inputs, parameters, create, device, count, chosen, chosen[:, None])
+        given = inputs, parameters, create, device, stretch
+        _fill(*given, count, chosen, chosen[:, None])
         return
     times = np.asarray(inputs["time"])
     chosen, frames = _nearest_to_the_middle(times, seen, rate)
     count = len(moments(times, rate))
     told = f"{rate:g} rows per second, each of the face nearest to the middle of its span"
     facts = {"rate": rate, "t0": float(times[0])}
-    _fill(inputs, parameters, create, device, count, chosen, frames[:, None], told, **facts)
+    given = inputs, parameters, create, device, rows_in(stretch, times, rate)
+    _fill(*given, count, chosen, frames[:, None], told, **facts)
 
 
 def _nearest_to_the_middle(
@@ -85,9 +96,15 @@ def _nearest_to_the_middle(
     return chosen, seen[order][first]
 
 
-def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+def make_clips(
+    inputs: Mapping,
+    parameters: Mapping,
+    create: Callable,
+    device: str,
+    stretch: slice = slice(None),
+) -> None:
     """Fill (M, k): a row for each clip of `span` s, around the middle of each span of the rate;
-    zeros where no face is seen in it. See `lib.store.Maker`.
+    zeros where no face is seen in it. See `lib.store.Maker`, for `stretch` `make`.
 
     The clip's pictures are spread evenly over it; a picture without a face is replaced by the
     nearest one with a face.
@@ -102,8 +119,8 @@ def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: s
     chosen = np.flatnonzero(inside.any(axis=1) & (len(seen) > 0))
     told = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
     facts = {"rate": rate, "span": span, "t0": float(times[0])}
-    args = (inputs, parameters, create, device, len(middles), chosen, frames[chosen], told)
-    _fill(*args, clips=True, **facts)
+    given = inputs, parameters, create, device, rows_in(stretch, times, rate)
+    _fill(*given, len(middles), chosen, frames[chosen], told, clips=True, **facts)
 
 
 @torch.inference_mode()
@@ -112,6 +129,7 @@ def _fill(
     parameters: Mapping,
     create: Callable,
     device: str,
+    rows: slice,
     count: int,
     chosen: np.ndarray,
     frames: np.ndarray,
@@ -119,14 +137,13 @@ def _fill(
     clips: bool = False,
     **facts: float,
 ) -> None:
-    """Create (count, k) and fill the rows `chosen` by the network's view of their `frames` (n, 1),
-    or (n, pictures) of clips.
+    """Create (count, k), or of a stretch the share of some `rows` in it, and fill the rows `chosen`
+    by the network's view of their `frames` (n, 1), or (n, pictures) of clips.
     """
     place = models_device.pick(device)
     encoder = encoders.load(inputs, parameters, place)
     layers, pooling = parameters.get("layers", ()), parameters.get("pooling", "auto")
-    faces, size, dtype = inputs["face"], parameters["size"], encoders.kept(parameters)
-    together = frames.shape[1]
+    size, dtype, together = parameters["size"], encoders.kept(parameters), frames.shape[1]
 
     def rows_of(pictures: np.ndarray) -> np.ndarray:
         shown = pixels(pictures, encoder, place)
@@ -134,13 +151,15 @@ def _fill(
         return of_pictures(encoder, shown, layers, pooling).cpu().numpy()
 
     def some(start: int, stop: int) -> np.ndarray:
-        return rows_of(faces.read(frames[start:stop].ravel()))
+        return rows_of(inputs["face"].read(frames[start:stop].ravel()))
 
     width = rows_of(np.zeros((together, size, size, 3), np.uint8)).shape[1]
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), told]))
-    with create((count, width), dtype, note=note, **facts) as out:
+    most, on_cpu = (max(1, number // together) for number in (AT_MOST, ON_CPU))
+    own = stretches.share(rows, chosen, count, on_cpu)
+    chosen, frames = chosen[own.items] - own.first, frames[own.items]
+    with create((own.stop - own.first, width), dtype, note=note, **facts, **own.told) as out:
         out[...] = 0
-        most, on_cpu = (max(1, number // together) for number in (AT_MOST, ON_CPU))
         at_once = memory.at_once(place, most, on_cpu=on_cpu)
         for part, values in memory.pieces(some, len(frames), at_once):
             out[chosen[part]] = encoders.fitting(values, dtype)

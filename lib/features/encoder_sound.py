@@ -18,11 +18,12 @@ import torch
 
 from ..errors import InputError
 from ..media.sound import SPEECH_RATE, as_float
+from ..media.stretches import ROWS, Share
 from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
 from . import encoders
-from .encoder_arrays import moments, refuse_layers
+from .encoder_arrays import moments, refuse_layers, rows_in
 from .encoder_files import PREPROCESSOR, read
 
 AT_MOST, ON_CPU = 16, 1  # windows at once on a GPU and on a CPU
@@ -128,11 +129,32 @@ class Heard:
             self.notes.append("its first layer normalises each window by itself")
         self.width = self._rows(0, 1).shape[-1]
 
-    def pieces(self) -> Iterator[np.ndarray]:
-        """(n, k) float32, all rows of the recording one after the other."""
+    def share(self, stretch: slice) -> Share:
+        """Frames, or spans of a rate, that are complete with one of the stretch's windows, and the
+        windows that they need. A window belongs to the stretch in which the frame lies that first
+        needs it. Sums over rows begin where those of one pass begin, so that the numbers are equal.
+        """
+        ends = np.array([last for _, _, last in self.windows])
+        borders = list(stretch.indices(len(self.first))[:2])
+        windows = np.searchsorted(ends, np.append(self.first, ends[-1])[borders], side="right")
+        complete = np.searchsorted(self.last, np.append(0, ends), side="right")
+        first, stop = complete[windows].tolist()
+        begin, end = windows.tolist()
+        if first < stop:  # the first one may need rows of a window before
+            begin = int(np.searchsorted(ends, self.first[first], side="right"))
+        told = {} if stretch == slice(None) else {ROWS: [first, stop, len(self.first)]}
+        return Share(first, stop, slice(begin, end if first < stop else begin), told)
+
+    def pieces(self, some: slice = slice(None)) -> Iterator[np.ndarray]:
+        """(n, k) float32, all rows of some windows, or of the recording, one after the other."""
+        windows, before = self.windows[some], some.start or 0
         at_once = memory.at_once(self.place, AT_MOST, on_cpu=ON_CPU)
-        for part, values in memory.pieces(self._rows, len(self.windows), at_once):
-            kept = zip(self.windows[part], values, strict=True)
+
+        def compute(start: int, stop: int) -> np.ndarray:
+            return self._rows(before + start, before + stop)
+
+        for part, values in memory.pieces(compute, len(windows), at_once):
+            kept = zip(windows[part], values, strict=True)
             yield np.concatenate(
                 [rows[first - begin : last - begin] for (begin, first, last), rows in kept]
             )
@@ -191,14 +213,15 @@ def _level(folder: Path, sound: np.ndarray) -> tuple[float, float, list[str]]:
 
 
 def on_frames(
-    pieces: Iterable[np.ndarray], first: np.ndarray, last: np.ndarray
+    pieces: Iterable[np.ndarray], first: np.ndarray, last: np.ndarray, begin: int = 0, done: int = 0
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (frames, (n, k) float32): the mean of the rows `first` up to `last` of each frame.
 
-    pieces : (m, k) each, one after the other; only what the next frames need of them is kept.
-    first, last : (T,) whole numbers that never fall.
+    pieces : (m, k) each, one after the other, from row `begin` on; only what the next frames need
+    of them is kept. first, last : (T,) whole numbers that never fall. done : frames that are left
+    out.
     """
-    rows, begin, done = None, 0, 0
+    rows = None
     for piece in pieces:
         rows = piece if rows is None else np.concatenate([rows, piece])
         end = begin + len(rows)
@@ -216,9 +239,16 @@ def on_frames(
 
 
 @torch.inference_mode()
-def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+def make(
+    inputs: Mapping,
+    parameters: Mapping,
+    create: Callable,
+    device: str,
+    stretch: slice = slice(None),
+) -> None:
     """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one; at
-    a rate (M, k), within each span of it. See `lib.store.Maker`.
+    a rate (M, k), within each span of it. See `lib.store.Maker`. stretch : frames, of a long
+    recording.
     """
     place = models_device.pick(device)
     encoder = encoders.load(inputs, parameters, place)
@@ -226,8 +256,14 @@ def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) ->
     dtype = encoders.kept(parameters)
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), *heard.notes]))
     rate = parameters.get("rate")
-    facts = {"rate": rate, "t0": float(np.asarray(inputs["time"])[0])} if rate else {}
-    with create((len(heard.first), heard.width), dtype, note=note, **facts) as out:
-        for frames, values in on_frames(heard.pieces(), heard.first, heard.last):
-            out[frames] = encoders.fitting(values, dtype)
+    times = np.asarray(inputs["time"])
+    facts = {"rate": rate, "t0": float(times[0])} if rate else {}
+    own = heard.share(rows_in(stretch, times, rate) if rate else stretch)
+    shape = own.stop - own.first, heard.width
+    with create(shape, dtype, note=note, **facts, **own.told) as out:
+        begins = [first for _, first, _ in heard.windows[own.items]]
+        pieces, begin = heard.pieces(own.items), begins[0] if begins else 0
+        for frames, values in on_frames(pieces, heard.first, heard.last, begin, own.first):
+            here = slice(frames.start - own.first, frames.stop - own.first)
+            out[here] = encoders.fitting(values, dtype)
             give_back(out)

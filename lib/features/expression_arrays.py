@@ -14,16 +14,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from .. import weights
 from ..errors import InputError
-from ..faces import arrays, crops, expression_crop, persons, tracking
-from ..media import readings, recordings, stretches
-from ..media.stretches import Piece
+from ..faces import arrays, crops, expression_crop, films, persons, tracking
+from ..media import readings, stretches
 from ..store import ByStretch, Maker, Request, Store, request
 
 NETWORK, LANDMARKS = "face_api", "face_api_landmarks"
@@ -98,12 +96,6 @@ def sources(trial: Mapping, asked: Request) -> dict:
     )
 
 
-def resolve_rows(trial: Mapping, asked: Request, place: Store) -> Request:
-    """The same request with the stretches that a long recording is made in."""
-    own = {**readings.of_length(trial, place), **asked.parameters}
-    return request(asked.name, asked.files, **own)
-
-
 def sources_of_rows(trial: Mapping, asked: Request) -> dict:
     """Inputs of `track_face_api` and of `BOXES`: the video and its faces; of a long recording the
     times of its frames and the boxes of all landmarks, too.
@@ -111,7 +103,7 @@ def sources_of_rows(trial: Mapping, asked: Request) -> dict:
     other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
     followed = request("tracks", cuts=arrays.KEPT, **other)
     inputs = {"video": trial["video_path"], "tracks": followed, **asked.files}
-    if not _is_cut(asked):
+    if not stretches.is_cut(asked):
         return inputs
     if asked.name != BOXES and asked.parameters["crop"] == CROPS[0]:
         landmarks = {key: path for key, path in asked.files.items() if key.startswith("landmarks")}
@@ -127,7 +119,7 @@ def part_of_rows(inputs, parameters, piece, create, device) -> Iterator[Callable
     """
     net, tracks = _network(NETWORK, inputs, device), np.asarray(inputs["tracks"])
     centre, side, remark = squares(inputs, parameters["crop"], tracks, device)
-    first, stop = _rows(tracks, piece.first, piece.stop)
+    first, stop = tracking.rows(tracks, piece.first, piece.stop)
     with create((stop - first, net.fc.in_features), np.float32, note=remark) as out:
 
         def look(rows: np.ndarray, cut: np.ndarray) -> None:
@@ -145,7 +137,7 @@ def part_of_boxes(inputs, parameters, piece, create, device) -> Iterator[Callabl
     """
     net, tracks = _network(LANDMARKS, inputs, device), np.asarray(inputs["tracks"])
     centre, side = expression_crop.of_box(tracks[:, tracking.BOX])
-    first, stop = _rows(tracks, piece.first, piece.stop)
+    first, stop = tracking.rows(tracks, piece.first, piece.stop)
     with create((stop - first, 4), np.float64) as out:
 
         def look(rows: np.ndarray, cut: np.ndarray) -> None:
@@ -156,15 +148,6 @@ def part_of_boxes(inputs, parameters, piece, create, device) -> Iterator[Callabl
         faces = _Faces(tracks, centre, side, look)
         yield faces.feed
         faces.flush()
-
-
-def _in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
-    """All rows in one pass, as one stretch that ends with the last face."""
-    tracks = np.asarray(inputs["tracks"])
-    stop = int(tracks[-1, 0]) + 1 if len(tracks) else 0
-    with part(inputs, parameters, Piece(0, 0, stop, 0, stop), create, device) as feed:
-        for frame, (_, picture) in enumerate(islice(recordings.frames(inputs["video"]), stop)):
-            feed(frame, picture)
 
 
 def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
@@ -194,7 +177,7 @@ def _boxes(inputs, count: int, device) -> np.ndarray:
     if "boxes" in inputs:
         return np.asarray(inputs["boxes"])
     boxes = np.empty((count, 4))
-    _in_one_pass(part_of_boxes, inputs, {}, lambda *_: contextlib.nullcontext(boxes), device)
+    films.in_one_pass(part_of_boxes, inputs, {}, lambda *_: contextlib.nullcontext(boxes), device)
     return boxes
 
 
@@ -213,7 +196,7 @@ class _Faces:
 
     def feed(self, frame: int, picture: np.ndarray) -> None:
         """The faces of a picture (H, W, 3) uint8 RGB."""
-        for row in range(*_rows(self._tracks, frame, frame + 1)):
+        for row in range(*tracking.rows(self._tracks, frame, frame + 1)):
             self._rows.append(row)
             self._cut.append(expression_crop.cut(picture, self._centre[row], self._side[row]))
         if len(self._rows) >= BATCH:
@@ -224,12 +207,6 @@ class _Faces:
         if self._rows:
             self._look(np.array(self._rows), np.stack(self._cut))
             self._rows, self._cut = [], []
-
-
-def _rows(tracks: np.ndarray, first: int, stop: int) -> tuple[int, int]:
-    """First row of `tracks`, and one past the last, of the frames `first` to `stop` − 1."""
-    begin, end = np.searchsorted(tracks[:, 0], (first, stop))
-    return int(begin), int(end)
 
 
 def make_face_api(inputs, parameters, create, device) -> None:
@@ -298,10 +275,6 @@ def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _is_cut(resolved: Request) -> bool:
-    return "stretches" in resolved.parameters
-
-
 def _of_tracks(name: str, part: Callable) -> Maker:
     return Maker(
         name,
@@ -309,10 +282,10 @@ def _of_tracks(name: str, part: Callable) -> Maker:
         "video",
         VERSIONS[name],
         sources_of_rows,
-        partial(_in_one_pass, part),
-        resolve_rows,
+        partial(films.in_one_pass, part),
+        readings.resolve_length,
         network=True,
-        by_stretch=ByStretch(_is_cut, part, stretches.concatenated),
+        by_stretch=ByStretch(stretches.is_cut, part, stretches.concatenated),
     )
 
 

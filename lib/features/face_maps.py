@@ -14,6 +14,7 @@ import torch
 
 from ..errors import InputError
 from ..files import version
+from ..media import stretches
 from ..models import device as models_device
 from ..models import memory
 from ..models.affect import lfan
@@ -61,11 +62,11 @@ def load(path: Path, place: torch.device, crop: int, _version: tuple = ()) -> to
 
 
 @torch.inference_mode()
-def make(inputs, parameters, create, device) -> None:
+def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> None:
     """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.store.Maker`.
 
-    parameters : size of the packed face, crop, ``cut`` (where the network goes on:
-        `lib.models.blocks.ir50.CUTS`), variant.
+    stretch : frames, of a long recording (`stretches.share`). parameters : size of the packed face,
+    crop, ``cut`` (where the network goes on: `lib.models.blocks.ir50.CUTS`), variant.
     """
     place = models_device.pick(device)
     file = Path(inputs["weights"])
@@ -73,9 +74,11 @@ def make(inputs, parameters, create, device) -> None:
     shape = network.shapes[parameters["cut"]]
     valid, faces = np.asarray(inputs["face_valid"]), inputs["face"]
     where = variant(parameters["variant"], parameters["size"], parameters["crop"])
-    with create((len(valid), int(np.prod(shape))), np.float16, map=list(shape)) as out:
+    seen = np.flatnonzero(valid)
+    own = stretches.share(stretch, seen, len(valid), FRAMES_AT_ONCE)
+    seen, size = seen[own.items], (own.stop - own.first, int(np.prod(shape)))
+    with create(size, np.float16, map=list(shape), **own.told) as out:
         out[...] = 0
-        seen = np.flatnonzero(valid)
 
         def maps(start: int, stop: int) -> np.ndarray:
             shown = cut(faces.read(seen[start:stop]), parameters["crop"], where)
@@ -83,4 +86,4 @@ def make(inputs, parameters, create, device) -> None:
             return network(pictures, stop=parameters["cut"]).flatten(1).half().cpu().numpy()
 
         for rows, values in memory.pieces(maps, len(seen), FRAMES_AT_ONCE):
-            out[seen[rows]] = values
+            out[seen[rows] - own.first] = values

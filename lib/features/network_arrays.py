@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ..media import stretches
 from ..store import Maker, Request, request
 from . import sound_arrays
 
@@ -34,29 +35,34 @@ def of_silence(trial: Mapping, wanted: Request) -> dict:
 
 
 def _backbone(part: str) -> Callable:
-    def make_features(inputs, parameters, create, device):
+    def make_features(inputs, parameters, create, device, *stretch):
         from . import backbone  # torch is needed for these arrays only
 
-        getattr(backbone, part)(inputs, parameters, create, device)
+        getattr(backbone, part)(inputs, parameters, create, device, *stretch)
 
     return make_features
 
 
-def make_face_map(inputs, parameters, create, device) -> None:
+def make_face_map(inputs, parameters, create, device, *stretch) -> None:
     """(T, C, H, W) float16, see `lib.features.face_maps`."""
     from . import face_maps
 
-    face_maps.make(inputs, parameters, create, device)
+    face_maps.make(inputs, parameters, create, device, *stretch)
 
 
-def _maker(name: str, step: str, owner: str, sources: Callable, make: Callable) -> Maker:
-    return Maker(name, step, owner, 1, sources, make, network=True)
+def _per_frame(name: str, step: str, owner: str, sources: Callable, make: Callable) -> Maker:
+    by = stretches.by_rows(make)
+    return Maker(name, step, owner, 1, sources, make, network=True, by_stretch=by)
+
+
+def _of_one_row(name: str, step: str, sources: Callable, make: Callable) -> Maker:
+    return Maker(name, step, "video", 1, sources, make, network=True)
 
 
 MAKERS = [
-    _maker("face_map", "visual", "trial", of_faces, make_face_map),
-    _maker("backbone_visual", "visual", "trial", of_faces, _backbone("visual")),
-    _maker("backbone_audio", "audio", "video", of_sound, _backbone("sound")),
-    _maker("backbone_blank", "visual", "video", of_blank, _backbone("blank_visual")),
-    _maker("backbone_silence", "audio", "video", of_silence, _backbone("blank_sound")),
+    _per_frame("face_map", "visual", "trial", of_faces, make_face_map),
+    _per_frame("backbone_visual", "visual", "trial", of_faces, _backbone("visual")),
+    _per_frame("backbone_audio", "audio", "video", of_sound, _backbone("sound")),
+    _of_one_row("backbone_blank", "visual", of_blank, _backbone("blank_visual")),
+    _of_one_row("backbone_silence", "audio", of_silence, _backbone("blank_sound")),
 ]

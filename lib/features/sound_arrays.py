@@ -10,10 +10,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import lfan_rows
-from ..media import readings, separate, tracks
+from ..media import readings, separate, stretches, tracks
 from ..media import sound as media_sound
 from ..media.sound import SOUND_RATE, SPEECH_RATE
-from ..store import Maker, Request, Store, give_back, request
+from ..store import ByStretch, Maker, Request, Store, give_back, request
 
 BLOCK = 1 << 20  # samples per block: 24 s, 8 MB
 SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
@@ -151,11 +151,11 @@ def make_mfcc39(inputs, parameters, create, device) -> None:
         out[...] = rows
 
 
-def make_vggish(inputs, parameters, create, device) -> None:
+def make_vggish(inputs, parameters, create, device, *stretch) -> None:
     """(T, 128) float32."""
     from . import vggish  # torch is needed for this array only
 
-    vggish.make(inputs, parameters, create, device)
+    vggish.make(inputs, parameters, create, device, *stretch)
 
 
 def make_egemaps(inputs, parameters, create, device) -> None:
@@ -183,7 +183,13 @@ def make_functionals(inputs, parameters, create, device) -> None:
     egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
 
 
-def _or_database(name: str, compute: Callable) -> Maker:
+def _is_computed(resolved: Request) -> bool:
+    return "database" not in resolved.parameters
+
+
+def _or_database(
+    name: str, compute: Callable, network: bool = False, by_stretch: ByStretch | None = None
+) -> Maker:
     """The rows of the published LFAN database if these are meant
     (`lib.labels.lfan_rows.resolve`).
     """
@@ -205,7 +211,8 @@ def _or_database(name: str, compute: Callable) -> Maker:
         of_speech_or_database,
         make_features,
         lfan_rows.resolve,
-        network=name == "vggish",
+        network=network,
+        by_stretch=by_stretch,
     )
 
 
@@ -215,7 +222,7 @@ MAKERS = [
     Maker("mel", "audio", "video", 1, of_sound, make_mel),
     Maker("loudness", "audio", "video", 1, of_sound_and_time, make_loudness),
     _or_database("mfcc39", make_mfcc39),
-    _or_database("vggish", make_vggish),
+    _or_database("vggish", make_vggish, True, stretches.by_rows(make_vggish, _is_computed)),
     Maker("egemaps", "audio", "video", 1, of_speech_and_time, make_egemaps),
     Maker("voice", "audio", "video", 1, of_speech, make_voice),
     Maker("egemaps88", "audio", "video", 1, of_speech_and_time, make_functionals),

@@ -3,22 +3,28 @@ probability.
 
 Rows of `track_crops` and `track_speaking` are those of `tracks`: one per face and frame, whoever it
 is. `speaking` is the row of one trial: NaN where the person is not seen.
+
+The crops of a long recording are made in stretches (`lib.media.stretches`). Its scores are not:
+each track has overlapping windows on a grid of its own, which begins with the track.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .. import weights
-from ..faces import persons, speaker_crops, tracking
+from ..faces import films, persons, speaker_crops, tracking
 from ..faces.arrays import KEPT
+from ..faces.faces import give_back
 from ..files import weights_file
-from ..media import recordings
-from ..store import Maker, Request, Store, request
+from ..media import readings, stretches
+from ..store import ByStretch, Maker, Request, Store, request
 from . import mfcc
 
 WEIGHTS = "light_asd_ava"  # the published network that is used by default if its file exists
@@ -61,7 +67,8 @@ def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
 
 # ---- what they are made from
 def sources_of_crops(trial: Mapping, asked: Request) -> dict:
-    return {"video": trial["video_path"], "tracks": request("tracks", cuts=KEPT)}
+    timed = {"time": request("time")} if stretches.is_cut(asked) else {}
+    return {"video": trial["video_path"], "tracks": request("tracks", cuts=KEPT), **timed}
 
 
 def sources_of_scores(trial: Mapping, asked: Request) -> dict:
@@ -85,21 +92,27 @@ def sources_of_speaking(trial: Mapping, asked: Request) -> dict:
 
 
 # ---- making them
-def make_crops(inputs, parameters, create, device) -> None:
-    """(N, S, S) uint8, one row for every row of `tracks`."""
+@contextlib.contextmanager
+def part_of_crops(inputs, parameters, piece, create, device) -> Iterator[Callable]:
+    """(n, S, S) uint8, one row for every row of `tracks` in the frames of a stretch
+    (`store.ByStretch`).
+    """
     tracks, size = np.asarray(inputs["tracks"]), parameters["size"]
-    last = np.searchsorted(
-        tracks[:, 0], np.arange(len(tracks) and int(tracks[-1, 0]) + 1), side="right"
-    )
-    with create((len(tracks), size, size), np.uint8) as out:
-        start = 0
-        for stop, (_, picture) in zip(last, recordings.frames(inputs["video"]), strict=False):
-            grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if start < stop else None
-            for row in range(start, stop):
-                out[row] = speaker_crops.cut(
-                    grey, tracks[row, tracking.BOX], parameters["crop"], size
-                )
-            start = stop
+    first, stop = tracking.rows(tracks, piece.first, piece.stop)
+    with create((stop - first, size, size), np.uint8) as out:
+
+        def feed(frame: int, picture: np.ndarray) -> None:
+            shown = range(*tracking.rows(tracks, frame, frame + 1))
+            grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if shown else None
+            for row in shown:
+                box = tracks[row, tracking.BOX]
+                out[row - first] = speaker_crops.cut(grey, box, parameters["crop"], size)
+            give_back(out, frame - piece.first)
+
+        yield feed
+
+
+make_crops = partial(films.in_one_pass, part_of_crops)
 
 
 def make_scores(inputs, parameters, create, device) -> None:
@@ -151,7 +164,16 @@ def make_speaking(inputs, parameters, create, device) -> None:
 
 
 MAKERS = [
-    Maker("track_crops", "visual", "video", VERSIONS["track_crops"], sources_of_crops, make_crops),
+    Maker(
+        "track_crops",
+        "visual",
+        "video",
+        VERSIONS["track_crops"],
+        sources_of_crops,
+        make_crops,
+        readings.resolve_length,
+        by_stretch=ByStretch(stretches.is_cut, part_of_crops, stretches.concatenated),
+    ),
     Maker(
         "track_speaking",
         "audio",

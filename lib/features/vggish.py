@@ -13,6 +13,7 @@ import torch
 
 from .. import models, weights
 from ..errors import InputError
+from ..media import stretches
 from ..media.sound import cut
 from ..models import checkpoints, memory
 from ..models import device as models_device
@@ -107,8 +108,10 @@ def load(
 
 
 @torch.inference_mode()
-def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights, width, seed."""
+def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> None:
+    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights, width, seed. stretch :
+    frames, of a long recording (`stretches.share`).
+    """
     place = models_device.pick(device)
     random = parameters["weights"] == "random"
     net = load(
@@ -119,15 +122,19 @@ def make(inputs, parameters, create, device) -> None:
     )
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
-    with create((len(times), EMBEDDING), np.float32, note=RANDOM_NOTE if random else "") as out:
+    note = RANDOM_NOTE if random else ""
+    own = stretches.share(stretch, np.arange(len(times)), len(times), FRAMES_AT_ONCE)
+    count = own.stop - own.first
+    with create((count, EMBEDDING), np.float32, note=note, **own.told) as out:
 
         def features(start: int, stop: int) -> np.ndarray:
-            rows = heard.examples(slice(start, stop)).astype(np.float32)
+            frames = slice(own.first + start, own.first + stop)
+            rows = heard.examples(frames).astype(np.float32)
             logmel = torch.from_numpy(rows)[:, None].to(place)
             logmel = logmel.contiguous(memory_format=torch.channels_last)
             return net({"logmel": logmel})["vggish"].cpu().numpy()
 
-        for frames, values in memory.pieces(features, len(times), FRAMES_AT_ONCE):
+        for frames, values in memory.pieces(features, count, FRAMES_AT_ONCE):
             out[frames] = values
 
 

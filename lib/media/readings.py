@@ -57,6 +57,13 @@ def of_length(trial: Mapping, place: store.Store) -> dict:
     return {"stretches": firsts} if len(firsts) > 1 else {}
 
 
+def resolve_length(trial: Mapping, wanted: store.Request, place: store.Store) -> store.Request:
+    """The same request with the stretches of a long recording (`store.Maker.resolve`)."""
+    return store.request(
+        wanted.name, wanted.files, **{**of_length(trial, place), **wanted.parameters}
+    )
+
+
 def of_sound(trial: Mapping, place: store.Store) -> dict:
     """``of_time`` where the sound is the video's own, and track, channels and stamps; of a separate
     recorder's file offset and speed.

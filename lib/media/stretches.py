@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from .. import store
 from ..errors import InputError
 
@@ -30,6 +32,10 @@ MOST = 1000  # stretches, of 10 minutes a week: beyond it they are longer, whate
 # stretch begins, and both neighbours must see the same pictures in these 4 to 5 s
 LEAD = 120
 AT_ONCE = 256  # frames that are copied before their memory is given back
+# fact of a stretch: its first row, the one after its last, and the rows of the whole array
+ROWS = "rows"
+# Facts that are a stretch's own, or that a join writes itself.
+OWN = ("shape", "dtype", "made_from", "crc32", "computed_on", "note", "one_pass", ROWS)
 
 
 def is_long(seconds: float, stretch: float) -> bool:
@@ -80,6 +86,60 @@ def pieces(firsts: Sequence[int], n_frames: int) -> list[Piece]:
     return found
 
 
+@dataclass(frozen=True)
+class Share:
+    """The part of an array that a stretch has: rows `first` to `stop` − 1, computed from those of
+    its items (rows that a network computes) that `items` selects. `told` : facts of the stretch.
+    """
+
+    first: int
+    stop: int
+    items: slice
+    told: Mapping
+
+
+def share(rows: slice, chosen: np.ndarray, count: int, batch: int) -> Share:
+    """The share of a stretch in an array that is computed in batches. A batch belongs to the
+    stretch in which it begins, so that the batches, and so the numbers, are those of one pass.
+
+    rows : about which; ``slice(None)`` for the whole array. chosen : (n,) rising, which rows are
+    computed; others are the same without. count : rows of the array. batch : items that belong
+    together, the same on every device.
+    """
+    borders, items = [], []
+    for row in rows.indices(count)[:2]:
+        first = batch * math.ceil(int(np.searchsorted(chosen, row)) / batch)
+        items.append(min(first, len(chosen)))
+        after = int(chosen[first]) if first < len(chosen) else count
+        borders.append(after if row else 0)
+    told = {} if rows == slice(None) else {ROWS: [*borders, count]}
+    return Share(*borders, slice(*items), told)
+
+
+def fit(facts: Sequence[Mapping]) -> bool:
+    """Whether the rows of stretches follow one another and are all that there are: others may be
+    left of a version of the program that cut elsewhere.
+    """
+    borders = [told.get(ROWS, [-1, -1, -1]) for told in facts]
+    whole = borders[0][0] == 0 and borders[-1][1] == borders[-1][2]
+    return whole and all(left[1] == right[0] for left, right in pairwise(borders))
+
+
+def is_cut(resolved: store.Request) -> bool:
+    """`store.ByStretch.applies` of an array whose parameters say where a long recording is cut."""
+    return "stretches" in resolved.parameters
+
+
+def always(resolved: store.Request) -> bool:
+    """`store.ByStretch.applies` of an array of which every variant is made in stretches."""
+    return True
+
+
+def by_rows(rows: Callable, applies: Callable = always) -> store.ByStretch:
+    """How an array that is computed from other arrays is made in stretches (`store.ByStretch`)."""
+    return store.ByStretch(applies, None, concatenated, rows=rows)
+
+
 def made_from(whole: Mapping, number: int) -> dict:
     """What stretch `number` of an array is made from, by what the whole array is made from."""
     parameters = {**whole["parameters"], "of": store.digest(whole), "stretch": number}
@@ -103,9 +163,15 @@ class UnlikeError(InputError):
 
 
 def concatenated(inputs, parameters, parts: Sequence, create: Callable, told: Mapping) -> None:
-    """The rows of all stretches one after the other; see `store.ByStretch`."""
+    """The rows of all stretches one after the other, with the facts that the first one has; see
+    `store.ByStretch`.
+    """
     note = "; ".join(dict.fromkeys(facts["note"] for _, facts in parts if facts.get("note")))
-    with create((None, *parts[0][0].shape[1:]), parts[0][0].dtype, note=note) as append:
+    first, facts = parts[0]
+    kept = {name: value for name, value in facts.items() if name not in OWN}
+    # An array that says nothing of itself when it is made in one piece does not do so here.
+    kept |= {"note": note} if "note" in facts else {}
+    with create((None, *first.shape[1:]), first.dtype, **kept) as append:
         for array in (array for array, _ in parts if len(array)):
             for start in range(0, len(array), AT_ONCE):
                 append(array[start : start + AT_ONCE])

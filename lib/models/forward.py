@@ -4,7 +4,7 @@ batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,15 +43,28 @@ def predict(
     zeros.
     """
     model.eval()
-    size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
-    pieces = (every[start : start + size] for start in range(0, len(every), size))
+    size, rows = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
+    pieces = (rows[start : start + size] for start in range(0, len(rows), size))
     batches = ((piece, _gathered(recipe, piece, device)) for piece in pieces)
-    joined: dict[str, list] = {}
+    every = []
     for piece, batch in ahead(batches):
         outputs = _fitting(model, recipe, piece, device, batch)
-        for name, values in outputs.items():  # kept on the device: copying them would wait for it
-            joined.setdefault(name, []).append(values.float())
-    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
+        # kept on the device: copying them would wait for it
+        every.append({name: values.float() for name, values in outputs.items()})
+    return joined(every)
+
+
+def joined(
+    pieces: Iterable[Mapping[str, torch.Tensor | np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """Outputs of some windows and of those that follow, name -> (n, …) float32, as those of all;
+    shorter windows are padded with zeros.
+    """
+    found: dict[str, list[torch.Tensor]] = {}
+    for outputs in pieces:
+        for name, values in outputs.items():
+            found.setdefault(name, []).append(torch.as_tensor(values))
+    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in found.items()}
 
 
 def _gathered(recipe, windows: list, device: torch.device) -> dict:

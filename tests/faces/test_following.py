@@ -10,7 +10,7 @@ from lib import arrays, store
 from lib.datasets import affwild2
 from lib.datasets.samples import affect
 from lib.errors import InputError
-from lib.experiments import preparing
+from lib.experiments import long_films, preparing
 from lib.faces import detection, films, following, tracking
 from lib.files import ROOT
 from lib.media import readings, seeking, stretches
@@ -75,6 +75,24 @@ def test_a_film_in_stretches_has_the_same_bytes_with_one_worker_and_with_two(fil
     assert not [name for name in alone if "_stretch" in name or "lock" in name]
 
 
+def test_01_reads_the_times_of_a_film_by_all_workers(film, tmp_path, alone):
+    for workers in (1, 2):
+        place = tmp_path / str(workers)
+        here, rows = opened(film, place), [trial("short"), trial()]
+        handed = long_films.Films(rows, [request("time")], here, networks=False).first()
+        assert list(map(str, handed[:3])) == [f"film: time, stretch {k}" for k in (1, 2, 3)]
+        p = Params({"workers": workers, "parallel": "processes"})
+        work = partial(arrays.make, wanted=request("time"), place=here)
+        outcomes = preparing.check(work, rows, here, p)
+        assert [(one.item["trial"], one.value["state"]) for one in outcomes] == [
+            ("short", "made"),
+            ("film", "made"),
+        ]
+        found = files(place)
+        assert found.items() <= alone.items()
+        assert sum("time-" in name for name in found) == 4
+
+
 def test_stretches_are_those_of_one_pass_where_faces_are_seen_clearly(film, tmp_path, alone):
     here = opened(film, tmp_path, stretch=600)
     arrays.make_all(trial(), WANTED, here)
@@ -121,8 +139,6 @@ def test_a_worker_that_dies_with_a_stretch_does_not_lose_the_film(film, tmp_path
 def dying(work, item):
     """Like `work`, but the process of the second stretch that is followed dies once."""
     import os
-
-    from lib.experiments import long_films
 
     mark = work.args[1].processed_root / "died"
     if isinstance(item, long_films.Part) and item.number == 1 and not mark.exists():

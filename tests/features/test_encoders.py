@@ -3,6 +3,8 @@ fetched.
 """
 
 import json
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from lib.errors import InputError
 from lib.evaluation import checkpoint
 from lib.features import encoder_arrays, encoder_faces, encoder_files, encoder_sound, encoders
 from lib.grammar import recipes
+from lib.media import stretches
 from lib.media.sound import as_float
 from lib.store import Store, request
 from lib.training import trainer
@@ -374,6 +377,35 @@ def test_pieces_of_any_length_give_each_frame_its_mean_or_nearest_row(fps):
     assert middle.max() <= 0.0101  # half a row
 
 
+@pytest.mark.parametrize("begins", [0.0, 2.5, -3.0])  # s, the sound before or after the picture
+@pytest.mark.parametrize("fps", [60.0, 7.0, 0.4])
+def test_stretches_of_sound_give_the_sums_of_one_pass(fps, begins):
+    rng, grid = np.random.default_rng(0), encoder_sound.Grid(320, 400)
+    rows = rng.normal(size=(400, 3)).astype(np.float32)  # 8 s
+    times = np.arange(round(9 * fps)) / fps
+    first, last = grid.spans(times, -begins, len(rows))
+    windows = encoder_sound.windows(len(rows), 60, 10)
+    heard = SimpleNamespace(first=first, last=last, windows=windows)
+
+    def found(stretch):
+        own = encoder_sound.Heard.share(heard, stretch)
+        kept = windows[own.items]
+        pieces = [rows[start:stop] for _, start, stop in kept]
+        begin = kept[0][1] if kept else 0
+        parts = list(encoder_sound.on_frames(pieces, first, last, begin, own.first))
+        values = [part for _, part in parts] or [np.zeros((0, 3), np.float32)]
+        assert sum(map(len, values)) == own.stop - own.first
+        return own, np.concatenate(values)
+
+    whole, expected = found(slice(None))
+    assert (whole.first, whole.stop, whole.told) == (0, len(times), {})
+    for count in (2, 3, 7):
+        borders = [len(times) * number // count for number in range(count)]
+        shares = [found(slice(*own)) for own in pairwise([*borders, None])]
+        assert stretches.fit([own.told for own, _ in shares])
+        assert np.concatenate([part for _, part in shares]).tobytes() == expected.tobytes()
+
+
 def test_windows_are_equally_long_and_keep_each_row_once():
     for rows, length, margin in ((1, 50, 10), (50, 50, 10), (51, 50, 10), (500, 50, 12), (9, 4, 1)):
         found = encoder_sound.windows(rows, length, margin)
@@ -396,8 +428,8 @@ def test_an_array_that_was_broken_off_is_made_anew_and_equal(models, place, monk
     path.with_suffix(".json").unlink()
     pieces = encoder_sound.Heard.pieces
 
-    def killed(self):
-        yield next(pieces(self))
+    def killed(self, *some):
+        yield next(pieces(self, *some))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(encoder_sound.Heard, "pieces", killed)

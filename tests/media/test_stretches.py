@@ -1,5 +1,8 @@
 """Where long recordings are cut: at the same frames always."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
 from lib.media import readings, recordings, stretches
@@ -87,3 +90,36 @@ def test_the_length_of_a_browsers_recording_is_that_of_its_packets(tmp_path):
 def test_a_stream_without_stamps_has_no_length(tmp_path):
     path = films.recorded(tmp_path / "a.h264", n=50)
     assert stretches.starts(*recordings.length(recordings.probe(path)), 0.5) == [0]
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 1.0])
+def test_shares_of_stretches_have_the_batches_of_one_pass(batch, density):
+    count = 200
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        chosen = np.flatnonzero(rng.random(count) < density)
+        firsts = [0, *np.sort(rng.integers(1, count + 40, 4)).tolist(), None]  # a wrong header
+        shares = [stretches.share(slice(*own), chosen, count, batch) for own in pairwise(firsts)]
+        whole = stretches.share(slice(None), chosen, count, batch)
+        assert (whole.first, whole.stop, whole.items) == (0, count, slice(0, len(chosen)))
+        assert whole.told == {}
+        assert stretches.fit([each.told for each in shares])
+        begins = [each.items.start for each in shares if each.items.start < each.items.stop]
+        assert all(begin % batch == 0 for begin in begins)
+        rows = [chosen[each.items] for each in shares]
+        assert np.concatenate(rows).tolist() == chosen.tolist()
+        for own, each in zip(rows, shares, strict=True):
+            assert all(each.first <= row < each.stop for row in own.tolist())
+
+
+def test_stretches_that_overlap_lack_rows_or_say_nothing_do_not_fit():
+    def fits(*rows):
+        return stretches.fit([{stretches.ROWS: list(each)} for each in rows])
+
+    assert fits((0, 5, 9), (5, 5, 9), (5, 9, 9))
+    assert not fits((0, 5, 9), (4, 9, 9))
+    assert not fits((0, 5, 9), (6, 9, 9))
+    assert not fits((0, 5, 9), (5, 8, 9))
+    assert not fits((1, 9, 9))
+    assert not stretches.fit([{"shape": [3]}])

@@ -1,0 +1,115 @@
+"""The prediction of a long recording, shared by workers: each computes the network's outputs for
+some of its windows, in whole batches, so that they equal those of one piece.
+
+Outputs of a part lie beside the predictions, in `FOLDER`, until the recording's table is written: a
+process that is killed loses only the part in hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import files
+from ..media import stretches
+from ..models import forward
+
+FOLDER = "stretches"
+MADE_FROM = "made_from"  # name beside those of the outputs
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `number` of `count` of a trial's prediction."""
+
+    trial: str
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.trial}: prediction, stretch {self.number + 1}"
+
+
+def parts(recipe, trial: str) -> list[Part]:
+    """The parts of a recording that is cut into stretches (`stretches.is_long`), as many as these
+    where it has that many batches; [] for one that is predicted in one piece.
+    """
+    if recipe.store is None:  # merged runs, which are read from files
+        return []
+    seconds, stretch = recipe.trial(trial).get("duration", 0.0), recipe.store.stretch
+    if not stretches.is_long(seconds, stretch):
+        return []
+    batches = math.ceil(len(_windows(recipe, trial)) / recipe.params.batch_size)
+    count = min(math.ceil(seconds / stretch), stretches.MOST, batches)
+    return [Part(trial, number, count) for number in range(count)] if count > 1 else []
+
+
+def outputs(predictor, folder: Path, part: Part, made_from: str) -> dict[str, np.ndarray]:
+    """The network's outputs for a part's windows (`forward.predict`), from its file if there is
+    one, else computed and written. folder : of the predictions. made_from : of the trial's.
+    """
+    path, made_from = _path(folder, part), json.dumps([made_from, part.count])
+    found = _read(path, made_from)
+    if found is None:
+        windows = _windows(predictor.recipe, part.trial)
+        size = predictor.recipe.params.batch_size
+        batches = math.ceil(len(windows) / size)
+        numbers = part.number, part.number + 1
+        first, stop = (size * (batches * number // part.count) for number in numbers)
+        found = predictor.outputs(windows.iloc[first:stop])
+        _write(path, found, made_from)
+    return found
+
+
+def predicted(predictor, folder: Path, trial: str, made_from: str) -> dict[str, np.ndarray]:
+    """`Predictor.predict`, of a long recording from its parts, of which missing ones are made."""
+    own, recipe = parts(predictor.recipe, trial), predictor.recipe
+    if not own:
+        return predictor.predict(trial)
+    joined = forward.joined(outputs(predictor, folder, part, made_from) for part in own)
+    return recipe.assemble(_windows(recipe, trial), joined, recipe.n_frames(trial))
+
+
+def remove(folder: Path, trial: str) -> None:
+    """Remove the parts of a trial."""
+    name = re.compile(rf"{re.escape(files.safe_name(trial))}-\d+\.npz")
+    for path in (Path(folder) / FOLDER).glob("*.npz"):
+        if name.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there is none, or others are in it
+        (Path(folder) / FOLDER).rmdir()
+
+
+def _windows(recipe, trial: str) -> pd.DataFrame:
+    return recipe.windows(pd.DataFrame({"trial": [trial]}))
+
+
+def _path(folder: Path, part: Part) -> Path:
+    return files.named(Path(folder) / FOLDER, part.trial, f"-{part.number}.npz")
+
+
+def _read(path: Path, made_from: str) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found = dict(kept)
+        return found if str(found.pop(MADE_FROM)) == made_from else None
+    except UNREADABLE:  # not there, or left of a version that wrote something else
+        return None
+
+
+def _write(path: Path, found: Mapping[str, np.ndarray], made_from: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.temporary_name(path) as temporary:
+        with temporary.open("wb") as stream:
+            np.savez(stream, **found, **{MADE_FROM: np.array(made_from)})
+        temporary.replace(path)

@@ -1,0 +1,172 @@
+"""The prediction of a long recording in parts: the same file, whoever computes them."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from lib import arrays
+from lib.errors import InputError
+from lib.evaluation import checkpoint, prediction, sharing
+from lib.evaluation.prediction import Predictor
+from lib.evaluation.predictions import Predictions
+from lib.experiments import preparing
+from lib.models import forward
+from lib.parallel import mapping
+from lib.store import request
+from tests import tiny_set
+from tests.evaluation.test_prediction import predictor, state, train
+from tests.tiny_set import one_thread  # noqa: F401
+
+LONG, SHORT = "1_left", "short"  # 2.4 s, .28 s
+STRETCH = 1.0  # s
+RUNS = {"teacher": 3, "jca": 2}  # parts: jca has only two batches
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The tiny set with a run that predicts frame by frame and one that does so in windows."""
+    root = tiny_set.make(tmp_path_factory.mktemp("tiny"))
+    train(root, "teacher", "tsav", options={"frame_step": 20})
+    train(root, "jca", "jca")
+    return root
+
+
+def opened(root, run, stretch=STRETCH):
+    """The predictor of a run for a store whose recordings are cut at so many s."""
+    p = tiny_set.parameters("tsav", root, run=run)
+    place = replace(tiny_set.store(root), stretch=stretch)
+    return checkpoint.load(checkpoint.checkpoint_path(p), p, place)
+
+
+def tables(folder):
+    """Every file of predictions by its place."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def whole(tiny, tmp_path):
+    """Files of one piece, by run."""
+
+    def made(run):
+        predictions = prediction.begin(tmp_path / f"{run} whole", predictor(tiny, run))
+        for trial in (SHORT, LONG):
+            prediction.predict_trial(predictor(tiny, run), predictions, trial)
+        return tables(predictions.folder)
+
+    return made
+
+
+def shared(found, folder):
+    """`preparing.predict` as notebook 06 calls it; outcomes and the folder."""
+    predictions = prediction.begin(folder, found)
+    work, parts = (
+        partial(each, found, predictions) for each in (prediction.predict_item, prediction.parts)
+    )
+    return preparing.predict(work, [SHORT, LONG], "cpu", parts), predictions
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_parts_of_a_long_recording_give_the_file_of_one_piece(tiny, tmp_path, run, whole):
+    found = opened(tiny, run)
+    predictions = prediction.begin(tmp_path / "cut", found)
+    own = prediction.parts(found, predictions, LONG)
+    assert [str(part) for part in own] == [
+        f"1_left: prediction, stretch {number + 1}" for number in range(RUNS[run])
+    ]
+    assert prediction.parts(found, predictions, SHORT) == []
+    outcomes, _ = shared(found, tmp_path / "cut")
+    assert [(one.item, one.ok) for one in outcomes] == [(SHORT, True), (LONG, True)]
+    assert tables(tmp_path / "cut") == whole(run)
+    assert prediction.parts(found, predictions, LONG) == [], "it is there"
+
+
+def test_two_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeypatch):
+    real = mapping.map
+
+    def by_two(work, items, workers=1, *given, environments=(), **more):
+        return real(work, items, 2, *given, **more)
+
+    monkeypatch.setattr(mapping, "map", by_two)
+    outcomes, predictions = shared(opened(tiny, "teacher"), tmp_path / "two")
+    assert all(one.ok for one in outcomes), [one.error for one in outcomes]
+    assert tables(predictions.folder) == whole("teacher")
+
+
+def test_a_kill_costs_the_part_in_hand_and_no_other(tiny, tmp_path, whole, monkeypatch):
+    real, begun = forward.predict, []
+
+    def killed(model, recipe, windows, device):
+        begun.append(len(windows))
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return real(model, recipe, windows, device)
+
+    monkeypatch.setattr(forward, "predict", killed)
+    folder = tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        shared(opened(tiny, "teacher"), folder)
+    kept = list((folder / sharing.FOLDER).iterdir())
+    assert [path.name for path in kept] == ["1_left-0.npz"]
+    shared(opened(tiny, "teacher"), folder)
+    windows = [16, 24, 24, 20, 7]  # of 60 in batches of 8; killed and made again; of the short one
+    assert sorted(begun) == sorted(windows)
+    assert tables(folder) == whole("teacher")
+
+
+def test_parts_that_were_made_from_something_else_are_not_joined(tiny, tmp_path, whole):
+    found, folder = opened(tiny, "jca"), tmp_path / "other"
+    predictions = prediction.begin(folder, found)
+    for part in sharing.parts(found.recipe, LONG):
+        sharing.outputs(found, folder, part, "other arrays")
+        file = sharing._path(folder, part)
+        if part.number:
+            file.write_bytes(file.read_bytes()[:100])
+    other = state(folder)
+    prediction.predict_trial(found, predictions, LONG)
+    assert state(folder) != other
+    assert predictions.path(LONG).read_bytes() == whole("jca")["1_left.csv"]
+    assert not (folder / sharing.FOLDER).exists()
+
+
+def test_parts_of_another_trial_stay(tmp_path):
+    for name in ("a-0", "a-12", "a-1-0", "b-0"):
+        path = tmp_path / sharing.FOLDER / f"{name}.npz"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    sharing.remove(tmp_path, "a")
+    assert sorted(p.stem for p in (tmp_path / sharing.FOLDER).iterdir()) == ["a-1-0", "b-0"]
+
+
+def test_what_fails_in_a_part_is_the_reason_why_the_trial_is_lost(tiny, tmp_path, monkeypatch):
+    real = Predictor.outputs
+
+    def failing(self, windows):
+        if len(windows) > 7:
+            raise InputError("the network is tired", where="test")
+        return real(self, windows)
+
+    monkeypatch.setattr(Predictor, "outputs", failing)
+    short, long = shared(opened(tiny, "teacher"), tmp_path / "failed")[0]
+    assert short.ok
+    assert long.error.what == "the network is tired"
+
+
+def test_parts_that_were_computed_from_a_damaged_array_are_not_kept(tiny, tmp_path):
+    found, folder = opened(tiny, "jca"), tmp_path / "damaged"
+    predictions = Predictions(folder)
+    for part in prediction.parts(found, predictions, LONG):
+        prediction.predict_item(found, predictions, part)
+    path = arrays.locate(found.recipe.trial(LONG), request("face_valid"), found.recipe.store).path
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([1 - content[-1]]))
+    try:
+        with pytest.raises(InputError, match="damaged"):
+            prediction.predict_trial(found, predictions, LONG)
+    finally:
+        path.write_bytes(content)
+    assert not (folder / sharing.FOLDER).exists()
