@@ -25,6 +25,13 @@ SHUFFLES = 5
 CLASSES = len(ravdess.CLASSES)
 FOLDS = tuple(range(len(ravdess.FOLDS)))
 FEW = "no interval"  # of less than eight actors
+USUAL = "voice"  # features of the networks where no others are named
+
+
+def kind(network: str, features: str = USUAL, change: str = "") -> str:
+    """Name of the folder with all folds and seeds of a network that reads some features."""
+    named = "" if features == USUAL else features
+    return "_".join(filter(None, [network, named, change]))
 
 
 def runs(
