@@ -2,12 +2,14 @@
 published folds, with several seeds, and prints what came out.
 
     python benchmarks/ravdess.py data/ravdess [--work runs/ravdess_folds] [--seeds 0 1 2 3 4]
-        [--networks utterance res_lstm_sa] [--shuffled | --equal-levels] [--only-table]
+        [--networks utterance res_lstm_sa] [--features voice | mfcc_chroma]
+        [--shuffled | --equal-levels] [--only-table]
 
 The setting is params/ravdess.yaml. A network learns from all actors outside the fold, for the
 number of epochs that stands there; its last epoch predicts the fold's recordings, once. Statistics
-of the features are those of the training actors. With --shuffled labels change places within each
-actor; with --equal-levels every recording is as loud as any other.
+of the features are those of the training actors. --features names what the networks read instead
+of `voice`: `mfcc_chroma` are the 46 numbers that ResLSTM-SA was published with. With --shuffled
+labels change places within each actor; with --equal-levels every recording is as loud as any other.
 
 Each fold of each seed is a training of its own below --work; what is finished is not done again,
 and an interrupted training goes on with the next batch. The table is of what is finished.
@@ -143,8 +145,9 @@ def train(places: argparse.Namespace) -> None:
     for seed in places.seeds:
         for network in places.networks:
             for fold in range(len(ravdess.FOLDS)):
-                p = parameters(places, seed=seed, fold=fold, options={"network": network})
-                kind = f"{network}_{places.change}" if places.change else network
+                options = {"network": network, "features": [places.features]}
+                p = parameters(places, seed=seed, fold=fold, options=options)
+                kind = ravdess_table.kind(network, places.features, places.change)
                 folder = places.work / kind / f"seed{seed}_fold{fold}"
                 train_fold(p, folder, places.change, rows)
                 print(f"{kind}, seed {seed}, fold {fold}: done", flush=True)
@@ -173,12 +176,13 @@ def begun(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def main() -> None:
     parser = parser_of(__doc__, [0, 1, 2, 3, 4])
     parser.add_argument("--networks", nargs="+", default=["utterance"])
+    parser.add_argument("--features", default=ravdess_table.USUAL)
     for name in CHANGED:
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, dest="change", action="store_const", const=name, default="")
     places = begun(parser)
     if not places.only_table:
-        prepare(parameters(places))
+        prepare(parameters(places, options={"features": [places.features]}))
         train(places)
     ravdess_table.publish(places.data, places.work)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import parameters, recipes, trials
+from lib.features import mfcc_chroma
 from lib.store import Store, request
 from tests import tiny_set
 
@@ -104,7 +105,10 @@ def _write_labels(place: Store, trial: str) -> None:
 
 
 def _write_sound(place: Store, trial: str, generator: np.random.Generator) -> None:
-    """A voice from 0.1 s on, with pitch in three of four rows, and what there is per frame."""
+    """A voice from 0.1 s on, with pitch in three of four rows, and what there is per frame, or per
+    42.7 ms.
+    """
+    _write_whole_sound(place, trial, np.random.default_rng(TRIALS.index(trial)))
     for speed in (1.0, SPEED):
         rate = 50.0 / speed
         rows = generator.normal(label(trial), 1, (int((frames(trial) / FPS - 0.2) * rate), 75))
@@ -114,6 +118,14 @@ def _write_sound(place: Store, trial: str, generator: np.random.Generator) -> No
     for name, width in (("mfcc39", 39), ("egemaps", 23)):
         rows = generator.normal(label(trial), 1, (frames(trial), width))
         tiny_set.write(place, trial, request(name), rows.astype(np.float32))
+
+
+def _write_whole_sound(place: Store, trial: str, generator: np.random.Generator) -> None:
+    for speed in (1.0, SPEED):
+        rate = 1 / (mfcc_chroma.PERIOD * speed)
+        rows = generator.normal(label(trial), 1, (int(frames(trial) / FPS * rate), 46))
+        asked = request("mfcc_chroma", **({} if speed == 1 else {"speed": speed}))
+        tiny_set.write(place, trial, asked, rows.astype(np.float32), t0=0.01, rate=rate)
 
 
 def _write_faces(place: Store, trial: str, generator: np.random.Generator) -> None:

@@ -176,6 +176,13 @@ def make_voice(inputs, parameters, create, device) -> None:
     voice.make(inputs, parameters, create, device)
 
 
+def make_mfcc_chroma(inputs, parameters, create, device) -> None:
+    """(T', 46) float32, a row per 42.7 ms of the whole sound."""
+    from . import mfcc_chroma
+
+    mfcc_chroma.make(inputs, parameters, create, device)
+
+
 def make_functionals(inputs, parameters, create, device) -> None:
     """(T, 88) float32."""
     from . import egemaps
@@ -225,5 +232,6 @@ MAKERS = [
     _or_database("vggish", make_vggish, True, stretches.by_rows(make_vggish, _is_computed)),
     Maker("egemaps", "audio", "video", 1, of_speech_and_time, make_egemaps),
     Maker("voice", "audio", "video", 1, of_speech, make_voice),
+    Maker("mfcc_chroma", "audio", "video", 1, of_speech, make_mfcc_chroma),
     Maker("egemaps88", "audio", "video", 1, of_speech_and_time, make_functionals),
 ]

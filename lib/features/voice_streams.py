@@ -30,13 +30,13 @@ def told_by(names: Iterable[str], gate_by: Sequence[str]) -> list[tuple[str, int
     return [RELIABILITY[name] for name in gate_by if RELIABILITY[name][0] in present]
 
 
-def moments(times: np.ndarray, speed: float, as_voice: bool) -> np.ndarray:
+def moments(times: np.ndarray, speed: float, period: float) -> np.ndarray:
     """(T',) s of the rows of a recording that is played `speed` times as fast: of its video frames,
-    whose `times` are (T,) s, or as far apart as those of a voice.
+    whose `times` are (T,) s, or `period` s apart as it is played, where this is not 0.
     """
-    if as_voice:
-        count = int((times[-1] - times[0] + spacing(times)) / (PERIOD * speed))
-        return times[0] + PERIOD * speed * np.arange(max(1, count))
+    if period:
+        count = int((times[-1] - times[0] + spacing(times)) / (period * speed))
+        return times[0] + period * speed * np.arange(max(1, count))
     return times[np.arange(0, len(times), speed).astype(int)]
 
 

@@ -156,7 +156,8 @@ def frame_times(path: Path) -> np.ndarray:
     if Path(path).is_dir():
         return np.arange(pictures.whole(path).count) / pictures.FPS
     with containers.opened(path) as container:
-        times = np.array([time for time, _ in containers.timed(container, path)], np.float64)
+        seen = containers.timed(container, path, looked_at=False)
+        times = np.array([time for time, _ in seen], np.float64)
     return times - clock.origin(path)
 
 

@@ -12,15 +12,17 @@ from .. import arrays
 from ..errors import nearest_name
 from ..features import encoder_arrays, expression_arrays, own, statistics
 from ..files import weights_file
+from ..media.frames import nearest
 from ..store import Request, request
 
 SEEN, HEARD = (
     ("pixels", "backbone_visual", "face_api"),
     (
         *("mel_statistics", "loudness", "mfcc39", "vggish", "egemaps", "egemaps88"),
-        "backbone_audio",
+        *("mfcc_chroma", "backbone_audio"),
     ),
 )
+OF_WHOLE_SOUND = ("mfcc_chroma",)  # its rows lie at t0 + k / rate, not at video frames
 
 _NONE = {"times": '""', "rates": "0"}  # of what has no time array, or no rate
 
@@ -30,9 +32,10 @@ class Recipe:
 
     A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
     others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish, egemaps,
-    egemaps88, backbone_visual, backbone_audio, face_api: 256 numbers of the expression network), a
-    pretrained network that the option `encoders` describes (`lib.features.encoder_arrays`), or a
-    network of torchvision (resnet18, …) that looks at each face.
+    egemaps88, mfcc_chroma, backbone_visual, backbone_audio, face_api: 256 numbers of the expression
+    network), a pretrained network that the option `encoders` describes
+    (`lib.features.encoder_arrays`), or a network of torchvision (resnet18, …) that looks at each
+    face.
     """
 
     class Options:
@@ -207,11 +210,15 @@ class Recipe:
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
         """(n, k) of some frames; for arrays with a rate of their own, the row in whose span each
-        frame lies.
+        frame lies, or the one nearest to it.
         """
         if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
             times = np.asarray(self.read(trial, request("time")))
             frames = encoder_arrays.rows_of(item, times, frames)
+        elif item.name in OF_WHOLE_SOUND:
+            facts = self.facts(trial, item)
+            moments = facts["t0"] + np.arange(facts["shape"][0]) / facts["rate"]
+            frames = nearest(moments, np.asarray(self.read(trial, request("time")))[frames])
         rows = np.asarray(self.read(trial, item)[frames])
         return rows.reshape(len(rows), -1)
 

@@ -13,13 +13,19 @@ import numpy as np
 import torch
 
 from .. import arrays, metrics, models
-from ..features import statistics, voice, voice_streams
+from ..features import mfcc_chroma, statistics, voice, voice_streams
 from ..store import Request, request
 from ..training import augmentation
 from ..trials import has_picture
 from . import base, streams
 
 VOICE = "voice"  # the array that is read where nothing else is named
+# Arrays with rows of their own, made of the sound at each speed -> numbers per row, and s between
+# rows. The first one among the streams sets the times of all rows.
+PACES = {
+    VOICE: (voice.COLUMNS, voice_streams.PERIOD),
+    "mfcc_chroma": (mfcc_chroma.COLUMNS, mfcc_chroma.PERIOD),
+}
 STREAM = "stream "  # before the name of any other one in `statistics`
 SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part, and frames, of a recording of 3.7 s
 BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
@@ -34,7 +40,8 @@ class Recipe(streams.OfModality, base.Recipe):
 
     `features` names what is read, as in `lib.recipes.streams`; ``voice`` are the 75 numbers of
     `lib.features.voice`. Of other arrays there is a row where the voice has one, by time: that of
-    the nearest video frame; without the voice one per video frame, of which speeds leave some out
+    the nearest video frame; without the voice one where ``mfcc_chroma`` has one, which is made of
+    the sound at each speed, too; without either one per video frame, of which speeds leave some out
     or repeat some. `modality` leaves streams of faces or of sound out. A row in which no stream was
     observed (no face, no sound) is not valid; what one stream lacks is 0, its mean. A recording
     that shows nothing at all is not learnt from.
@@ -128,10 +135,11 @@ class Recipe(streams.OfModality, base.Recipe):
             "layers side by side: the networks of this recipe learn no average",
             "leave `average` out",
         )
+        taken = [name for name in PACES if name in options["encoders"]]
         self.require(
-            VOICE not in options["encoders"],
-            f"an encoder with the name {VOICE}",
-            "a name of its own: the array of the voice is called so",
+            not taken,
+            f"an encoder with the name {', '.join(taken)}",
+            "a name of its own: an array of the sound is called so",
             "give the encoder another name",
         )
         if options["features"] != [VOICE]:
@@ -139,8 +147,13 @@ class Recipe(streams.OfModality, base.Recipe):
         return super()._named()
 
     @property
-    def _voice_alone(self) -> bool:
-        return list(self._streams) == [VOICE]
+    def _pace(self) -> str:
+        """The stream whose rows set the times of all; "" where these are the video frames'."""
+        return next((name for name in PACES if name in self._streams), "")
+
+    @property
+    def _pace_alone(self) -> bool:
+        return list(self._streams) == [self._pace]
 
     @property
     def needs_sound(self):
@@ -170,8 +183,10 @@ class Recipe(streams.OfModality, base.Recipe):
         wanted = [request("time"), *self.label_requests()]
         speeds = sorted({1.0, *self.params.options["speeds"]})
         for name, item in self._streams.items():
-            if name == VOICE:
-                wanted += [replace(_voice(speed), only_with=item.only_with) for speed in speeds]
+            if name == self._pace:
+                wanted += [
+                    replace(_played(item, speed), only_with=item.only_with) for speed in speeds
+                ]
             else:
                 wanted.append(item)
         return wanted + ([self._found] if self.uses_video else [])
@@ -198,29 +213,31 @@ class Recipe(streams.OfModality, base.Recipe):
     # ---- rows of all streams at the same times
 
     def rows(self, trial: str, speed: float = 1.0) -> np.ndarray:
-        """(T, 75) numbers of a recording's voice, before they are standardised, none without sound;
-        in memory, as five files per recording need not stay open.
+        """(T, k) numbers of a recording's voice, or of its ``mfcc_chroma``, before they are
+        standardised, none without sound; in memory, as five files per recording need not stay open.
         """
-        if (trial, speed) not in self.voices:
-            rows = np.zeros((0, voice.COLUMNS), np.float32)
-            if not arrays.lacking(self.trial(trial), self._streams[VOICE]):
-                rows = np.array(arrays.read(self.trial(trial), _voice(speed), self.store))
-            self.voices[trial, speed] = rows
-        return self.voices[trial, speed]
+        key = (self._pace, trial, speed)
+        if key not in self.voices:
+            item, (width, _) = self._streams[self._pace], PACES[self._pace]
+            rows = np.zeros((0, width), np.float32)
+            if not arrays.lacking(self.trial(trial), item):
+                rows = np.array(arrays.read(self.trial(trial), _played(item, speed), self.store))
+            self.voices[key] = rows
+        return self.voices[key]
 
     def _frames(self, trial: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
         """(T,) the video frame of each row, and (T,) bool: whether there is one at this time."""
-        times, as_voice = np.asarray(self.read(trial, request("time"))), VOICE in self._streams
-        if as_voice and len(rows := self.rows(trial, speed)):
-            facts = self.facts(trial, _voice(speed))
+        times, pace = np.asarray(self.read(trial, request("time"))), self._pace
+        if pace and len(rows := self.rows(trial, speed)):
+            facts = self.facts(trial, _played(self._streams[pace], speed))
             moments = facts["t0"] + np.arange(len(rows)) / facts["rate"]
         else:
-            moments = voice_streams.moments(times, speed, as_voice)
+            moments = voice_streams.moments(times, speed, PACES[pace][1] if pace else 0.0)
         return voice_streams.frames_at(times, moments)
 
     def _count(self, trial: str) -> int:
         """Rows of a recording at its own speed."""
-        return len(self.rows(trial) if self._voice_alone else self._frames(trial, 1.0)[0])
+        return len(self.rows(trial) if self._pace_alone else self._frames(trial, 1.0)[0])
 
     def _seen(self, trial: str, speed: float) -> np.ndarray:
         """(T, streams) bool: in which rows each stream was observed."""
@@ -232,9 +249,9 @@ class Recipe(streams.OfModality, base.Recipe):
         """Of each stream its rows (T, k) as they are stored, None where the recording has none, and
         (T,) bool: which were observed.
         """
-        if self._voice_alone:
+        if self._pace_alone:
             rows = self.rows(trial, speed)
-            return {VOICE: (rows, np.ones(len(rows), bool))}
+            return {self._pace: (rows, np.ones(len(rows), bool))}
         frames, near = self._frames(trial, speed)
         with_face = near
         if self.has_faces(trial):
@@ -243,7 +260,7 @@ class Recipe(streams.OfModality, base.Recipe):
         for name, item in self._streams.items():
             if arrays.lacking(self.trial(trial), item):
                 found[name] = None, np.zeros(len(frames), bool)
-            elif name == VOICE:
+            elif name == self._pace:
                 rows = self.rows(trial, speed)
                 found[name] = rows, np.full(len(frames), len(rows) > 0)
             else:
@@ -261,10 +278,8 @@ class Recipe(streams.OfModality, base.Recipe):
             seen.append(known)
             if not known.any():
                 parts.append(np.zeros((len(known), self._widths[name]), np.float32))
-            elif name == VOICE:
-                parts.append(statistics.normalised(rows, self.statistics[VOICE]))
             else:
-                told = self.statistics[STREAM + name]
+                told = self.statistics[VOICE if name == VOICE else STREAM + name]
                 values = self._normalised(trial, self._streams[name], rows, told)
                 parts.append(np.where(known[:, None], values, np.float32(0)))
         return np.concatenate(parts, axis=1), np.stack(seen, axis=1)
@@ -273,14 +288,14 @@ class Recipe(streams.OfModality, base.Recipe):
         """Whether any stream was observed anywhere in a recording. (Of a voice alone that is not
         asked: whoever has sound has rows, but for a file without a sample.)
         """
-        if self._voice_alone:
+        if self._pace_alone:
             return True
         if trial not in self._shown:
             self._shown[trial] = bool(self._seen(trial, 1.0).any())
         return self._shown[trial]
 
     def remark(self, trial):
-        if self._voice_alone:
+        if self._pace_alone:
             return ""
         shown, kinds = self._seen(trial, 1.0).any(axis=0), list(self._kinds.values())
         lost = set(kinds) - {kind for kind, any_row in zip(kinds, shown, strict=True) if any_row}
@@ -490,9 +505,11 @@ class Recipe(streams.OfModality, base.Recipe):
         )
 
     def row(self):
-        if VOICE not in self._widths:
-            return super().row()
-        return "one row per 20 ms of the spoken part of a recording"
+        if VOICE in self._widths:
+            return "one row per 20 ms of the spoken part of a recording"
+        if pace := next((name for name in PACES if name in self._widths), ""):
+            return f"one row per {1000 * PACES[pace][1]:.1f} ms of a recording"
+        return super().row()
 
     def normalisation(self):
         told = [self.statistics[n if n == VOICE else STREAM + n] for n in self._widths]
@@ -563,8 +580,9 @@ class Recipe(streams.OfModality, base.Recipe):
         return metrics.utterance_scores(known, first, with_intervals, subjects)
 
 
-def _voice(speed: float):
-    return request("voice") if speed == 1 else request("voice", speed=speed)
+def _played(item: Request, speed: float) -> Request:
+    """The array of the sound as it is played at a speed."""
+    return item if speed == 1 else request(item.name, **item.parameters, speed=speed)
 
 
 def balanced(counts: np.ndarray) -> np.ndarray:

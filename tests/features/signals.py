@@ -5,9 +5,9 @@ import numpy as np
 RATE = 16_000
 
 
-def tones(seconds):
-    """The signal of the feature goldens, int16 at 16 kHz."""
-    t = np.arange(RATE * seconds) / RATE
+def tones(seconds, rate=RATE):
+    """The signal of the feature goldens, int16."""
+    t = np.arange(rate * seconds) / rate
     wave = 0.4 * np.sin(2 * np.pi * 220 * t) + 0.2 * np.sin(2 * np.pi * 1300 * t * (1 + 0.1 * t))
     return np.rint(32767 * wave).astype(np.int16)
 

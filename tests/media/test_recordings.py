@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.media import recordings, writing
+from lib.media import containers, recordings, writing
 from tests.shared_files import shared
 
 RATE = 44100
@@ -65,6 +65,24 @@ def test_reading_can_start_later(recording):
     time, picture = next(recordings.frames(recording, start=20))
     assert time == pytest.approx(0.8)
     assert picture.mean() == pytest.approx(100, abs=4)
+
+
+@pytest.mark.parametrize(
+    "name", ["pyfeat_no_face.mp4", "mpf_face_h265_aac.mp4", "mpf_face_vp8_opus.webm"]
+)
+def test_times_without_a_look_at_the_pictures_are_those_of_the_frames(name, monkeypatch):
+    path, asked = shared(f"media/{name}"), []
+    decoded = containers.decoded
+
+    def noted(container, track, where):
+        asked.append(dict(track.codec_context.options))
+        return decoded(container, track, where)
+
+    monkeypatch.setattr(containers, "decoded", noted)
+    times = [time for time, _ in recordings.frames(path)]
+    assert all("skip_loop_filter" not in options for options in asked)
+    assert recordings.frame_times(path).tolist() == times
+    assert asked[-1] == {"skip_loop_filter": "all"}
 
 
 def test_uneven_frame_times_are_kept(tmp_path):

@@ -178,3 +178,19 @@ def test_weights_of_the_other_network_are_refused_by_their_last_layer():
 def test_other_networks_are_not_loaded_from_a_manifest():
     with pytest.raises(InputError, match="missing: audio_model"):
         models.load_published("tsav", manifest("face_api"))
+
+
+def test_what_is_changed_in_place_changes_neither_numbers_nor_what_is_learnt():
+    torch.manual_seed(0)
+    block = face_api._Block(6, torch.nn.Conv2d(3, 6, 3, stride=2)).double()
+    x = torch.randn(2, 3, 16, 16).double()
+    total = torch.relu(block.conv0(torch.nn.functional.pad(x, (0, 1, 0, 1))))
+    for layer in (block.conv1, block.conv2, block.conv3):
+        total = total + layer(torch.relu(total))
+    found, right, kept = block(x), torch.relu(total), x.clone()
+    assert torch.equal(found, right)
+    assert torch.equal(x, kept)
+    weights = list(block.parameters())
+    both = [torch.autograd.grad(out.square().sum(), weights) for out in (found, right)]
+    for mine, true in zip(*both, strict=True):
+        torch.testing.assert_close(mine, true)

@@ -115,6 +115,80 @@ def test_without_a_voice_there_is_a_row_per_frame_and_speeds_leave_some_out(tiny
     assert method.row().startswith("one row per video frame")
 
 
+# ---- rows that are neither the voice's nor the frames'
+
+
+def nearest_of(method, trial, moment, **told):
+    """The row of `mfcc_chroma` that is nearest to a moment, and its number."""
+    asked = request("mfcc_chroma", **told)
+    facts, rows = method.facts(trial, asked), method.read(trial, asked)
+    number = min(range(len(rows)), key=lambda k: abs(facts["t0"] + k / facts["rate"] - moment))
+    return np.asarray(rows[number]), number
+
+
+@pytest.mark.parametrize("speed", [1.0, SPEED])
+def test_cepstra_and_chroma_alone_have_their_own_rows_made_of_the_sound_at_each_speed(tiny, speed):
+    method = fitted(tiny, ["mfcc_chroma"], modality="audio")
+    told = {} if speed == 1 else {"speed": speed}
+    assert request("mfcc_chroma", **told) in method.arrays()
+    raw = np.asarray(method.read("plain_2", request("mfcc_chroma", **told)))
+    mean, std = (np.array(method.statistics["stream mfcc_chroma"][k]) for k in ("mean", "std"))
+    rows, seen = method._joined("plain_2", speed)
+    np.testing.assert_allclose(rows, (raw - mean) / std, atol=1e-5)
+    assert seen.all()
+    assert method._bands == 0
+    assert method.row() == "one row per 42.7 ms of a recording"
+
+
+def test_what_is_padded_of_cepstra_and_chroma_is_masked_and_changes_no_prediction(tiny):
+    method = fitted(tiny, ["mfcc_chroma"], modality="audio", options={"network": "res_lstm_sa"})
+    torch.manual_seed(0)
+    net = method.model().eval()
+    assert net.channels == 46
+    short, long = (method.example(window(method, trial)) for trial in ("plain_0", "plain_5"))
+    both, alone = method.collate([short, long]), method.collate([short])
+    assert len(short["features"]) < len(long["features"])
+    assert not both["valid"][0, len(short["features"]) :].any()
+    with torch.no_grad():
+        together, apart = (net(batch)["expression"][0] for batch in (both, alone))
+    torch.testing.assert_close(together, apart, atol=1e-6, rtol=1e-5)
+
+
+def test_beside_a_face_the_rows_are_those_of_the_sound_and_without_sound_as_far_apart(tiny):
+    method = fitted(tiny, ["face_api", "mfcc_chroma"])
+    rows, seen = method._joined("plain_1", SPEED)
+    facts = method.facts("plain_1", request("mfcc_chroma", speed=SPEED))
+    assert len(rows) == facts["shape"][0]
+    for row in range(len(rows)):
+        moment = facts["t0"] + row / facts["rate"]
+        frame = min(range(frames("plain_1")), key=lambda k: abs(k / FPS - moment))
+        assert list(seen[row]) == [frame % 4 != 1, True]
+    without = method._joined("silent", SPEED)[1]
+    assert len(without) == int(frames("silent") / FPS / (683 / 16_000 * SPEED))
+    assert not without[:, 1].any()
+
+
+def test_beside_the_voice_a_frame_has_the_row_of_the_sound_that_is_nearest_to_it(tiny):
+    method = fitted(tiny, ["voice", "mfcc_chroma"], modality="audio")
+    item = method._streams["mfcc_chroma"]
+    found, numbers = method._rows("plain_4", item), []
+    assert len(found) == frames("plain_4")
+    for frame, row in enumerate(found):
+        right, number = nearest_of(method, "plain_4", frame / FPS)
+        np.testing.assert_array_equal(row, right)
+        numbers.append(number)
+    assert len(set(numbers)) > 20
+    assert request("mfcc_chroma", speed=SPEED) not in method.arrays()
+    rows, seen = method._joined("plain_4", 1.0)
+    assert rows.shape == (len(method.rows("plain_4")), 75 + 46)
+    assert seen.all()
+
+
+def test_no_encoder_has_the_name_of_an_array_of_the_sound(tiny):
+    with pytest.raises(InputError, match="an encoder with the name mfcc_chroma"):
+        recipe(tiny, ["mfcc_chroma"], options={"encoders": {"mfcc_chroma": SLOW}}).arrays()
+
+
 # ---- what is learnt from which streams
 
 CASES = {
