@@ -52,7 +52,7 @@ class Film:
         power = rng.random((round(N / FPS * 100), 64), np.float32)
         tiny_set.write(place, "film", request("mel"), power, t0=0.02, rate=100.0)
         length = {"video_path": {"seconds": N / FPS, "frames": N}}
-        (place.shelf("video", "film").folder / readings.KEPT).write_text(json.dumps(length))
+        (place.shelf("video", "film").folder / readings.READING_FILE).write_text(json.dumps(length))
         return place
 
     def wanted(self, name):
