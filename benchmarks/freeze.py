@@ -5,9 +5,10 @@ run per recipe.
     python benchmarks/freeze.py OUT --keep           # the same, and make it the new frozen.json
     python benchmarks/freeze.py OUT --against OLD    # two folders of one machine, byte by byte
 
-frozen.json holds what does not depend on the machine: the digits of every array (a hash of what it
-is made from) and metrics to 1e-3. A change that alters a number freezes anew in the same commit,
-which says which number and why.
+frozen.json holds a hash of what every array is made from, on any machine, and metrics to 1e-3, on
+processors like the one it names: encoders round a few pictures of the sample sets differently on
+others. A change that alters a number freezes anew in the same commit, which says which number and
+why.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "benchmarks")]
+
+from report import machine
+
 FROZEN = ROOT / "benchmarks" / "frozen.json"
 # Of each recipe one; `utterance` and `expression` need recordings of people, which are not here.
 RUNS = (
@@ -38,6 +44,8 @@ TOLERANCE = 1e-3
 # Arrays of trained networks: their digits are those of one machine.
 LEARNT = re.compile(r"/(backbone|face_map|track_speaking|speaking)|^[^/]*/statistics/")
 GOOD = (0, 3)  # exit status: done, or done and something was lost
+# Inputs of arrays whose bytes are one processor's: what the sample sets encode.
+MEDIA = ("video", "crops")
 
 
 def main() -> None:
@@ -53,7 +61,11 @@ def main() -> None:
         FROZEN.write_text(json.dumps(frozen(asked.out), indent=1, sort_keys=True) + "\n")
         return
     else:
-        differing = differences(frozen(asked.out), json.loads(FROZEN.read_text()))
+        now, before = frozen(asked.out), json.loads(FROZEN.read_text())
+        here, there = (each.pop("machine") for each in (now, before))
+        if here != there:
+            print(f"metrics are frozen on another machine and may differ: {there}; here {here}")
+        differing = differences(now, before)
     print("\n".join(differing) or "nothing differs")
     sys.exit(bool(differing))
 
@@ -87,16 +99,41 @@ def arrays(out: Path) -> dict[str, list[Path]]:
     return files
 
 
+def portable(processed: Path) -> dict[str, str]:
+    """Digits of every array below a folder -> eight digits that are the same on every machine: of
+    what it is made from, without the bytes of `MEDIA`.
+    """
+    made: dict[str, Mapping] = {}
+    for path in sorted(processed.rglob("*.npy")):
+        if path.with_suffix(".json").is_file():
+            digits = path.stem.rsplit("-", 1)[1]
+            made[digits] = json.loads(path.with_suffix(".json").read_text())["made_from"]
+
+    def of(digits: str) -> str:
+        if digits not in made:
+            return digits
+        inputs = {}
+        for name, told in made[digits]["inputs"].items():
+            own = {"array": of(told["array"])} if "array" in told else told
+            inputs[name] = "media" if name in MEDIA and "array" not in told else own
+        text = json.dumps({**made[digits], "inputs": inputs}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    return {digits: of(digits) for digits in made}
+
+
 def frozen(out: Path) -> dict:
-    """What frozen.json holds: array -> its digits, run -> its metrics."""
-    digits = {}
+    """What frozen.json holds: the machine, array -> its portable digits, run -> its metrics."""
+    digits, same_everywhere = {}, portable(out / "processed")
     for name, paths in arrays(out).items():
         if not LEARNT.search(name):
-            digits[name] = [path.stem.rsplit("-", 1)[1] for path in paths]
+            every = [path.stem.rsplit("-", 1)[1] for path in paths]
+            digits[name] = sorted({same_everywhere.get(each, each) for each in every})
     metrics = {
         path.parent.name: numbers(json.loads(path.read_text())) for path in metric_files(out)
     }
-    return {"arrays": digits, "metrics": metrics}
+    here = machine(["torch", "numpy"]).split(", ", 1)[1]  # without the date
+    return {"machine": here, "arrays": digits, "metrics": metrics}
 
 
 def metric_files(out: Path) -> list[Path]:

@@ -1,18 +1,19 @@
 """Faces of a long recording: followed in stretches, the same for any number of workers."""
 
+import itertools
 import json
 from functools import partial
 
 import numpy as np
 import pytest
 
+from benchmarks import freeze
 from lib import arrays, store
 from lib.datasets import affwild2
 from lib.datasets.samples import affect
 from lib.errors import InputError
 from lib.experiments import long_films, preparing
 from lib.faces import detection, films, following, tracking
-from lib.files import ROOT
 from lib.media import readings, seeking, stretches
 from lib.parallel import mapping
 from lib.parameters import Params
@@ -21,7 +22,6 @@ from tests import film_world
 from tests.face_world import Marks, face, picture
 from tests.film_world import STRETCH, opened, trial
 
-FROZEN = ROOT / "benchmarks" / "frozen.json"
 FACE, VALID = request("face", size=32), request("face_valid")
 WANTED = [request("time"), VALID, FACE]
 
@@ -239,16 +239,21 @@ def test_a_short_recording_is_made_from_what_it_always_was(film, tmp_path):
 def test_arrays_of_short_recordings_bear_the_names_that_are_frozen(tmp_path):
     root = affect.make(tmp_path, trials=6, seconds=2.5, workers=1)
     table, _ = affwild2.find(root, root.name)
-    here, frozen = Store(tmp_path / "p", root.name, root), json.loads(FROZEN.read_text())["arrays"]
-    compared = 0
-    for row in table.to_dict("records"):
-        for wanted in (request("time"), request("face", size=32), VALID, request("pixels")):
-            arrays.make(row, wanted, here)
-            path = arrays.locate(row, wanted, here).path
-            name = (path.parent / wanted.name).relative_to(here.processed_root).as_posix()
-            assert path.stem.rsplit("-", 1)[1] in frozen[name]
-            compared += 1
-    assert compared == 24
+    here, frozen = (
+        Store(tmp_path / "p", root.name, root),
+        json.loads(freeze.FROZEN.read_text())["arrays"],
+    )
+    rows = table.to_dict("records")
+    asked = (request("time"), request("face", size=32), VALID, request("pixels"))
+    paths = {}
+    for row, wanted in itertools.product(rows, asked):
+        arrays.make(row, wanted, here)
+        path = arrays.locate(row, wanted, here).path
+        paths[path] = (path.parent / wanted.name).relative_to(here.processed_root).as_posix()
+    digits = freeze.portable(here.processed_root)
+    assert len(paths) == len(rows) * (len(asked) - 1) + table["video"].nunique()
+    for path, name in paths.items():
+        assert digits[path.stem.rsplit("-", 1)[1]] in frozen[name], name
 
 
 def test_a_machine_without_the_film_finds_its_arrays(film, tmp_path):
