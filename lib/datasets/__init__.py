@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -159,10 +160,22 @@ def terms(dataset: str) -> str:
     """The sentence that a data set's licence requires beside weights trained on it and beside their
     predictions: `TERMS` of its module; else "".
     """
+    return _said_by(dataset, "TERMS", "")
+
+
+def class_names(dataset: str) -> tuple[str, ...]:
+    """The names of a data set's own classes, in the order of their numbers: `CLASSES` of its
+    module; else ().
+    """
+    return _said_by(dataset, "CLASSES", ())
+
+
+def _said_by(dataset: str, name: str, default: Any) -> Any:
+    """The constant of a data set's module; the default if it has none, or there is no module."""
     known = f"{__name__}.{dataset}"
     if not dataset.isidentifier() or importlib.util.find_spec(known) is None:
-        return ""
-    return getattr(import_module(known), "TERMS", "")
+        return default
+    return getattr(import_module(known), name, default)
 
 
 def note(params, trained: bool = False) -> str:

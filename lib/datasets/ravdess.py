@@ -100,7 +100,7 @@ def find(
     which the parameter `fold` divides. See `affwild2.find`.
     """
     root, report = Path(root), Report()
-    there = [entry.path for entry in walk(root, _closed)]
+    there = [entry.path for entry in walk(root, closed)]
     paths = _recordings(root, there, report)
     rows = []
     for done, (name, path) in enumerate(paths.items(), start=1):
@@ -121,7 +121,7 @@ def find(
     return table, report
 
 
-def _closed(path: str) -> str:
+def closed(path: str) -> str:
     """Folders that are not entered: hidden ones."""
     return "hidden" if PurePosixPath(path).name.startswith(".") else ""
 
@@ -157,12 +157,32 @@ def _recordings(root: Path, there: Iterable[str], report: Report) -> dict[str, P
 def _row(name: str, path: Path, root: Path, report: Report) -> dict:
     """The row of the trial table; {} for what is left out, which the report names."""
     try:
-        told, info = facts(name), recordings.probe(path)
+        told = facts(name)
     except InputError as error:
         report.fault(name, error, "left out")
         return {}
     if (told.modality, told.channel) != (SOUND_ONLY, SPEECH):
         report.warning(name, "is not speech with sound only", "left out", where=str(path))
+        return {}
+    row = sound_row(name, path, root, told.label, report)
+    if not row:
+        return {}
+    if path.parent.name.lower() != f"actor_{told.actor:02}":
+        report.warning(
+            name, f"lies in {path.parent.name}", "the actor of its name counts", where=str(path)
+        )
+    fold = next(number for number, actors in enumerate(FOLDS) if told.actor in actors)
+    return {**row, "fold": fold, "subject": f"actor_{told.actor:02}"}
+
+
+def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> dict:
+    """The row of a recording of sound alone with one label (`CLASSES`), without a speaker; {} for
+    one that cannot be heard, which the report names.
+    """
+    try:
+        info = recordings.probe(path)
+    except InputError as error:
+        report.fault(name, error, "left out")
         return {}
     duration = info.audio_duration or info.duration
     if duration < MIN_SECONDS:
@@ -175,18 +195,12 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
             todo="fetch it again",
         )
         return {}
-    if path.parent.name.lower() != f"actor_{told.actor:02}":
-        report.warning(
-            name, f"lies in {path.parent.name}", "the actor of its name counts", where=str(path)
-        )
     return {
         "trial": name,
         "video": name,
         "split": "train",
-        "fold": next(number for number, actors in enumerate(FOLDS) if told.actor in actors),
-        "subject": f"actor_{told.actor:02}",
         "audio_path": path.relative_to(root).as_posix(),
-        "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{told.label}",
+        "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{label}",
         "duration": duration,
     }
 

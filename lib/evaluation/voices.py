@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays
+from .. import arrays, datasets
 from ..datasets import ravdess
 from ..errors import InputError
 from ..features import mfcc, statistics, voice
@@ -125,9 +125,8 @@ def _told(saved: Mapping) -> str:
 def _classes(predictor) -> list[str]:
     """Names of the network's classes; numbers where its data set has no names."""
     count = predictor.recipe.params.options["classes"]
-    if predictor.recipe.params["dataset"] == "ravdess":
-        return list(ravdess.CLASSES[:count])
-    return [str(number) for number in range(count)]
+    names = datasets.class_names(predictor.recipe.params["dataset"])[:count]
+    return list(names or map(str, range(count)))
 
 
 def _probabilities(predictor, sound: np.ndarray) -> np.ndarray:

@@ -27,7 +27,8 @@ from ..runs import Run
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # notebooks whose results another run on the same data can provide
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
-MEDIA_KINDS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
+# what a data set must hold: lib.media.kinds
+MEDIA_KINDS = {"folder": "video", "ravdess": "sound", "nemo": "sound"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from .. import datasets
-from ..datasets import ravdess
 from ..features import mel
 from ..labels import official
 from ..metrics import EMOTIONS
@@ -173,6 +172,6 @@ def _classes(task: str, size: int, net: Model, params: Mapping) -> list[str] | N
     known = [CLASSES] if net.name.startswith("face_api") else []
     if not params or dataset == "affwild2" or datasets.is_synthetic(dataset):
         known += official.HEADERS[task]
-    elif task == "expression" and dataset == "ravdess":
-        known.append(ravdess.CLASSES)
+    elif task == "expression":
+        known.append(datasets.class_names(dataset))
     return next((list(names) for names in known if len(names) == size), None)
