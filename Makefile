@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Threads that wait for work sleep early: on a busy machine PyTorch is ten times faster, NumPy two to seven; alone it costs little.
+# Threads that wait for work sleep early: on a busy machine PyTorch is ten times faster, NumPy up to seven; alone it costs little.
 export GOMP_SPINCOUNT ?= 1000
 export OPENBLAS_THREAD_TIMEOUT ?= 14
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video

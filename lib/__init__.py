@@ -10,9 +10,10 @@ from typing import Any
 
 # How long threads wait for work before they sleep: rounds at a barrier of GNU OpenMP (PyTorch), and
 # processor cycles of OpenBLAS (NumPy), as a power of two. By default both spin for milliseconds; on
-# a busy machine a training step took ten times as long, a ridge regression two to seven times. With
-# these values they do not, and on an idle machine nothing is slower (benchmarks/contention.py). The
-# libraries read the variables once, when they are imported; a person's own setting is kept.
+# a busy machine a training step took ten times as long, a ridge regression up to seven times. With
+# these values they do not; on an idle machine training is as fast, the regression up to a tenth
+# slower (benchmarks/contention.py). The libraries read the variables once, when they are imported;
+# a person's own setting is kept.
 SPIN = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "14"}
 
 

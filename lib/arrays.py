@@ -412,9 +412,12 @@ def _film(
     shelf = place.shelf(maker.owner, trial[maker.owner])
     parameters = located.request.parameters
     by = maker.by_stretch
-    kind = films.Clock
-    if by.part or by.rows:
-        kind = films.Film if by.part else films.Rows
+    if by.part:
+        kind = films.Film
+    elif by.rows:
+        kind = films.Rows
+    else:
+        kind = films.Clock
     return kind(shelf, located.made_from, firsts, by, inputs, parameters, device)
 
 

@@ -121,6 +121,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(places)))
 
 
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """The recordings of `tests.film_world` and its detector of faces; tests only read them."""
+    from tests import film_world  # OpenCV, in every process that collects tests
+
+    return film_world.write(tmp_path_factory.mktemp("film"))
+
+
 class NetworkError(AssertionError):
     """A test wanted to reach another machine."""
 

@@ -10,7 +10,7 @@ the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -46,15 +46,11 @@ def find(
     which folds by speaker divide (`n_folds`). See `affwild2.find`.
     """
     root, report = Path(root), Report()
-    there = [PurePosixPath(entry.path) for entry in walk(root, ravdess.closed)]
+    there = [entry.path for entry in walk(root, ravdess.closed)]
     sheet = _table(root, there)
-    sounds: dict[str, PurePosixPath] = {}
-    for path in sorted(path for path in there if path.suffix.lower() in ravdess.SUFFIXES):
-        first = sounds.setdefault(path.stem, path)
-        if first is not path:
-            report.warning(path.stem, "is there twice", f"{first} is used", where=str(root / path))
+    sounds, cells = ravdess.sounds(root, there, report), _cells(sheet)
     rows: dict[str, dict] = {}
-    for number, row in enumerate(_cells(sheet)):
+    for number, row in enumerate(cells):
         made = _row(row, sounds, root, report, sheet.where(number))
         if made and made["trial"] in rows:
             report.warning(
@@ -63,11 +59,10 @@ def find(
         elif made:
             rows[made["trial"]] = {"dataset": dataset, **made}
         if progress:
-            progress(number + 1, len(sheet.rows), row["file_id"])
-    listed = {PurePosixPath(row["file_id"]).stem for row in _cells(sheet)}
+            progress(number + 1, len(cells), row["file_id"])
+    listed = {_name(row) for row in cells}
     for name in sorted(sounds.keys() - listed):
-        path = str(root / sounds[name])
-        report.warning(name, f"has no row in {TABLE}", "left out", where=path)
+        report.warning(name, f"has no row in {TABLE}", "left out", where=str(sounds[name]))
     if not rows:
         raise InputError(
             "no recording of nEMO found",
@@ -78,8 +73,9 @@ def find(
     return trials.table(rows.values()), report
 
 
-def _table(root: Path, there: list[PurePosixPath]) -> sheets.Sheet:
-    found = sorted((path for path in there if path.name == TABLE), key=lambda path: path.parts)
+def _table(root: Path, there: Iterable[str]) -> sheets.Sheet:
+    paths = map(PurePosixPath, there)
+    found = sorted((path for path in paths if path.name == TABLE), key=lambda path: path.parts)
     if not found:
         raise InputError(
             f"no {TABLE} found",
@@ -106,15 +102,19 @@ def _cells(sheet: sheets.Sheet) -> list[dict[str, str]]:
     ]
 
 
+def _name(told: Mapping[str, str]) -> str:
+    return PurePosixPath(told["file_id"]).stem
+
+
 def _row(
     told: Mapping[str, str],
-    sounds: Mapping[str, PurePosixPath],
+    sounds: Mapping[str, Path],
     root: Path,
     report: Report,
     where: str,
 ) -> dict:
     """The row of the trial table; {} for what is left out, which the report names."""
-    name = PurePosixPath(told["file_id"]).stem
+    name = _name(told)
     emotion = CLASS_OF_EMOTION.get(told["emotion"].lower())
     if emotion is None:
         report.error(
@@ -138,5 +138,5 @@ def _row(
         return {}
     if not told["speaker_id"]:
         report.warning(name, "has no speaker", "a fold may split its speaker", where=where)
-    row = ravdess.sound_row(name, root / sounds[name], root, CLASSES.index(emotion), report)
+    row = ravdess.sound_row(name, sounds[name], root, CLASSES.index(emotion), report)
     return row and {**row, "subject": told["speaker_id"]}

@@ -101,7 +101,7 @@ def find(
     """
     root, report = Path(root), Report()
     there = [entry.path for entry in walk(root, closed)]
-    paths = _recordings(root, there, report)
+    paths = sounds(root, there, report)
     rows = []
     for done, (name, path) in enumerate(paths.items(), start=1):
         row = _row(name, path, root, report)
@@ -137,14 +137,14 @@ def _way_to_the_recordings(there: Iterable[str]) -> str:
     return "correct data_root; data_README.md says where the data are"
 
 
-def _recordings(root: Path, there: Iterable[str], report: Report) -> dict[str, Path]:
+def sounds(root: Path, there: Iterable[str], report: Report) -> dict[str, Path]:
     """Name -> file of all recordings below `root`; of two with one name the first.
 
     there : paths of all files, relative to `root`.
     """
     found: dict[str, Path] = {}
-    sounds = (path for path in map(PurePosixPath, there) if path.suffix.lower() in SUFFIXES)
-    for folder in sorted({root / path.parent for path in sounds}):
+    heard = (path for path in map(PurePosixPath, there) if path.suffix.lower() in SUFFIXES)
+    for folder in sorted({root / path.parent for path in heard}):
         for path in tree.files(folder, SUFFIXES, report):
             first = found.setdefault(path.stem, path)
             if first is not path:

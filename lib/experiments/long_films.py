@@ -160,16 +160,16 @@ class Predicted:
 
     def then(self, outcome: Outcome) -> list[str]:
         """The trial whose last part this was."""
-        trial = getattr(outcome.item, "trial", None)
-        if trial is None:
+        if isinstance(outcome.item, str):
             return []
+        trial = outcome.item.trial
         self._open[trial] -= 1
         self._seconds[trial] += outcome.seconds
         return [] if self._open[trial] else [trial]
 
     def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
         """Those of the trials, in their order, with the seconds of their parts."""
-        found = {one.item: one for one in every if not hasattr(one.item, "trial")}
+        found = {one.item: one for one in every if isinstance(one.item, str)}
         seconds = self._seconds
         return [
             replace(found[name], seconds=found[name].seconds + seconds[name]) for name in self.names

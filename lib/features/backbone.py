@@ -93,7 +93,7 @@ def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
 def visual(inputs, parameters, create, name, stretch: slice = slice(None)) -> None:
     """Fill (T, C·P) float16: picture features of every frame's clip. See `lib.store.Maker`.
 
-    stretch : frames, of a long recording (`stretches.share`).
+    stretch : frames, of a long recording (`stretches.share_of_all`).
     """
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
@@ -101,7 +101,7 @@ def visual(inputs, parameters, create, name, stretch: slice = slice(None)) -> No
     faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
     told, dilation = {"channels": channels, "positions": positions}, DILATION[parameters["clip"]]
-    own = _share(stretch, len(clips), dilation * FRAMES_ON_CPU)
+    own = stretches.share_of_all(stretch, len(clips), dilation * FRAMES_ON_CPU)
     count = own.stop - own.first
     with create((count, channels * positions), np.float16, **told, **own.told) as out:
         size = parameters["size"]
@@ -118,11 +118,6 @@ def visual(inputs, parameters, create, name, stretch: slice = slice(None)) -> No
 
         for rows, values in memory.pieces(features, count, at_once):
             out[order[rows] - own.first] = values
-
-
-def _share(stretch: slice, n_frames: int, batch: int) -> stretches.Share:
-    """The share of a stretch in an array that has a row for every frame."""
-    return stretches.share(stretch, np.arange(n_frames), n_frames, batch)
 
 
 def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
@@ -166,7 +161,7 @@ def sound(inputs, parameters, create, name, stretch: slice = slice(None)) -> Non
         cut = _published_cutter(inputs)
     else:
         cut = _cutter(inputs, parameters, place)
-    own = _share(stretch, len(times), FRAMES_ON_CPU)
+    own = stretches.share_of_all(stretch, len(times), FRAMES_ON_CPU)
     count = own.stop - own.first
     with create((count, network.audio_channels), np.float16, **own.told) as out:
 

@@ -59,6 +59,7 @@ def measure(samples: np.ndarray, rate: int = RATE, speed: float = 1.0) -> np.nda
         bands.append(power @ _bands(power.shape[1], rate))
         peaks.append(_peaks(power, rate))
     bank = chroma_bank(sizes(rate)[2], rate, tuning(*np.concatenate(peaks, axis=1)))
+    # Spectra are computed again: only now the tuning is known, and those of hours fill the memory.
     chroma = np.concatenate([power @ bank for power in powers(sound, rate)])
     highest = chroma.max(axis=1, keepdims=True)
     chroma = np.divide(chroma, highest, out=chroma, where=highest > np.finfo(np.float32).tiny)

@@ -110,7 +110,7 @@ def load(
 @torch.inference_mode()
 def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> None:
     """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights, width, seed. stretch :
-    frames, of a long recording (`stretches.share`).
+    frames, of a long recording (`stretches.share_of_all`).
     """
     place = models_device.pick(device)
     random = parameters["weights"] == "random"
@@ -123,7 +123,7 @@ def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> No
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
     note = RANDOM_NOTE if random else ""
-    own = stretches.share(stretch, np.arange(len(times)), len(times), FRAMES_AT_ONCE)
+    own = stretches.share_of_all(stretch, len(times), FRAMES_AT_ONCE)
     count = own.stop - own.first
     with create((count, EMBEDDING), np.float32, note=note, **own.told) as out:
 

@@ -116,6 +116,11 @@ def share(rows: slice, chosen: np.ndarray, count: int, batch: int) -> Share:
     return Share(*borders, slice(*items), told)
 
 
+def share_of_all(rows: slice, count: int, batch: int) -> Share:
+    """`share` of an array of which every row is computed."""
+    return share(rows, np.arange(count), count, batch)
+
+
 def fit(facts: Sequence[Mapping]) -> bool:
     """Whether the rows of stretches follow one another and are all that there are: others may be
     left of a version of the program that cut elsewhere.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
@@ -22,9 +21,9 @@ from matplotlib.transforms import Bbox
 
 from ..files import whole
 from ..media import frames
+from .rcparams import COLOURBLIND, THEME
 
-THEME = rc_params_from_file(Path(__file__).with_name("theme.mplstyle"), use_default_template=False)
-PALETTE = [to_rgb(colour) for colour in THEME["axes.prop_cycle"].by_key()["color"]]
+PALETTE = [to_rgb(colour) for colour in COLOURBLIND]
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
 CHARACTERS_PER_INCH = 12  # characters of a note per inch of a figure's width
@@ -34,7 +33,7 @@ LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison onl
 
 @functools.cache
 def theme() -> None:
-    """Set seaborn's theme and colour-blind palette (theme.mplstyle) once, so that a person's later
+    """Set seaborn's theme and colour-blind palette (`rcparams`) once, so that a person's later
     settings are kept.
     """
     plt.rcParams.update(THEME)

@@ -18,17 +18,11 @@ from lib.media import readings, seeking, stretches
 from lib.parallel import mapping
 from lib.parameters import Params
 from lib.store import Store, request
-from tests import film_world
 from tests.face_world import Marks, face, picture
 from tests.film_world import STRETCH, opened, trial
 
 FACE, VALID = request("face", size=32), request("face_valid")
 WANTED = [request("time"), VALID, FACE]
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return film_world.write(tmp_path_factory.mktemp("film"))
 
 
 @pytest.fixture(autouse=True)

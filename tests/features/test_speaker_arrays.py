@@ -12,11 +12,6 @@ from tests.film_world import opened, trial
 CROPS = request("track_crops", crop="box", size=16)
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return film_world.write(tmp_path_factory.mktemp("film"))
-
-
 @pytest.fixture(autouse=True)
 def network(film, monkeypatch):
     monkeypatch.syspath_prepend(film)
