@@ -4,14 +4,17 @@ probability.
 Rows of `track_crops` and `track_speaking` are those of `tracks`: one per face and frame, whoever it
 is. `speaking` is the row of one trial: NaN where the person is not seen.
 
-The crops of a long recording are made in stretches (`lib.media.stretches`). Its scores are not:
-each track has overlapping windows on a grid of its own, which begins with the track.
+Those of a long recording are made in stretches (`lib.media.stretches`). Each track has overlapping
+windows on a grid of its own, which begins with the track; a window belongs to the stretch in which
+it begins, so the windows, and the scores, are those of one piece.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -117,34 +120,118 @@ make_crops = partial(films.in_one_pass, part_of_crops)
 
 def make_scores(inputs, parameters, create, device) -> None:
     """(N, 2) float32 logits of [not speaking, speaking], one row for every row of `tracks`."""
-    from . import speaker_scores  # torch is needed for this array only
+    heard = _Heard(inputs, parameters, device)
+    with create((len(heard.tracks), 2), np.float32) as out:
+        for face in heard.faces():
+            out[face.rows] = heard.scores(
+                face, (heard.logits(face, *each) for each in face.windows)
+            )
 
-    detector = speaker_scores.load(inputs["network"], device if device != "auto" else _device())
-    tracks, times = np.asarray(inputs["tracks"]), np.asarray(inputs["time"])
-    t0 = inputs["sound_facts"]["t0"]
-    with create((len(tracks), 2), np.float32) as out:
-        for track in np.unique(tracks[:, 1]):
-            rows = np.flatnonzero(tracks[:, 1] == track)
-            seen_at = times[tracks[rows, 0].astype(int)]
-            heard = (inputs["sound"], t0, parameters.get("durations", ()))
-            out[rows] = _of_track(detector, inputs["crops"], rows, seen_at, *heard)
+
+def make_windows(inputs, parameters, create, device, stretch: slice) -> None:
+    """(n, 2) float32: the logits of all windows that begin in the frames of a stretch, one after
+    the other (`store.ByStretch.rows`).
+    """
+    heard = _Heard(inputs, parameters, device)
+    begin, end, _ = stretch.indices(len(inputs["time"]))
+    own, before, count = [], 0, 0
+    for face in heard.faces():
+        for window in face.windows:
+            frame, length = heard.frame(face, window), window[1] - window[0]
+            if begin <= frame < end:
+                own.append(heard.logits(face, *window))
+            before += length if frame < begin else 0
+            count += length
+    length = sum(map(len, own))
+    borders = [before, before + length, count]
+    with create((length, 2), np.float32, begin=begin, **{stretches.ROWS: borders}) as out:
+        out[...] = np.concatenate([np.empty((0, 2), np.float32), *own])
+
+
+def join_windows(inputs, parameters, parts: Sequence, create, told: Mapping) -> None:
+    """`make_scores` from the logits of all windows (`store.ByStretch.join`)."""
+    heard = _Heard(inputs, parameters, "cpu")
+    begins = [facts["begin"] for _, facts in parts]
+    places = [0] * len(parts)
+
+    def of_face(face: _Face) -> Iterator[np.ndarray]:
+        for window in face.windows:
+            number = bisect.bisect_right(begins, heard.frame(face, window)) - 1
+            start = places[number]
+            places[number] += window[1] - window[0]
+            yield parts[number][0][start : places[number]]
+
+    with create((len(heard.tracks), 2), np.float32, **told) as out:
+        for face in heard.faces():
+            out[face.rows] = heard.scores(face, of_face(face))
+
+
+@dataclass(frozen=True)
+class _Face:
+    """A tracked face on the network's frame grid.
+
+    rows : of `tracks`. times : (n,) s, of the frames in which it is tracked. when : (T,) s of the
+    grid. shown : (T,) which of the rows is shown at each. rules : see `speaker_scores.rules`.
+    """
+
+    rows: np.ndarray
+    times: np.ndarray
+    when: np.ndarray
+    shown: np.ndarray
+    rules: list
+
+    @property
+    def windows(self) -> Iterator[tuple[int, int]]:
+        """(start, stop) on the grid of each window in which it is scored."""
+        return (window for _, own in self.rules for window in own)
+
+
+class _Heard:
+    """All faces of a video, its sound, and the network that scores them."""
+
+    def __init__(self, inputs: Mapping, parameters: Mapping, device: str):
+        from . import speaker_scores  # torch is needed for these arrays only
+
+        self._net = speaker_scores
+        self._detector = speaker_scores.load(
+            inputs["network"], device if device != "auto" else _device()
+        )
+        self._crops, self._sound = inputs["crops"], inputs["sound"]
+        self._t0 = inputs["sound_facts"]["t0"]
+        self._times, self.tracks = np.asarray(inputs["time"]), np.asarray(inputs["tracks"])
+        self._durations = parameters.get("durations", ())
+
+    def faces(self) -> Iterator[_Face]:
+        """Every track, in the order of their numbers."""
+        for track in np.unique(self.tracks[:, 1]):
+            rows = np.flatnonzero(self.tracks[:, 1] == track)
+            times = self._times[self.tracks[rows, 0].astype(int)]
+            when, shown = self._net.grid(times, self._detector.fps)
+            rules = self._net.rules(self._detector, len(when), self._durations)
+            yield _Face(rows, times, when, shown, rules)
+
+    def frame(self, face: _Face, window: tuple[int, int]) -> int:
+        """The video's frame with which a window begins."""
+        return int(self.tracks[face.rows[face.shown[window[0]]], 0])
+
+    def logits(self, face: _Face, start: int, stop: int) -> np.ndarray:
+        """(stop − start, 2) float32 of one window."""
+        first = mfcc.at_times(face.when, self._t0, self._detector.fps)
+        crops, rows = self._crops, face.rows[face.shown]
+        return self._net.logits(
+            self._detector, lambda a, b: crops[rows[a:b]], self._sound, first, start, stop
+        )
+
+    def scores(self, face: _Face, every: Iterable[np.ndarray]) -> np.ndarray:
+        """(n, 2) float32 of the frames in which it is tracked, from the logits of its windows."""
+        found = self._net.joined(face.rules, every, len(face.when))
+        return self._net.on_frames(found, face.when, face.times)
 
 
 def _device() -> str:
     from ..models import device
 
     return str(device.pick("auto"))
-
-
-def _of_track(detector, crops, rows, times, sound, t0, durations):
-    from . import speaker_scores
-
-    when, shown = speaker_scores.grid(times, detector.fps)
-    first = mfcc.at_times(when, t0, detector.fps)
-    logits = speaker_scores.score(
-        detector, lambda start, stop: crops[rows[shown[start:stop]]], sound, first, durations
-    )
-    return speaker_scores.on_frames(logits, when, times)
 
 
 def make_speaking(inputs, parameters, create, device) -> None:
@@ -182,6 +269,7 @@ MAKERS = [
         sources_of_scores,
         make_scores,
         network=True,
+        by_stretch=ByStretch(stretches.always, None, join_windows, rows=make_windows),
     ),
     Maker(
         "speaking",

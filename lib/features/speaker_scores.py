@@ -9,7 +9,7 @@ less (speaker specification §4.2).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,8 @@ PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
 PUBLISHED_SIZE = 112  # px
 FIT = 1e-6
+# Of one face: how much the mean of some windows counts, and the (start, stop) of each of them.
+Rules = list[tuple[int, list[tuple[int, int]]]]
 NETWORK_OF = {"GRU": "light_asd", "detector": "lr_asd"}  # part of a network's keys -> its name
 
 
@@ -79,7 +81,7 @@ def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
     Raises InputError for the weights of another network.
     """
     found = published.read(path)
-    if "params" in found and "model" in found:
+    if published.is_run(found):
         return _of_run(found, path, device)
     crop = crop or ("mouth" if "talkset" in Path(path).name.lower() else "box")
     state = published.weights_in(found, path)
@@ -126,18 +128,16 @@ def windows(n_frames: int, length: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def average(
-    pieces: Sequence[tuple[int, np.ndarray]], n_frames: int, weighted: bool = True
-) -> np.ndarray:
+def average(pieces: Sequence[tuple[int, np.ndarray]], n_frames: int) -> np.ndarray:
     """Join overlapping windows: (T, k) float32, NaN where there is none.
 
-    pieces : (first frame, (n, k) logits). weighted : triangular weights, highest in the middle.
+    pieces : (first frame, (n, k) logits). Weights are triangular, highest in a piece's middle.
     """
     columns = pieces[0][1].shape[1] if pieces else 2
     total, weights = np.zeros((n_frames, columns)), np.zeros(n_frames)
     for start, rows in pieces:
         n = len(rows)
-        weight = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) if weighted else np.ones(n)
+        weight = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1))
         total[start : start + n] += weight[:, None] * rows
         weights[start : start + n] += weight
     known = weights > 0
@@ -153,7 +153,6 @@ def probability(logits: np.ndarray) -> np.ndarray:
     )
 
 
-@torch.inference_mode()
 def score(
     detector: Detector,
     faces: Callable[[int, int], np.ndarray],
@@ -169,25 +168,39 @@ def score(
         read as needed.
     sound : (n,) on the scale of int16, 16 kHz. first : (4T,) first sample of the sound rows
         (`mfcc.at_times`).
-    durations : s; () takes windows.
-
-    Else the published averaging: the face is cut into pieces of each duration, each scored alone;
-    the mean over durations. `DURATIONS` is what the published numbers used (their list repeats
-    short ones, but a set drops repeats); here one that is given twice weighs twice.
+    durations : see `rules`.
 
     Returns (T, 2) float32.
     """
     n_frames = len(first) // mfcc.ROWS_A_FRAME
+    found = rules(detector, n_frames, durations)
+    spans = (span for _, own in found for span in own)
+    return joined(found, (logits(detector, faces, sound, first, *span) for span in spans), n_frames)
+
+
+def rules(detector: Detector, n_frames: int, durations: Sequence[float] = ()) -> Rules:
+    """The windows in which a face of so many frames of the detector's grid is scored.
+
+    durations : s; () takes overlapping windows. Else the published averaging: the face is cut into
+    pieces of each duration, each scored alone; the mean over durations. `DURATIONS` is what the
+    published numbers used (their list repeats short ones, but a set drops repeats); here one that
+    is given twice weighs twice.
+    """
+    if not durations:
+        return [(1, windows(n_frames, detector.window))]
     counts = Counter(max(1, round(each * detector.fps)) for each in durations)
-    rules = [_pieces(n_frames, length) for length in counts] or [windows(n_frames, detector.window)]
-    place, total = next(detector.net.parameters()).device, np.zeros((n_frames, 2), np.float32)
-    for rule, weight in zip(rules, counts.values() or [1], strict=True):
-        pieces = []
-        for start, stop in rule:
-            heard = first[4 * start : 4 * stop]
-            pieces.append((start, _logits(detector, faces(start, stop), sound, heard, place)))
-        total += weight * average(pieces, n_frames, weighted=not durations)
-    return total / max(counts.total(), 1)
+    return [(weight, _pieces(n_frames, length)) for length, weight in counts.items()]
+
+
+def joined(found: Rules, every: Iterable[np.ndarray], n_frames: int) -> np.ndarray:
+    """(T, 2) float32, the logits of a face from those of its windows, in the order of `rules`.
+
+    Windows that overlap are weighted; consecutive pieces, which never do, come out as they are.
+    """
+    every, total = iter(every), np.zeros((n_frames, 2), np.float32)
+    for weight, own in found:
+        total += weight * average([(start, next(every)) for start, _ in own], n_frames)
+    return total / max(sum(weight for weight, _ in found), 1)
 
 
 def _pieces(n_frames: int, length: int) -> list[tuple[int, int]]:
@@ -195,21 +208,30 @@ def _pieces(n_frames: int, length: int) -> list[tuple[int, int]]:
     return [(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
 
 
-def _logits(
-    detector: Detector, faces: np.ndarray, sound: np.ndarray, first: np.ndarray, place
+@torch.inference_mode()
+def logits(
+    detector: Detector,
+    faces: Callable[[int, int], np.ndarray],
+    sound: np.ndarray,
+    first: np.ndarray,
+    start: int,
+    stop: int,
 ) -> np.ndarray:
-    length = mfcc.window(detector.fps)
+    """(stop − start, 2) float32 logits of a window of one face; arguments as in `score`."""
+    length, rows = mfcc.window(detector.fps), mfcc.ROWS_A_FRAME
+    first, shown = first[rows * start : rows * stop], faces(start, stop)
     # Only the sound of this window is processed: otherwise a long recording would be filtered again
     # for each window.
     begin = max(0, int(first[0]) - 1) if len(first) else 0
     heard = mfcc.rows(sound[begin : max(int(first[-1]) + length, begin)], first - begin, length)
-    time = np.arange(len(faces), dtype=np.float32) / detector.fps
+    time = np.arange(len(shown), dtype=np.float32) / detector.fps
     batch = {
-        "face": faces.astype(np.float32),
+        "face": shown.astype(np.float32),
         "mfcc": heard,
         "time": time,
         "audio_time": time + length / 2 / mfcc.RATE,
     }
+    place = next(detector.net.parameters()).device
     tensors = {
         name: torch.from_numpy(np.ascontiguousarray(values, np.float32))[None].to(place)
         for name, values in batch.items()

@@ -1,13 +1,20 @@
-"""Crops of all faces for a network that tells who speaks: of a long recording, in stretches."""
+"""Crops and scores of all faces for a network that tells who speaks: of a long recording, in
+stretches.
+"""
+
+import wave
 
 import numpy as np
 import pytest
+import torch
 
-from lib import arrays
+from lib import arrays, store
 from lib.experiments import long_films
+from lib.features import speaker_arrays, speaker_scores
 from lib.store import request
 from tests import film_world
 from tests.film_world import opened, trial
+from tests.recipes.test_talknet import OPTIONS, SMALL
 
 CROPS = request("track_crops", crop="box", size=16)
 
@@ -44,3 +51,82 @@ def test_a_long_film_has_the_crops_of_one_pass(film, tmp_path):
 
 def test_a_film_in_which_nobody_is_has_no_crops(film, tmp_path):
     assert made(film, tmp_path, video="nobody")[0].shape == (0, 16, 16)
+
+
+# ---- scores of a long film
+SHORT_WINDOW = 50  # frames: windows of a face that is always seen cross both borders
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small network that tells who speaks, as a run of `talknet` leaves it."""
+    options = OPTIONS | {"network": "light_asd"}
+    params = {**SMALL, "modality": "audiovisual", "rules": "corrected", "options": options}
+    params |= {"clip_length": SHORT_WINDOW}
+    path = tmp_path_factory.mktemp("network") / "best.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = speaker_scores.network(params)
+    torch.save({"model": net.state_dict(), "params": params, "statistics": {"fps": 25.0}}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def spoken(film, tmp_path_factory):
+    """The film with a sound beside it."""
+    folder = tmp_path_factory.mktemp("spoken")
+    (folder / "film.mp4").symlink_to(film / "film.mp4")
+    sound = np.random.default_rng(0).normal(size=16000 * 15) * 3000
+    with wave.open(str(folder / "film.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(sound.astype("<i2").tobytes())
+    return folder
+
+
+def heard(spoken, place, stretch=film_world.STRETCH):
+    """A trial with sound, and its store."""
+    here, row = opened(spoken, place, stretch), {**trial(), "audio_path": "film.wav"}
+    arrays.make(row, request("audio_16k", rate=16000), here)
+    return row, here
+
+
+def scores(trained, durations=()):
+    return speaker_arrays.wanted(trained, "box", 16, durations, "track_speaking")
+
+
+@pytest.mark.parametrize("durations", [(), (1, 3)])
+def test_a_long_film_has_the_scores_of_one_piece(spoken, trained, tmp_path, durations):
+    asked, found = scores(trained, durations), []
+    for name, stretch in (("cut", film_world.STRETCH), ("whole", 600)):
+        row, here = heard(spoken, tmp_path / name, stretch)
+        if name == "cut":
+            arrays.make(row, request("track_crops", crop="box", size=16), here)
+            parts = [str(part) for part in long_films.Films([row], [asked], here, True).first()]
+            assert parts == [f"film: track_speaking, stretch {number}" for number in (1, 2, 3)]
+            for number in (2, 0):
+                assert arrays.make_part(row, asked, number, here) == "made"
+            sizes = [len(store.read(path)) for path in tmp_path.rglob("*_stretch-*.npy")]
+            assert len(sizes) == 2
+            assert min(sizes) > SHORT_WINDOW / 2
+        arrays.make(row, asked, here)
+        located = arrays.locate(row, asked, here)
+        found.append((located.path.read_bytes(), located.made_from["parameters"]))
+    assert np.std(arrays.read(row, asked, here), axis=0).min() > 0
+    assert found[0] == found[1]
+    assert not list(tmp_path.rglob("*_stretch-*"))
+
+
+def test_a_stretch_in_which_no_window_begins_has_no_scores(spoken, trained, tmp_path):
+    asked, found = scores(trained, durations=(20,)), []  # s: each track is one piece
+    for name, stretch in (("cut", 2.4), ("whole", 600)):
+        row, here = heard(spoken, tmp_path / name, stretch)
+        if name == "cut":
+            arrays.make(row, request("track_crops", crop="box", size=16), here)
+            for number in range(6):
+                arrays.make_part(row, asked, number, here)
+            sizes = [len(store.read(path)) for path in tmp_path.rglob("*_stretch-*.npy")]
+            assert min(sizes) == 0
+            assert sum(sizes) == len(arrays.read(row, request("tracks", cuts="kept"), here))
+        arrays.make(row, asked, here)
+        found.append(arrays.locate(row, asked, here).path.read_bytes())
+    assert found[0] == found[1]
