@@ -95,19 +95,19 @@ def _scored_by(val: Mapping, first: str) -> Mapping:
 
 
 def is_published(path: Path) -> bool:
-    """Whether a file is one that a paper's authors published (weights under "state_dict" or "net"),
-    and not a run's.
+    """Whether a file is one that a paper's authors published (`published.weights_in`), and not a
+    run's.
 
     Raises InputError, naming the file, if it would run code; damaged or absent files are not
     reported here.
     """
     try:
         found = published.read(path)
+        return not published.is_run(found) and bool(published.weights_in(found, path))
     except published.UnsafeError:
         raise
     except InputError:
         return False
-    return any(name in found for name in published.CONTAINERS) or published.SPEAKER_HEAD in found
 
 
 def open_checkpoint(path: Path, params) -> dict:

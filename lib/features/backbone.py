@@ -33,12 +33,12 @@ def channels(path: Path) -> int:
 
 def licence(path: Path) -> str:
     """The licence of the weights in a checkpoint: "" for one of ours."""
-    return "" if "model" in published.read(path) else published.licence("tsav", path)
+    return "" if published.is_run(published.read(path)) else published.licence("tsav", path)
 
 
 def _state(path: Path) -> dict:
     found = published.read(path)
-    return found["model"] if "model" in found else published.weights_in(found, path)
+    return found["model"] if published.is_run(found) else published.weights_in(found, path)
 
 
 def draws(number: int, n_frames: int) -> torch.Tensor:

@@ -68,7 +68,7 @@ LICENCES = {
         "licence; cite Tao et al. (ACM Multimedia 2021).",
     ),
 }
-# key that identifies a speaker network's file, whose weights are not inside a dict entry
+# key that identifies the file of a network that tells who speaks
 SPEAKER_HEAD = "lossAV.FC.weight"
 # buffers that the Ego4D version of TalkNet saves with its heads
 CLASS_WEIGHTS = ".criterion.weight"
@@ -211,17 +211,28 @@ def _refused(path: Path, message: str) -> InputError:
     )
 
 
+def is_run(found: Mapping) -> bool:
+    """Whether what `read` returned is the checkpoint of a run here, and not a file of others."""
+    return "params" in found and isinstance(found.get("model"), Mapping)
+
+
 def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
     """The state dict in what `read` returned, without what a wrapper put before its keys
-    (`WRAPPERS`).
+    (`WRAPPERS`). Named weights may also lie under one key of any name, with other things beside it;
+    but not in the checkpoint of a run here, whose licence is its own.
     """
+    inside = [] if is_run(found) else [key for key, value in found.items() if _is_state(value)]
     state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if len(inside) == 1:
+        state = found[inside[0]]
+    if not _is_state(state):
         held = ", ".join(map(str, list(found)[:5])) or "nothing"
+        several = f"{len(inside)} sets of weights ({', '.join(map(str, inside))})"
         raise InputError(
-            f"a file without weights, only {held}",
+            several if inside else f"a file without weights, only {held}",
             where=path,
             expected=f"named tensors under {' or '.join(CONTAINERS)}",
+            todo="save the set that you mean alone" if inside else "",
         )
     named = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
     if len(named) < len(state):
@@ -231,6 +242,14 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
             expected="one state dict",
         )
     return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
+
+
+def _is_state(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(each, torch.Tensor) for each in value.values())
+    )
 
 
 def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str) -> None:
@@ -347,7 +366,7 @@ def begin(net: nn.Module, path: Path) -> nn.Module:
     off. Raises InputError for a weight that is missing, superfluous, or of another shape.
     """
     found, mine = read(path), net.state_dict()
-    its = found["model"] if "model" in found else weights_in(found, path)
+    its = found["model"] if is_run(found) else weights_in(found, path)
     if STEM in mine and STEM in its:
         its = {**its, STEM: its[STEM][:, : mine[STEM].shape[1]]}
     if wrong := misfits(mine, its):

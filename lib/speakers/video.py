@@ -228,12 +228,11 @@ def rttm(spoken: pd.DataFrame, name: str) -> str:
 
 def learnt(checkpoint: Path) -> bool:
     """Whether a file holds a network that tells who speaks: one of the recipe talknet, or a
-    published one.
+    published one. Raises InputError for a file without weights.
     """
     from ..models import published
 
     found = published.read(checkpoint)
-    params = found.get("params")
-    return published.SPEAKER_HEAD in found or (
-        isinstance(params, Mapping) and params.get("recipe") == "talknet"
-    )
+    if published.is_run(found):
+        return found["params"].get("recipe") == "talknet"
+    return published.SPEAKER_HEAD in published.weights_in(found, checkpoint)

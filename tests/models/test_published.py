@@ -90,6 +90,27 @@ def test_a_tsav_file_gives_tsav_with_mask_or_without_and_the_backbone(tmp_path, 
         assert torch.equal(cut.state_dict()[STEM], state[STEM][:, :3])
 
 
+@pytest.mark.parametrize("kind", ["model", "model_state_dict", "weights"])
+def test_weights_are_found_under_a_key_of_any_name_with_other_things_beside_it(tmp_path, kind):
+    state = {f"module.{key}": value for key, value in drawn("jca", **options("jca")).items()}
+    optimizer = {"state": {}, "param_groups": [{"lr": 1e-4}]}
+    path = saved(tmp_path / "a.pt", state, kind, epoch=7, optimizer=optimizer)
+    assert models.load_published("jca", path, **options("jca")).compat
+
+
+def test_of_two_sets_of_weights_none_is_chosen(tmp_path):
+    state = drawn("jca", **options("jca"))
+    path = saved(tmp_path / "a.pt", state, "model", ema=state)
+    with pytest.raises(InputError, match=r"2 sets of weights \(model, ema\)"):
+        models.load_published("jca", path, **options("jca"))
+
+
+def test_a_runs_checkpoint_has_a_licence_of_its_own_and_is_not_read_as_published(tmp_path):
+    path = saved(tmp_path / "a.pt", drawn("jca", **options("jca")), "model", params={})
+    with pytest.raises(InputError, match="without weights, only model, params"):
+        models.load_published("jca", path, **options("jca"))
+
+
 def test_published_sizes_are_the_default(tmp_path):
     net = models.load_published("jca_paper", saved(tmp_path / "a.pt", drawn("jca_paper")))
     assert net.vregressor[0].in_features == 640

@@ -55,7 +55,7 @@ def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
     file). Raises InputError for a file that holds another network.
     """
     found = published.read(path)
-    ours = isinstance(found.get("model"), Mapping)
+    ours = published.is_run(found)
     state = dict(found["model"]) if ours else published.weights_in(found, path)
     if FIRST_WEIGHT not in state or not any(key.startswith("logits.") for key in state):
         raise InputError(
