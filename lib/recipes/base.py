@@ -683,9 +683,32 @@ def frames_of(window) -> np.ndarray:
 
 def filled(rows: np.ndarray, steps: int, value: float | np.ndarray = 0.0) -> np.ndarray:
     """(n, k) -> (steps, k) float32, filled up with `value`, a number or (k,)."""
-    out = np.full((steps, rows.shape[1]), value, np.float32)
-    out[: len(rows)] = rows
+    return stacked([rows], steps, value, np.float32)[0]
+
+
+def stacked(
+    every: Sequence[np.ndarray], length: int, value: float | np.ndarray = 0, dtype=None
+) -> np.ndarray:
+    """Arrays (n, …) of different n as one (B, length, …), filled up at the end with `value`.
+
+    dtype : by default that of the arrays.
+    """
+    out = np.full((len(every), length, *every[0].shape[1:]), value, dtype or every[0].dtype)
+    for place, rows in zip(out, every, strict=True):
+        place[: len(rows)] = rows
     return out
+
+
+def collated(examples: Sequence[Mapping], shortest: int = 0) -> dict[str, torch.Tensor]:
+    """Stack the items of a batch, each filled up at the end to the longest one, and to `shortest`:
+    valence and arousal with NaN, everything else with 0.
+    """
+    batch = {}
+    for name in examples[0]:
+        rows = [example[name] for example in examples]
+        length = max(shortest, *map(len, rows))
+        batch[name] = torch.from_numpy(stacked(rows, length, np.nan if name == "va" else 0))
+    return batch
 
 
 def on_frames(values: np.ndarray, windows: pd.DataFrame, n_frames: int) -> np.ndarray:

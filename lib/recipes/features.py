@@ -113,12 +113,7 @@ class Recipe(streams.Recipe, base.Recipe):
 
     def collate(self, examples, generator=None):
         """Stack; windows of different length are filled up at the end."""
-        for name in examples[0] if len({len(each["valid"]) for each in examples}) > 1 else ():
-            rows = max(len(each[name]) for each in examples)
-            lacking = np.nan if name == "va" else 0
-            for each in examples:
-                each[name] = filled_up(each[name], rows, lacking)
-        return super().collate(examples, generator)
+        return base.collated(examples)
 
     # ---- network
 
@@ -196,9 +191,3 @@ class Recipe(streams.Recipe, base.Recipe):
             "mend the network's forward (docs/add_a_model.md)",
         )
         return {"total": self.va_loss(outputs["va"], batch["va"], batch["valid"])}
-
-
-def filled_up(rows: np.ndarray, count: int, value: float) -> np.ndarray:
-    """(n, …) -> (count, …) of the same type, filled up with `value` at the end."""
-    more = np.full((count - len(rows), *rows.shape[1:]), value, rows.dtype)
-    return np.concatenate([rows, more])

@@ -129,7 +129,7 @@ class Recipe(streams.OfModality, features.Recipe):
             values, seen = self._stream(trial, name, at)
             seen = seen & (name not in off)
             item[f"stream_{key}"] = base.filled(np.where(seen[:, None], values, 0.0), room)
-            item[f"seen_{key}"] = base.filled(seen[:, None], room)[:, 0] > 0
+            item[f"seen_{key}"] = base.stacked([seen], room)[0]
         return item
 
     def _dropped(self, generator) -> set[str]:

@@ -480,14 +480,7 @@ class Recipe(base.Recipe):
 
     def collate(self, examples, generator=None):
         """Stack, filled up at the end to the longest one (published: to a whole window)."""
-        longest = max(len(example["valid"]) for example in examples)
-        longest = max(longest, self.params.options["window"]) if self.published else longest
-        return {
-            name: torch.from_numpy(
-                np.stack([_filled(example[name], longest) for example in examples])
-            )
-            for name in examples[0]
-        }
+        return base.collated(examples, self.params.options["window"] if self.published else 0)
 
     # ---- network and loss
 
@@ -608,14 +601,3 @@ def _cut_of(released: int) -> str:
 
 def _width(face: IR50) -> float:
     return face.body[0].res_layer[1].weight.shape[0] / CHANNELS[0]
-
-
-def _filled(rows: np.ndarray, length: int) -> np.ndarray:
-    """(n, …) -> (length, …): padded with zeros, labels with NaN, masks with False."""
-    if len(rows) == length:
-        return np.ascontiguousarray(rows)
-    out = np.zeros((length, *rows.shape[1:]), rows.dtype)
-    out[: len(rows)] = rows
-    if rows.ndim == 2 and rows.shape[1] == 2 and rows.dtype == np.float32:
-        out[len(rows) :] = np.nan
-    return out

@@ -331,13 +331,13 @@ class Recipe(base.Recipe):
             if generator is not None:
                 for rows in heard:
                     rows[:, 0] += self.params.options["level_jitter"] * generator.standard_normal()
-            batch["mfcc"] = _filled(heard, mfcc.ROWS_A_FRAME * longest, 0.0)
+            batch["mfcc"] = base.stacked(heard, mfcc.ROWS_A_FRAME * longest, 0.0)
         if self.uses_video:
-            batch["face"] = _filled([example["face"] for example in examples], longest, FILL)
+            batch["face"] = base.stacked([example["face"] for example in examples], longest, FILL)
         for name in ("speaking", "voice"):
-            batch[name] = _filled([label[name] for label in labels], longest, units.UNKNOWN)
+            batch[name] = base.stacked([label[name] for label in labels], longest, units.UNKNOWN)
         for name, blank in (("visible", False), ("position", 0.0)):
-            batch[name] = _filled([example[name] for example in examples], longest, blank)
+            batch[name] = base.stacked([example[name] for example in examples], longest, blank)
         batch |= self._times(examples, longest)
         if (lengths < longest).any():
             batch["pad"] = np.arange(longest) >= lengths[:, None]
@@ -468,11 +468,3 @@ class Recipe(base.Recipe):
             boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
             found |= breakdown(labels["speaking"], chosen, boxes, videos)
         return {"speaking": found}
-
-
-def _filled(rows: list[np.ndarray], length: int, value: float) -> np.ndarray:
-    """Arrays (n, …) of different n as one (B, length, …), filled up with `value`."""
-    out = np.full((len(rows), length, *rows[0].shape[1:]), value, rows[0].dtype)
-    for place, each in zip(out, rows, strict=True):
-        place[: len(each)] = each
-    return out

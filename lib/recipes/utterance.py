@@ -403,11 +403,9 @@ class Recipe(streams.OfModality, base.Recipe):
     def collate(self, examples, generator=None):
         longest = max(1, *(len(example["features"]) for example in examples))
         widths = list(self._widths.values())
-        features = np.zeros((len(examples), longest, sum(widths)), np.float32)
-        seen = np.zeros((len(examples), longest, len(widths)), bool)
-        for row, example in enumerate(examples):
-            count = len(example["features"])
-            features[row, :count], seen[row, :count] = example["features"], example["seen"]
+        rows, seen = ([example[name] for example in examples] for name in ("features", "seen"))
+        features = base.stacked(rows, longest, dtype=np.float32)
+        seen = base.stacked(seen, longest)
         target = np.stack([example["target"] for example in examples])
         amount, share = self.params.options["mixup"], self.params.options["mixup_share"]
         if generator is not None and amount and generator.random() < share:
