@@ -12,7 +12,7 @@ from lib.evaluation.prediction import Predictor
 from lib.evaluation.predictions import Predictions
 from lib.experiments import preparing
 from lib.models import forward
-from lib.parallel import mapping
+from lib.parallel import mapping, remote
 from lib.store import request
 from tests import tiny_set
 from tests.evaluation.test_prediction import predictor, state, train
@@ -170,3 +170,17 @@ def test_parts_that_were_computed_from_a_damaged_array_are_not_kept(tiny, tmp_pa
     finally:
         path.write_bytes(content)
     assert not (folder / sharing.FOLDER).exists()
+
+
+def test_a_clusters_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeypatch):
+    """As under `lib run --cluster`: this process, the notebook's, computes nothing."""
+    dask_workers = pytest.importorskip("lib.parallel.dask_workers")
+    expected = whole("teacher")
+    monkeypatch.setattr(forward, "predict", None)
+    with dask_workers.local(2) as cluster:
+        there = remote.Remote(cluster.scheduler_address, cluster.scheduler_address)
+        for name, value in there.environment().items():
+            monkeypatch.setenv(name, value)
+        outcomes, predictions = shared(opened(tiny, "teacher"), tmp_path / "cluster")
+    assert all(one.ok for one in outcomes), [one.error for one in outcomes]
+    assert tables(predictions.folder) == expected
