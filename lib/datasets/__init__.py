@@ -104,7 +104,7 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
 
 def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     name, root = locate(params)
-    ours = [Path(params[place]) for place in ("processed_root", "runs_root") if params.get(place)]
+    ours = [Path(params[key]) for key in ("processed_root", "runs_root") if params.get(key)]
     if params.dataset == "folder":
         return folder.find(root, name, progress, ours)
     # a module that a person added: docs/add_a_dataset.md

@@ -102,20 +102,20 @@ def find(
     """
     root = Path(root)
     report = Report()
-    found = look(root, report)
-    infos = probe(found.videos, report, progress)
+    files = look(root, report)
+    infos = probe(files.videos, report, progress)
     rows = []
-    for trial in sorted({*found.annotations, *found.crops, *found.tests}):
+    for trial in sorted({*files.annotations, *files.crops, *files.tests}):
         # A recording may itself be called 5_left: then "left" is part of its name and no person.
-        video, person = (trial, "") if trial in found.videos else person_of(trial)
-        if video not in found.videos:
-            _tell_without_video(trial, video, found, report)
+        video, person = (trial, "") if trial in files.videos else person_of(trial)
+        if video not in files.videos:
+            _tell_without_video(trial, video, files, report)
         elif video in infos:
-            rows.append(_row(trial, person, infos[video], found, report))
+            rows.append(_row(trial, person, infos[video], files, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
         _tell_without_trial(infos[video], video, report)
     trial_table = trials.table([{**row, "dataset": dataset, **relative(row, root)} for row in rows])
-    count(report, trial_table, len(found.videos), expected or EXPECTED)
+    count(report, trial_table, len(files.videos), expected or EXPECTED)
     return trial_table, report
 
 
@@ -169,15 +169,15 @@ def look(root: Path, report: Report) -> Found:
             f"{', '.join(VIDEO_FOLDERS)}, or the folder itself",
             todo="correct data_root; data_README.md says which file goes where",
         )
-    found = Found(
+    files = Found(
         videos,
         _annotations(sets, report),
         _tests(root, sets, report),
         crop_folders.find(root, report),
     )
-    _add_tsav(root, found, report)
-    _add_lfan(root, found, report)
-    return found
+    _add_tsav(root, files, report)
+    _add_lfan(root, files, report)
+    return files
 
 
 def _add_tsav(root: Path, found: Found, report: Report) -> None:
@@ -233,13 +233,13 @@ def _sets(root: Path) -> list[tuple[Path, str]]:
 
 def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict]:
     """trial -> {kind: (split, path)} of every annotation file; path "" if it is unreadable."""
-    found: dict[str, dict] = {}
+    annotations: dict[str, dict] = {}
     for folder, kind in sets:
         for split, names in SPLIT_FOLDERS.items():
             for of_split in tree.named([folder], names):
                 for path in tree.files(of_split, (".txt",), report):
-                    _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
-    return found
+                    _annotation(annotations.setdefault(path.stem, {}), kind, split, path, report)
+    return annotations
 
 
 def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Report) -> None:
@@ -249,7 +249,7 @@ def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Repor
             path.stem,
             f"has two {kind} label files, for {first} and for {split}",
             f"used for {first}",
-            where=", ".join(str(each) for each in (other, path) if each),
+            where=", ".join(str(file) for file in (other, path) if file),
             todo="remove one of them",
         )
         return
@@ -268,25 +268,30 @@ def _readable(path: Path, kind: str, report: Report) -> bool:
 
 def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str, set]:
     """Test trials from folders of videos (or of anything named like them) and from text lists."""
-    found: dict[str, set] = {}
+    tests: dict[str, set] = {}
     for folder, kind in [(root, ""), *sets]:
-        for place in tree.named([folder], TEST_FOLDERS):
-            for path in tree.inside(place, report):
+        for test_folder in tree.named([folder], TEST_FOLDERS):
+            for path in tree.inside(test_folder, report):
                 if path.suffix.lower() in tree.NAME_SUFFIXES or path.is_dir():
                     stem = path.name if path.is_dir() else path.stem
-                    found.setdefault(stem, set()).add(kind)
+                    tests.setdefault(stem, set()).add(kind)
     places = [
         root,
-        *(path for name, some in tree.subfolders(root).items() for path in some if "test" in name),
+        *(
+            path
+            for name, paths in tree.subfolders(root).items()
+            for path in paths
+            if "test" in name
+        ),
         *(folder for folder, _ in sets),
     ]
-    for path in (path for place in places for path in tree.files(place, (".txt",), report)):
+    for path in (path for folder in places for path in tree.files(folder, (".txt",), report)):
         words = path.stem.lower().replace("-", "_").split("_")
         if {"test", "text"} & set(words) and "set" in words:
-            kind = next((kind for kind, some in LIST_WORDS.items() if set(some) & set(words)), "")
+            kind = next((kind for kind, names in LIST_WORDS.items() if set(names) & set(words)), "")
             for trial in tree.names_of_list(path, report):
-                found.setdefault(trial, set()).add(kind)
-    return found
+                tests.setdefault(trial, set()).add(kind)
+    return tests
 
 
 def probe(
@@ -401,8 +406,8 @@ def count(report: Report, table: pd.DataFrame, videos: int, expected: dict) -> N
     for kind, name in (("va", "VA"), ("expression", "EX"), ("action_units", "AU")):
         for split in ("train", "val"):
             item = f"{name} {split} trials"
-            found = int(((table["split"] == split) & (table[f"{kind}_path"] != "")).sum())
-            report.count(item, found, tuple(expected.get(item, ())))
+            n_trials = int(((table["split"] == split) & (table[f"{kind}_path"] != "")).sum())
+            report.count(item, n_trials, tuple(expected.get(item, ())))
     report.count(
         "test trials", int((table["split"] == "test").sum()), tuple(expected.get("test trials", ()))
     )

@@ -238,9 +238,9 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
 
 
 def _times(trial: Mapping, place: Store) -> np.ndarray:
-    wanted = request("time")
-    arrays.make(trial, wanted, place)
-    return np.asarray(arrays.read(trial, wanted, place))
+    time_request = request("time")
+    arrays.make(trial, time_request, place)
+    return np.asarray(arrays.read(trial, time_request, place))
 
 
 def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
@@ -328,8 +328,8 @@ def _ends_early(
     """The same for a file that does not tell the length of its sound (Matroska, WebM): found from
     the sound itself, if it is much shorter than the picture.
     """
-    own = trial["audio_path"] and trial["audio_path"] == trial["video_path"]
-    if not own or info.audio_duration:
+    in_video = trial["audio_path"] and trial["audio_path"] == trial["video_path"]
+    if not in_video or info.audio_duration:
         return {}
     seconds = max((track.seconds for track in readings.heard(trial, place)), default=0.0)
     missing = times[-1] + spacing(times) - info.audio_start - seconds
@@ -394,14 +394,14 @@ def _table(
     spans: list,
 ) -> list[str]:
     """Read a person's own label table as notebook 04 will."""
-    told = labels_arrays.resolve(trial, request(kind), place).parameters
-    found = faults.attempt(labels_arrays.read, paths, kind, times, told)
-    if found is None:
+    parameters = labels_arrays.resolve(trial, request(kind), place).parameters
+    outcome = faults.attempt(labels_arrays.read, paths, kind, times, parameters)
+    if outcome is None:
         return []
-    _add_span(kind, found[0], spans)
-    for note in found[2].get(labels_arrays.MENDED, ()):
+    _add_span(kind, outcome[0], spans)
+    for note in outcome[2].get(labels_arrays.MENDED, ()):
         faults.add("warning", note, "read so", paths[0], todo="nothing, if that is right")
-    return [f"{kind} ({found[1]})"]
+    return [f"{kind} ({outcome[1]})"]
 
 
 def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
@@ -418,14 +418,14 @@ def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Fault
             lfan_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources)
         )
         return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
-    found = faults.attempt(crops.paths, path, n_frames, times)
-    if found is None:
+    pictures = faults.attempt(crops.paths, path, n_frames, times)
+    if pictures is None:
         return ""
     if table := crops.csv_of(path):
         for note in openface.notes(table, n_frames, spacing(times)):
             faults.add("warning", note, "read so", table, todo="nothing, if that is right")
     _damaged_crops(path, faults)
-    return f"{len(found)} of {n_frames}"
+    return f"{len(pictures)} of {n_frames}"
 
 
 def _damaged_crops(path: Path, faults: Faults) -> None:
@@ -465,7 +465,7 @@ def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
 def official_rows(trial_table: pd.DataFrame, place: Store) -> list[np.ndarray]:
     """Valence and arousal of every official text file of a table, (n, 2) each."""
     files = [label_files(text)[0] for text in trial_table["va_path"]]
-    paths = [place.data_root / some[0] for some in files if len(some) == 1]
+    paths = [place.data_root / names[0] for names in files if len(names) == 1]
     texts = [path for path in paths if path.suffix.lower() == ".txt"]
     return [official.read(path, "va") for path in texts if official.has_header(path, "va")]
 
@@ -508,12 +508,12 @@ def needed(published: pd.DataFrame, values: Mapping) -> pd.DataFrame:
 
     values : its parameters, as far as they are known.
     """
-    named = str({name: value for name, value in values.items() if name != "weights_root"})
+    text = str({name: value for name, value in values.items() if name != "weights_root"})
     kept = []
     for row in published.itertuples():
         parameter, choices = NEEDED.get(row.weights, ("", ()))
-        wanted = values.get(parameter) in choices or row.file in named
-        kept.append(row.state != "absent" or wanted)
+        is_needed = values.get(parameter) in choices or row.file in text
+        kept.append(row.state != "absent" or is_needed)
     return published[kept]
 
 
@@ -535,16 +535,18 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
         is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
         if fault["severity"] == "error" and is_video and fault["item"] not in known:
             rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
-    found = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).astype(object).fillna(""))
-    order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
-    return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
+    checked = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).astype(object).fillna(""))
+    order = 2 * (checked["errors"] != "").astype(int) + (checked["warnings"] != "").astype(int)
+    return checked.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
 
 
 def brief(checked: pd.DataFrame, rows: int = 12) -> pd.DataFrame:
     """The first, worst rows of `table`, with the columns of `BRIEF` that are not empty."""
     first = checked[list(BRIEF)].head(rows)
-    told = [name for name in first if name in ("errors", "warnings") or (first[name] != "").any()]
-    return first[told]
+    columns = [
+        name for name in first if name in ("errors", "warnings") or (first[name] != "").any()
+    ]
+    return first[columns]
 
 
 def tell(outcomes: list, report: Report) -> None:

@@ -54,12 +54,12 @@ class Contents:
     @property
     def folders(self) -> set[str]:
         """All folders with a file in them, at any depth; the root is ""."""
-        found = set()
+        folders = set()
         for folder in self.by_folder:
-            while folder not in found:
-                found.add(folder)
+            while folder not in folders:
+                folders.add(folder)
                 folder = split(folder)[0]
-        return found
+        return folders
 
     def inside(self, folder: str) -> list[str]:
         """Paths of the files in a folder itself."""
@@ -78,7 +78,7 @@ class Contents:
             return ""
         stem = PurePosixPath(paths[0]).stem
         mine = stem == PurePosixPath(name).stem  # only the suffix is in capitals (.CSV)
-        if not mine and sum(folded(one) == folded(stem) for one in self.stems) > 1:
+        if not mine and sum(folded(other) == folded(stem) for other in self.stems) > 1:
             return ""  # ambiguous
         return paths[0] if mine or stem not in self.stems else ""
 
@@ -122,16 +122,16 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
         raise InputError(
             f"data_root {why}", where=root, expected="a folder", todo="correct data_root"
         )
-    places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
-    found = Contents(root)
+    places = {os.path.realpath(path) for path in ours} - {os.path.realpath(root)}
+    contents = Contents(root)
     for entry in walk(root, lambda path: _closed(root, path, places)):
         foreign = "\\" in entry.path or ":" in entry.path
         legal = trials.is_unicode(entry.path) and not (foreign and trials.leaves_root(entry.path))
         if entry.kind == "file" and legal:
-            _add(found, entry)
+            _add(contents, entry)
         else:
-            found.others.append(entry)
-    return found
+            contents.others.append(entry)
+    return contents
 
 
 def unusable(root: Path) -> str:
@@ -142,10 +142,10 @@ def unusable(root: Path) -> str:
         return "is a file; for a single recording set video_path"
     if not root.is_dir():
         return "is not there"
-    place = os.path.realpath(root)
-    if place == os.path.realpath(ROOT):
+    path = os.path.realpath(root)
+    if path == os.path.realpath(ROOT):
         return 'is this repository itself (as "" and "." are): name the folder of your data'
-    return "is the whole disk: name the folder of your data" if place == os.sep else ""
+    return "is the whole disk: name the folder of your data" if path == os.sep else ""
 
 
 def holds(root: Path, kind: str) -> bool:

@@ -17,7 +17,7 @@ OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # usual output 
 
 def find(root: Path, report: Report) -> dict[str, Path]:
     """trial -> folder of pictures; the second crop folder adds trials but replaces none."""
-    found = _own(root, report)
+    folders = _own(root, report)
     for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
         for path in _folders(folder, report, openface=True):
             trial = path.name.removesuffix(crops.OPENFACE)
@@ -30,21 +30,21 @@ def find(root: Path, report: Report) -> dict[str, Path]:
                     "OpenFace's pictures are left out: nobody knows in which a face was found",
                 )
             else:
-                found.setdefault(trial, path)
-    return found
+                folders.setdefault(trial, path)
+    return folders
 
 
 def _own(root: Path, report: Report) -> dict[str, Path]:
     """trial -> folder in the data set's own folders of crops."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for folder in tree.named([root], CROP_FOLDERS):
         for path in _folders(folder, report, openface=False):
-            if found.setdefault(path.name, path) is not path:
+            if folders.setdefault(path.name, path) is not path:
                 report.warning(
                     path.name,
                     "crops in two folders",
                     "the first ones are used",
-                    where=f"{found[path.name]}, {path}",
+                    where=f"{folders[path.name]}, {path}",
                     todo="remove one of them",
                 )
             elif not any(path.iterdir()):
@@ -57,7 +57,7 @@ def _own(root: Path, report: Report) -> dict[str, Path]:
                     todo="unpack the crops again, or remove the folder: faces are then looked for "
                     "in the video",
                 )
-    return found
+    return folders
 
 
 def _folders(folder: Path, report: Report, openface: bool) -> list[Path]:

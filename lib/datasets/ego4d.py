@@ -66,7 +66,7 @@ class Layout:
     twice: tuple[str, ...] = ()
 
     def split_of(self, uid: str) -> str:
-        return next((split for split, some in self.ids.items() if uid in some), "")
+        return next((split for split, uids in self.ids.items() if uid in uids), "")
 
     def pictures(self, uid: str) -> Path | None:
         return next(
@@ -81,8 +81,8 @@ class Layout:
 
     def annotation(self, uid: str) -> Clip | None:
         """The annotation of one clip, None without one."""
-        found = next((some for some in self.annotations.values() if uid in some.places), None)
-        return found.read(uid) if found else None
+        file = next((file for file in self.annotations.values() if uid in file.places), None)
+        return file.read(uid) if file else None
 
     def relative(self, path: Path | None) -> str:
         return path.relative_to(self.root).as_posix() if path else ""
@@ -103,8 +103,8 @@ def _in_any_case(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
     if path := _first_file(folders, names):
         return path
     folded = {name.lower() for name in names}
-    there = [folder for folder in folders if folder.is_dir()]
-    inside = (path for folder in there for path in sorted(folder.iterdir()))
+    existing = [folder for folder in folders if folder.is_dir()]
+    inside = (path for folder in existing for path in sorted(folder.iterdir()))
     return next((path for path in inside if path.name.lower() in folded and path.is_file()), None)
 
 
@@ -164,11 +164,11 @@ def _lists(layout: Layout) -> dict[str, list[str]]:
             todo="see data_README.md for Ego4D's layout, and correct data_root",
         )
     often = pd.Series(
-        [uid for some in ids.values() for uid in set(some)], dtype="str"
+        [uid for uids in ids.values() for uid in set(uids)], dtype="str"
     ).value_counts()
     layout.twice = tuple(often.index[often > 1])
     for uid in layout.twice:
-        where = " and ".join(f"{split}.list" for split, some in ids.items() if uid in some)
+        where = " and ".join(f"{split}.list" for split, uids in ids.items() if uid in uids)
         layout.report.error(
             uid,
             f"stands in {where}",
@@ -177,13 +177,13 @@ def _lists(layout: Layout) -> dict[str, list[str]]:
             todo="correct the lists: a clip in train and in val flatters every score",
         )
     return {
-        split: [uid for uid in dict.fromkeys(some) if often[uid] == 1]
-        for split, some in ids.items()
+        split: [uid for uid in dict.fromkeys(uids) if often[uid] == 1]
+        for split, uids in ids.items()
     }
 
 
 def _ids(path: Path, report: Report) -> list[str]:
-    found = []
+    ids = []
     for number, line in enumerate(map(str.strip, read_text(path).split("\n")), start=1):
         if line and not is_safe(line):
             report.error(
@@ -195,8 +195,8 @@ def _ids(path: Path, report: Report) -> list[str]:
                 todo="correct or remove that line",
             )
         elif line:
-            found.append(line)
-    return found
+            ids.append(line)
+    return ids
 
 
 def find(
@@ -212,7 +212,7 @@ def find(
     """
     layout = look(root, expected)
     report, rows = layout.report, []
-    order = [(split, uid) for split, some in layout.ids.items() for uid in some]
+    order = [(split, uid) for split, uids in layout.ids.items() for uid in uids]
     for done, (split, uid) in enumerate(order, start=1):
         rows += _clip_rows(layout, split, uid, dataset)
         if progress:
@@ -295,29 +295,31 @@ def _annotation(layout: Layout, split: str, uid: str) -> Clip:
 
 def _n_frames(report: Report, uid: str, folder: Path, clip: Clip) -> int:
     try:
-        found = pictures.look(folder)
+        numbers = pictures.look(folder)
     except InputError as error:
         report.fault(uid, error, "no clips can be made of it")
         return 0
-    if found.missing:
-        shown = ", ".join(map(str, found.missing[:12])) + (", …" if len(found.missing) > 12 else "")
+    if numbers.missing:
+        shown = ", ".join(map(str, numbers.missing[:12])) + (
+            ", …" if len(numbers.missing) > 12 else ""
+        )
         report.error(
             uid,
-            f"{len(found.missing)} pictures are missing: {shown}",
+            f"{len(numbers.missing)} pictures are missing: {shown}",
             "no clips can be made of it",
             where=str(folder),
             expected="numbers without a hole",
             todo="extract its pictures again",
         )
-    if clip.n_frames > found.count:
+    if clip.n_frames > numbers.count:
         report.warning(
             uid,
-            f"{found.count} pictures for {clip.n_frames} annotated frames: "
-            f"{pictures.PATTERN % (found.base + found.count)} is the first one missing",
+            f"{numbers.count} pictures for {clip.n_frames} annotated frames: "
+            f"{pictures.PATTERN % (numbers.base + numbers.count)} is the first one missing",
             "labels beyond the last picture are not used",
             where=str(folder),
         )
-    return found.count
+    return numbers.count
 
 
 def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
@@ -375,22 +377,22 @@ def uneven(n_samples: int, n_frames: int, fps: Fraction) -> tuple[str, str] | No
 
 def _count(layout: Layout, expected: dict | None) -> None:
     pictures = chain.from_iterable(folder.iterdir() for folder in layout.folders["pictures"])
-    there = {
+    paths_of = {
         "picture folders": [path for path in pictures if path.is_dir()],
         "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
         "wav files": [f for folder in layout.folders["sound"] for f in folder.glob("*.wav")],
     }
     whole = sum(map(sum, EXPECTED.values()))
     kept = whole - EXPECTED["test"][0]
-    for item, found in there.items():
+    for item, paths in paths_of.items():
         numbers = (kept, whole) if expected is None else expected.get(item, ())
-        if found or numbers:
-            layout.report.count(item, len(found), numbers)
+        if paths or numbers:
+            layout.report.count(item, len(paths), numbers)
 
 
 def _strangers(layout: Layout) -> None:
     """Report pictures, videos, sound and annotations whose id is in no list."""
-    known = {uid for some in layout.ids.values() for uid in some} | set(layout.twice)
+    known = {uid for uids in layout.ids.values() for uid in uids} | set(layout.twice)
     for kind, suffix in SUFFIXES.items():
         for folder in layout.folders[kind]:
             for path in tree.inside(folder, layout.report):
@@ -398,8 +400,8 @@ def _strangers(layout: Layout) -> None:
                 is_one = path.name.endswith(suffix) if suffix else path.is_dir()
                 if is_one and uid not in known:
                     layout.report.warning(uid, "stands in no list", "left out", where=str(path))
-    for some in layout.annotations.values():
-        for uid in sorted(some.places.keys() - known):
+    for file in layout.annotations.values():
+        for uid in sorted(file.places.keys() - known):
             layout.report.warning(
-                uid, "annotated, but stands in no list", "left out", where=str(some.path)
+                uid, "annotated, but stands in no list", "left out", where=str(file.path)
             )

@@ -90,21 +90,23 @@ def scan(path: Path) -> Annotations:
     """Find all clips of an annotation file; a truncated file gives the clips before its end, and a
     fault.
     """
-    found = Annotations(Path(path))
+    annotations = Annotations(Path(path))
     try:
-        for first, told, length in _objects(Path(path)):
-            uid = told.get("clip_uid")
+        for first, clip, length in _objects(Path(path)):
+            uid = clip.get("clip_uid")
             if not is_safe(uid):
-                found.faults.append(
+                annotations.faults.append(
                     (str(uid)[:60], f"clip_uid {str(uid)[:60]!r} cannot be a folder's name")
                 )
-            elif uid in found.places:
-                found.faults.append((uid, "annotated twice; the first one is used"))
+            elif uid in annotations.places:
+                annotations.faults.append((uid, "annotated twice; the first one is used"))
             else:
-                found.places[uid] = (first, length)
+                annotations.places[uid] = (first, length)
     except (ValueError, RecursionError) as error:
-        found.faults.append((Path(path).name, f"broken after {len(found.places)} clips: {error}"))
-    return found
+        annotations.faults.append(
+            (Path(path).name, f"broken after {len(annotations.places)} clips: {error}")
+        )
+    return annotations
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict, int]]:
@@ -120,8 +122,8 @@ def _objects(path: Path) -> Iterator[tuple[int, dict, int]]:
                     buffer, start, inside = buffer[1:], start + 1, False
                     continue
                 if whole := _whole(buffer):
-                    told, length = whole
-                    yield start, told, length
+                    clip, length = whole
+                    yield start, clip, length
                     buffer, start = buffer[length:], start + length
                     continue
             elif match := _CLIPS.search(buffer):
@@ -217,13 +219,13 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
         ).reshape(-1, 5)
     rows[np.abs(rows[:, 0]) > MAX_FRAME_NUMBER] = np.nan
     good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (rows[:, 3] > 0) & (rows[:, 4] > 0)
-    for what, some in (
+    for what, bad in (
         ("not a number", ~np.isfinite(rows).all(axis=1)),
         ("of a negative frame", rows[:, 0] < 0),
         ("of zero or negative size", (rows[:, 3] <= 0) | (rows[:, 4] <= 0)),
     ):
-        if some.any():
-            faults.append(f"{where}: {int(some.sum())} boxes {what}, left out")
+        if bad.any():
+            faults.append(f"{where}: {int(bad.sum())} boxes {what}, left out")
     rows = rows[good]
     rows[:, 3:] += rows[:, 1:3]
     return rows[np.argsort(rows[:, 0], kind="stable")]
@@ -256,8 +258,8 @@ def _voice(segments: list | None, faults: list[str]) -> np.ndarray:
     """(k, 2) first and last frame of each segment."""
     rows = np.array(
         [
-            [_number(one.get("start_frame")), _number(one.get("end_frame"))]
-            for one in _entries(segments, "voice segments", faults)
+            [_number(segment.get("start_frame")), _number(segment.get("end_frame"))]
+            for segment in _entries(segments, "voice segments", faults)
         ],
         np.float64,
     ).reshape(-1, 2)

@@ -44,33 +44,33 @@ def find(
         file is used as. Raises InputError for splits that are not understood.
     """
     root, report = Path(root), Report()
-    there = contents.look(root, ours)
-    inventory.tell_others(there, report)
-    recordings = _recordings(there)
+    listing = contents.look(root, ours)
+    inventory.tell_others(listing, report)
+    recordings = _recordings(listing)
     videos = {name: root / recording.path for name, recording in recordings.items()}
     infos = affwild2.probe(videos, report, progress)
-    annotations = folder_labels.find(there, recordings, report)
+    annotations = folder_labels.find(listing, recordings, report)
     pictures = crop_folders.find(root, report)
-    told = splits.read(there, recordings, {*annotations, *pictures}, report)
+    entries = splits.read(listing, recordings, {*annotations, *pictures}, report)
     rows = []
     for video, info in infos.items():
         pairs = names.persons(video, recordings)
         persons = [pair for pair in pairs if pair[0] in annotations or pair[0] in pictures]
-        persons += [pair for pair in _asked(video, videos, told) if pair not in persons]
+        persons += [pair for pair in _asked(video, videos, entries) if pair not in persons]
         for trial, person in persons or [(video, "")]:
             row = affwild2.video_row(trial, info, person)
             row |= {"video": video, "subject": recordings[video].subject}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
-    splits.refuse_unknown(rows, told, recordings, splits.place_of(there), report)
-    if not told:
+    splits.refuse_unknown(rows, entries, recordings, splits.place_of(listing), report)
+    if not entries:
         _tell_folders(rows, report)
     _tell_copies(recordings, root, report)
-    rows = _split(rows, told)
+    rows = _split(rows, entries)
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
     table = trials.table(rows)
     affwild2.count(report, table, len(videos), {"": ()})
-    inventory.close(there, table, recordings, report)
+    inventory.close(listing, table, recordings, report)
     return table, report
 
 
@@ -88,10 +88,10 @@ def _recordings(there: Contents) -> dict[str, Recording]:
 
 def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple[str, str]]:
     """Persons of a video whom splits.csv names; a recording may itself be called a_1."""
-    named = [(trial, trial.removeprefix(f"{video}_")) for trial in told if trial not in videos]
+    pairs = [(trial, trial.removeprefix(f"{video}_")) for trial in told if trial not in videos]
     return [
         (trial, person)
-        for trial, person in named
+        for trial, person in pairs
         if trial != person and (person in affwild2.PERSONS or person.isdecimal())
     ]
 
@@ -122,16 +122,18 @@ def _tell_copies(recordings: Mapping[str, Recording], root: Path, report: Report
     """Report recordings whose name is that of a copy of another one, and whose bytes are the
     same.
     """
-    stems = {(one.folder, one.stem): one for one in recordings.values()}
-    for one in recordings.values():
-        base = next((m for m in _COPY.finditer(one.stem) if m.end() == len(one.stem)), None)
-        first = stems.get((one.folder, one.stem[: base.start()])) if base else None
-        if first and fingerprint(root / one.path) == fingerprint(root / first.path):
+    stems = {(recording.folder, recording.stem): recording for recording in recordings.values()}
+    for recording in recordings.values():
+        base = next(
+            (m for m in _COPY.finditer(recording.stem) if m.end() == len(recording.stem)), None
+        )
+        first = stems.get((recording.folder, recording.stem[: base.start()])) if base else None
+        if first and fingerprint(root / recording.path) == fingerprint(root / first.path):
             report.warning(
-                one.name,
+                recording.name,
                 f"a copy of {first.path}: the same bytes",
                 "a trial of its own",
-                where=str(root / one.path),
+                where=str(root / recording.path),
                 expected="each recording once",
                 todo="remove it: scores flatter where one is in train and the other in val or test",
             )

@@ -36,13 +36,13 @@ def find(
     for name, recording in recordings.items():
         for trial, person in names.persons(name, recordings):
             pairs[trial] = recording, person
-    found: dict[str, dict] = {}
+    labels: dict[str, dict] = {}
     for trial, (recording, person) in pairs.items():
-        _own_files(contents, trial, recording, person, found, report)
+        _own_files(contents, trial, recording, person, labels, report)
     for trial, paths in _by_annotator(contents, pairs, report).items():
-        _take_annotators(contents, trial, paths, found, report)
-    _of_tables(contents, recordings, found, report)
-    return found
+        _take_annotators(contents, trial, paths, labels, report)
+    _of_tables(contents, recordings, labels, report)
+    return labels
 
 
 def label_folders(contents: Contents) -> list[str]:
@@ -108,14 +108,14 @@ def _bases(
 ) -> Iterator[tuple[str, str]]:
     """(folder, name without suffix) where labels of a trial may be."""
     tail = f"_{person}" if person else ""
-    own = [f"{recording.stem}{tail}", f"{recording.file}{tail}"]
-    yield from ((recording.folder, base) for base in [*own, trial])
+    bases = [f"{recording.stem}{tail}", f"{recording.file}{tail}"]
+    yield from ((recording.folder, base) for base in [*bases, trial])
     for folder in label_folders(contents):
         yield folder, trial
         if recording.folder:
-            yield from ((joined(folder, recording.folder), base) for base in own)
+            yield from ((joined(folder, recording.folder), base) for base in bases)
         if not recording.is_shared:
-            yield from ((folder, base) for base in own)
+            yield from ((folder, base) for base in bases)
 
 
 def _of_nova(contents: Contents, recording: Recording) -> Iterator[str]:
@@ -205,15 +205,15 @@ def _by_annotator(
         called = [f for f in folders if f and split(f)[1].lower() == emotion]
         of_emotions += [folder for folder in called if split(folder)[0] in parents]
     others = [f for f in folders if f and split(f)[0] in elsewhere and f not in of_emotions]
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for group in (of_emotions, others):
         members = {folder: _members(contents, folder, pairs, report) for folder in group}
         members = {folder: files for folder, files in members.items() if files is not None}
         for folder, files in members.items():
             for trial, path in files.items():
-                found.setdefault(trial, []).append(path)
+                paths.setdefault(trial, []).append(path)
             _tell_missing(contents, folder, set().union(*members.values()) - set(files), report)
-    return found
+    return paths
 
 
 def _tell_missing(contents: Contents, folder: str, missing: set[str], report: Report) -> None:
@@ -245,11 +245,11 @@ def _members(
             called.setdefault(folded(f"{recording.stem}{tail}"), trial)
     files = [path for path in contents.inside(folder) if _is_label(path)]
     free = [path for path in sorted(files) if path not in contents.used]
-    found = {}
+    paths = {}
     for path in free:
         stem = PurePosixPath(path).stem
         if trial := stem if stem in pairs else called.get(folded(stem), ""):
-            found[trial] = path
+            paths[trial] = path
             continue
         near = names.nearest(stem, [name for name, (_, who) in pairs.items() if not who])
         right = f"{near}{PurePosixPath(path).suffix}" if near else "the name of a video"
@@ -262,7 +262,7 @@ def _members(
             expected=right,
             todo="rename it" if near else "rename it, or remove it",
         )
-    return found if free or not files else None
+    return paths if free or not files else None
 
 
 def _is_label(path: str) -> bool:

@@ -120,11 +120,11 @@ def close(
             there, path, recordings, is_label and opened < OPENED
         )
         opened += is_label
-        told = (NOT_USED, why, right)
-        groups.setdefault(_group(path, told), []).append(path)
+        use = (NOT_USED, why, right)
+        groups.setdefault(_group(path, use), []).append(path)
     known = {row["where"] for row in report.problems}
-    for (folder, ending, told), paths in groups.items():
-        _tell(there, (folder, ending), told, paths, report, known)
+    for (folder, ending, use), paths in groups.items():
+        _tell(there, (folder, ending), use, paths, report, known)
 
 
 def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[Path] = ()) -> None:
@@ -134,17 +134,17 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
     Folders that a trial names (crops, pictures) are one line and are not entered; nor are `ours`,
     folders of results.
     """
-    named, groups = _named(table), {}
-    places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
+    uses, groups = _named(table), {}
+    places = {os.path.realpath(path) for path in ours} - {os.path.realpath(root)}
 
     def closed(path: str) -> str:
-        if path in named or path.rsplit("/")[-1].startswith("."):
-            return named.get(path, "hidden")
+        if path in uses or path.rsplit("/")[-1].startswith("."):
+            return uses.get(path, "hidden")
         return PROGRAM_OUTPUT if places and os.path.realpath(root / path) in places else ""
 
     for entry in walk(root, closed):
-        if entry.path in named:
-            _note(report, entry.path, named[entry.path])
+        if entry.path in uses:
+            _note(report, entry.path, uses[entry.path])
         elif entry.kind != "file":
             _note(report, _shown(entry)[0], NOT_USED, entry.why)
         elif trials.is_unicode(entry.path):
@@ -159,14 +159,14 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
 def _named(table: pd.DataFrame) -> dict[str, str]:
     """Path -> which trials use it as what."""
     words = {"video_path": "recording", "audio_path": "recording", "crops_dir": "crops"}
-    found: dict[str, dict[str, None]] = {}
+    uses: dict[str, dict[str, None]] = {}
     for row in table.to_dict("records"):
         for column in (name for name in TEXT_COLUMNS if name.endswith(("_path", "_dir"))):
             files = label_files(row[column])[0] if column in LABEL_PATHS else [row[column]]
             for file in filter(None, files):
-                told = f"{words.get(column, 'labels')} of trial {row['trial']}"
-                found.setdefault(file, {})[told] = None
-    return {file: "; ".join(told) for file, told in found.items()}
+                use = f"{words.get(column, 'labels')} of trial {row['trial']}"
+                uses.setdefault(file, {})[use] = None
+    return {file: "; ".join(parts) for file, parts in uses.items()}
 
 
 def _group(path: str, told) -> tuple:
@@ -186,18 +186,20 @@ def _tell(
     folder, ending = of
     shown = paths
     if len(paths) > FILES_PER_LINE:
-        named = f"{len(paths)} files {ending or 'without a suffix'}, {split(paths[0])[1]} the first"
-        shown = [joined(folder, named)]
+        summary = (
+            f"{len(paths)} files {ending or 'without a suffix'}, {split(paths[0])[1]} the first"
+        )
+        shown = [joined(folder, summary)]
     for path in shown:
         _note(report, path, what, why, right)
-        place = str(there.root / (path if len(shown) == len(paths) else folder))
+        where = str(there.root / (path if len(shown) == len(paths) else folder))
         meant = _is_label_like(paths[0]) or there.kinds.get(paths[0]) in ("sound", "video")
-        if what == NOT_USED and (meant or paths[0] in there.reasons) and place not in known:
+        if what == NOT_USED and (meant or paths[0] in there.reasons) and where not in known:
             report.warning(
                 split(path)[1],
                 f"{UNUSED_PREFIX}{why}",
                 "left out",
-                where=place,
+                where=where,
                 expected=right,
                 todo=_advice(right),
             )
@@ -264,7 +266,11 @@ def _reason(
 
 def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
     stem = PurePosixPath(path).stem
-    beside = [one.path for one in recordings.values() if folded(one.stem) == folded(stem)]
+    beside = [
+        recording.path
+        for recording in recordings.values()
+        if folded(recording.stem) == folded(stem)
+    ]
     if beside:
         return f"a sound file beside {beside[0]}: `{PARAMETER}: true` hears it", ""
     return "a sound file without a picture", "the name of its recording, beside it"
@@ -273,18 +279,20 @@ def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
 def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
     """Why a file that holds labels, or might, belongs to no trial."""
     try:
-        found = folder_labels.kinds_of(there.root / path)
+        label_kinds = folder_labels.kinds_of(there.root / path)
     except InputError as error:
         return _damaged(there, path, error)
-    if not found:
+    if not label_kinds:
         return _without_labels(there, path)
     if several := _of_several(there, path):
         return several
     stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
-    same = [one for one in recordings.values() if folded(one.stem) == folded(stem)]
+    same = [
+        recording for recording in recordings.values() if folded(recording.stem) == folded(stem)
+    ]
     if len(same) > 1:
-        trials = ", ".join(one.name for one in same[:4])
-        right = " or ".join(f"{one.name}{ending}" for one in same[:2])
+        trials = ", ".join(recording.name for recording in same[:4])
+        right = " or ".join(f"{recording.name}{ending}" for recording in same[:2])
         return f"{len(same)} recordings are called {stem}, so their trials are {trials}", right
     if same and same[0].folder == split(path)[0]:
         alike = [name for name in there.inside(same[0].folder) if folded(name) == folded(path)]
@@ -295,7 +303,7 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
         return "labels of a recording in another folder", f"{right}, or labels/{stem}{ending}"
     near = names.nearest(stem, list(recordings))
     right = f"{near}{ending}" if near else "the name of a recording"
-    return f"labels ({' and '.join(found)}) that are named after no recording", right
+    return f"labels ({' and '.join(label_kinds)}) that are named after no recording", right
 
 
 def _of_several(there: Contents, path: str) -> tuple[str, str] | None:
@@ -307,12 +315,15 @@ def _of_several(there: Contents, path: str) -> tuple[str, str] | None:
     table = sheets.kept(there.root / path)
     if csv_columns.is_of_frames(table.names):
         return "a table that this program wrote, and no labels", ""
-    named = collisions.recordings(table)
-    if len(named) < 2:
+    recordings = collisions.recordings(table)
+    if len(recordings) < 2:
         return None
-    files = ", ".join(f"{PurePosixPath(name).stem}.csv" for name in named[:3])
-    more = ", …" * (len(named) > 3)
-    return f"labels of {len(named)} recordings in one table", f"write a table each: {files}{more}"
+    files = ", ".join(f"{PurePosixPath(name).stem}.csv" for name in recordings[:3])
+    more = ", …" * (len(recordings) > 3)
+    return (
+        f"labels of {len(recordings)} recordings in one table",
+        f"write a table each: {files}{more}",
+    )
 
 
 def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:

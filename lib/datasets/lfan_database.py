@@ -41,10 +41,10 @@ def find(root: Path, report: Report) -> dict[str, tuple[str, Path]]:
     split_of = _readable_partitions(root, report)
     if split_of is None:
         return {}
-    found = {}
+    trials = {}
     for trial, split in split_of.items():
         if (folder / trial).is_dir():
-            found[trial] = split, folder / trial
+            trials[trial] = split, folder / trial
         else:
             report.warning(
                 trial,
@@ -55,7 +55,7 @@ def find(root: Path, report: Report) -> dict[str, tuple[str, Path]]:
                 todo=REMAKE,
             )
     _tell_strangers(folder, split_of, report)
-    return found
+    return trials
 
 
 def _readable_partitions(root: Path, report: Report) -> dict[str, str] | None:
@@ -105,7 +105,7 @@ def partitions(path: Path) -> dict[str, str]:
             pairs = [(trial, name) for name, group in groups.items() for trial in group]
         else:
             pairs = list(zip(content["trial"], groups, strict=True))
-        found = {str(trial): SPLIT_OF_FOLDER[str(name).lower()] for trial, name in pairs}
+        split_of = {str(trial): SPLIT_OF_FOLDER[str(name).lower()] for trial, name in pairs}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"not the table of an LFAN database ({type(error).__name__}: {str(error)[:80]})",
@@ -113,7 +113,7 @@ def partitions(path: Path) -> dict[str, str]:
             expected="'partition' with Train_Set, Validation_Set and Test_Set",
             todo=REMAKE,
         ) from error
-    for trial in found:
+    for trial in split_of:
         if trial in ("", ".", "..") or "/" in trial or "\\" in trial:
             raise InputError(
                 f"a trial that leaves the data root: {trial[:120]!r}",
@@ -121,7 +121,7 @@ def partitions(path: Path) -> dict[str, str]:
                 expected="the name of a folder in npy_data",
                 todo="do not use this file",
             )
-    return found
+    return split_of
 
 
 def scales(path: Path) -> dict[str, dict[int, dict[str, tuple[float, float]]]]:
@@ -145,9 +145,9 @@ def scales(path: Path) -> dict[str, dict[int, dict[str, tuple[float, float]]]]:
 
 
 def _pairs_by_fold(folds: Mapping) -> dict[int, dict[str, tuple[float, float]]]:
-    found: dict[int, dict[str, tuple[float, float]]] = {}
+    by_fold: dict[int, dict[str, tuple[float, float]]] = {}
     for fold, parts in folds.items():
-        by_part = found[int(fold)] = {}
+        by_part = by_fold[int(fold)] = {}
         for name, pair in parts.items():
             by_part[str(name)] = float(pair["mean"]), float(pair["std"])
-    return found
+    return by_fold

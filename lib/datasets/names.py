@@ -57,13 +57,13 @@ def of_recordings(paths: Iterable[str]) -> dict[str, Recording]:
     paths = list(paths)
     often = Counter(PurePosixPath(path).stem for path in paths)
     taken = {trials.usable(stem) for stem, count in often.items() if count == 1}
-    found = {}
+    recordings = {}
     for path in paths:
         is_shared = often[PurePosixPath(path).stem] > 1
         name = _whole(path, taken) if is_shared else trials.usable(PurePosixPath(path).stem)
         taken.add(name)
-        found[name] = Recording(name, path, is_shared)
-    return found
+        recordings[name] = Recording(name, path, is_shared)
+    return recordings
 
 
 def _whole(path: str, taken: Collection[str]) -> str:
@@ -110,7 +110,9 @@ def nearest(text: str, names: Collection[str]) -> str:
     """The nearest name to a text: one that it begins with, else a similar one, else ""."""
     low = folded(text)
     pairs = [(name, folded(name)) for name in names]
-    begins = [name for name, one in pairs if low.startswith(one) or one.startswith(low)]
+    begins = [
+        name for name, spelling in pairs if low.startswith(spelling) or spelling.startswith(low)
+    ]
     if begins:
         return max(begins, key=len)
     return nearest_name(text, names, SPELLING_RATIO)

@@ -46,9 +46,9 @@ def find(
     which folds by speaker divide (`n_folds`). See `affwild2.find`.
     """
     root, report = Path(root), Report()
-    there = [entry.path for entry in walk(root, ravdess.closed)]
-    sheet = _table(root, there)
-    sounds, cells = ravdess.sounds(root, there, report), _cells(sheet)
+    paths = [entry.path for entry in walk(root, ravdess.closed)]
+    sheet = _table(root, paths)
+    sounds, cells = ravdess.sounds(root, paths, report), _cells(sheet)
     rows: dict[str, dict] = {}
     for number, row in enumerate(cells):
         made = _row(row, sounds, root, report, sheet.where(number))
@@ -75,15 +75,15 @@ def find(
 
 def _table(root: Path, there: Iterable[str]) -> sheets.Sheet:
     paths = map(PurePosixPath, there)
-    found = sorted((path for path in paths if path.name == TABLE), key=lambda path: path.parts)
-    if not found:
+    tables = sorted((path for path in paths if path.name == TABLE), key=lambda path: path.parts)
+    if not tables:
         raise InputError(
             f"no {TABLE} found",
             where=root,
             expected=f"{TABLE} with the columns {', '.join(COLUMNS)}",
             todo="correct data_root; data_README.md says where the data are",
         )
-    sheet = sheets.read(root / found[0], lambda cells: set(COLUMNS) <= set(cells))
+    sheet = sheets.read(root / tables[0], lambda cells: set(COLUMNS) <= set(cells))
     if missing := [name for name in COLUMNS if name not in sheet.names]:
         raise InputError(
             f"no column {' or '.join(missing)}",
@@ -97,7 +97,7 @@ def _table(root: Path, there: Iterable[str]) -> sheets.Sheet:
 def _cells(sheet: sheets.Sheet) -> list[dict[str, str]]:
     places = [sheet.names.index(name) for name in COLUMNS]
     return [
-        {name: row[place].strip() for name, place in zip(COLUMNS, places, strict=True)}
+        {name: row[index].strip() for name, index in zip(COLUMNS, places, strict=True)}
         for row in sheet.rows
     ]
 

@@ -78,11 +78,11 @@ class Facts(NamedTuple):
 def facts(name: str) -> Facts:
     """The fields of a recording's name, without its suffix. Raises InputError for another name."""
     match = FILE_NAME.fullmatch(name)
-    found = Facts(*map(int, match.groups())) if match else None
-    usual = found is not None and all(
-        1 <= value <= most for value, most in zip(found, HIGHEST_CODES, strict=True)
+    fields = Facts(*map(int, match.groups())) if match else None
+    usual = fields is not None and all(
+        1 <= value <= most for value, most in zip(fields, HIGHEST_CODES, strict=True)
     )
-    if not usual or (found.strong and CLASSES[found.label] == "neutral"):
+    if not usual or (fields.strong and CLASSES[fields.label] == "neutral"):
         raise InputError(
             f"no name of a RAVDESS recording: {name!r}",
             expected="seven numbers of two digits: modality 01 to 03, channel 01 or 02, emotion 01 "
@@ -90,7 +90,7 @@ def facts(name: str) -> Facts:
             "to 24",
             todo="rename it as it was released, or take it away",
         )
-    return found
+    return fields
 
 
 def find(
@@ -100,8 +100,8 @@ def find(
     which the parameter `fold` divides. See `affwild2.find`.
     """
     root, report = Path(root), Report()
-    there = [entry.path for entry in walk(root, closed)]
-    paths = sounds(root, there, report)
+    files = [entry.path for entry in walk(root, closed)]
+    paths = sounds(root, files, report)
     rows = []
     for done, (name, path) in enumerate(paths.items(), start=1):
         row = _row(name, path, root, report)
@@ -113,7 +113,7 @@ def find(
             "no recording of RAVDESS found",
             where=root,
             expected="Actor_01/03-01-01-01-01-01-01.wav and so on, or .flac",
-            todo=_way_to_the_recordings(there),
+            todo=_way_to_the_recordings(files),
         )
     _name_copies(paths, report)
     table = trials.table(rows)
@@ -142,37 +142,37 @@ def sounds(root: Path, there: Iterable[str], report: Report) -> dict[str, Path]:
 
     there : paths of all files, relative to `root`.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     heard = (path for path in map(PurePosixPath, there) if path.suffix.lower() in SUFFIXES)
     for folder in sorted({root / path.parent for path in heard}):
         for path in tree.files(folder, SUFFIXES, report):
-            first = found.setdefault(path.stem, path)
+            first = paths.setdefault(path.stem, path)
             if first is not path:
                 report.warning(
                     path.stem, "is there twice", f"{first.name} is used", where=str(path)
                 )
-    return found
+    return paths
 
 
 def _row(name: str, path: Path, root: Path, report: Report) -> dict:
     """The row of the trial table; {} for what is left out, which the report names."""
     try:
-        told = facts(name)
+        fields = facts(name)
     except InputError as error:
         report.fault(name, error, "left out")
         return {}
-    if (told.modality, told.channel) != (SOUND_ONLY, SPEECH):
+    if (fields.modality, fields.channel) != (SOUND_ONLY, SPEECH):
         report.warning(name, "is not speech with sound only", "left out", where=str(path))
         return {}
-    row = sound_row(name, path, root, told.label, report)
+    row = sound_row(name, path, root, fields.label, report)
     if not row:
         return {}
-    if path.parent.name.lower() != f"actor_{told.actor:02}":
+    if path.parent.name.lower() != f"actor_{fields.actor:02}":
         report.warning(
             name, f"lies in {path.parent.name}", "the actor of its name counts", where=str(path)
         )
-    fold = next(number for number, actors in enumerate(FOLDS) if told.actor in actors)
-    return {**row, "fold": fold, "subject": f"actor_{told.actor:02}"}
+    fold = next(number for number, actors in enumerate(FOLDS) if fields.actor in actors)
+    return {**row, "fold": fold, "subject": f"actor_{fields.actor:02}"}
 
 
 def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> dict:

@@ -26,11 +26,11 @@ def take(
         other = beside(root / video) if (root / video).is_file() else None
         if other is None:
             continue
-        own = (rows["audio_path"] == video).any()
+        has_sound = (rows["audio_path"] == video).any()
         path = other.relative_to(root).as_posix()
         name = rows["video"].iloc[0]
         _say_once(report, name, path, str(other), heard)
-        (_taken if heard else _offered)(report, name, other, own)
+        (_taken if heard else _offered)(report, name, other, has_sound)
         if heard:
             table.loc[rows.index, "audio_path"] = path
     return table, report
@@ -48,9 +48,9 @@ def _say_once(report: Report, video: str, path: str, place: str, heard: bool) ->
     ]
     for row in report.files:
         if row["file"] == path:
-            told = f"sound of recording {video}" if heard else row["what"]
+            use = f"sound of recording {video}" if heard else row["what"]
             why = "" if heard else f"`{PARAMETER}: true` hears it instead of the video's own sound"
-            row.update(what=told, why=why, right="")
+            row.update(what=use, why=why, right="")
 
 
 def _offered(report: Report, video: str, path: Path, own: bool) -> None:
@@ -66,7 +66,7 @@ def _offered(report: Report, video: str, path: Path, own: bool) -> None:
 
 def _taken(report: Report, video: str, path: Path, own: bool) -> None:
     name = path.name
-    told = {
+    messages = {
         True: (
             f"{name} is heard instead of the video's own sound, which tells where it belongs",
             "the same voices in both",
@@ -78,6 +78,6 @@ def _taken(report: Report, video: str, path: Path, own: bool) -> None:
             "watch the lips: if they are out of step, cut the sound file",
         ),
     }
-    done, expected, todo = told[bool(own)]
+    done, expected, todo = messages[bool(own)]
     what = f"{name} lies beside the video"
     report.warning(video, what, done, where=str(path), expected=expected, todo=todo)

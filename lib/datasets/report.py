@@ -111,7 +111,7 @@ class Report:
         rows = []
         for _, group in table.groupby(same, sort=False, dropna=False):
             if len(group) <= ROWS_PER_MESSAGE:
-                rows += [(place, row) for place, row in group.iterrows()]
+                rows += [(index, row) for index, row in group.iterrows()]
                 continue
             first = group.iloc[0].copy()
             shown = ", ".join(group["item"].astype(str)[:ROWS_PER_MESSAGE])

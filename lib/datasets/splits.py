@@ -53,23 +53,23 @@ def read(
     contents.use(path, "splits")
     where = contents.root / path
     table = sheets.read(where, is_header)
-    place = {word: _column(table, words) for word, words in _WANTED.items()}
-    if place["trial"] is None or place["split"] is None:
+    index = {word: _column(table, words) for word, words in _WANTED.items()}
+    if index["trial"] is None or index["split"] is None:
         raise _not_understood(
             f"columns {', '.join(name or '(no name)' for name in table.names)[:120]}",
             f"{where}:{table.header_line}",
         )
-    told: dict[str, dict] = {}
+    entries: dict[str, dict] = {}
     for number, cells in enumerate(table.rows):
-        name, part = cells[place["trial"]], cells[place["split"]]
-        subject = cells[place["subject"]] if place["subject"] is not None else ""
+        name, part = cells[index["trial"]], cells[index["split"]]
+        subject = cells[index["subject"]] if index["subject"] is not None else ""
         known = word(part)
         if not name or not known:
             raise _not_understood(f"the line {','.join(cells)[:80]!r}", table.where(number))
         trial = resolve(name, recordings, trial_names)
-        _add(told, trial, {"split": known, "subject": subject}, table.where(number), report)
-    _tell_alike(told, str(where), report)
-    return told
+        _add(entries, trial, {"split": known, "subject": subject}, table.where(number), report)
+    _tell_alike(entries, str(where), report)
+    return entries
 
 
 def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
@@ -173,8 +173,8 @@ def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collect
     """The trial that a name means; a person of a recording need not have any other file. An unknown
     name is returned unchanged.
     """
-    if found := names.resolve(text, recordings, trial_names):
-        return found
+    if trial := names.resolve(text, recordings, trial_names):
+        return trial
     head, _, person = text.rpartition("_")
     if video := names.resolve(head, recordings, ()) if head else "":
         return f"{video}_{person}"

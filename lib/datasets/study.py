@@ -30,7 +30,7 @@ def name(processed_root: Path, root: Path) -> str:
     """
     base = safe_name(f"folder-{Path(root).name}")
     names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
-    return next(each for each in names if is_of(Path(processed_root) / each, root))
+    return next(candidate for candidate in names if is_of(Path(processed_root) / candidate, root))
 
 
 def is_of(folder: Path, root: Path) -> bool:
@@ -43,19 +43,19 @@ def is_of(folder: Path, root: Path) -> bool:
     if not record or record["root"] == str(Path(root).absolute()):
         return True
     files = record["files"]
-    there = {path: told for path, told in files.items() if (Path(root) / path).is_file()}
-    alike = [path for path, told in there.items() if _size(Path(root) / path) == told["size"]]
-    if len(alike) < len(there) or len(there) < PRESENT_SHARE * max(1, len(files)):
+    present = {path: entry for path, entry in files.items() if (Path(root) / path).is_file()}
+    alike = [path for path, entry in present.items() if _size(Path(root) / path) == entry["size"]]
+    if len(alike) < len(present) or len(present) < PRESENT_SHARE * max(1, len(files)):
         return False
-    return all(fingerprint(Path(root) / path) == there[path] for path in alike[:LOOKED_INTO])
+    return all(fingerprint(Path(root) / path) == present[path] for path in alike[:LOOKED_INTO])
 
 
 def read(folder: Path) -> dict:
     """The record of `write`; {} if there is none or it is unreadable: then 01 writes it again."""
-    place = Path(folder) / RECORD
+    file = Path(folder) / RECORD
     try:
-        record = json.loads(place.read_text(encoding="utf-8"))
-        files = {str(path): dict(told) for path, told in record["files"].items()}
+        record = json.loads(file.read_text(encoding="utf-8"))
+        files = {str(path): dict(entry) for path, entry in record["files"].items()}
         return {"root": str(record["root"]), "files": files}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -71,7 +71,7 @@ def write(store: Store, table: pd.DataFrame) -> Path:
 def data_of(run: Run) -> str:
     """Name of the processed folder of a run, "" if 01 has not run."""
     outputs = run.read_json(f"steps/{NOTEBOOKS[0]}.json", {}).get("outputs", {})
-    tables = [Path(place) for place in outputs if place.endswith("/trials.parquet")]
+    tables = [Path(path) for path in outputs if path.endswith("/trials.parquet")]
     return tables[0].parent.name if tables else ""
 
 

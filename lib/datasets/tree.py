@@ -17,17 +17,17 @@ NAME_SUFFIXES = (*VIDEO_SUFFIXES, ".txt", ".csv")
 
 def subfolders(folder: Path) -> dict[str, list[Path]]:
     """Name in lower case -> the folders of that name (several on a case-sensitive system)."""
-    found: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir():
-            found.setdefault(path.name.lower(), []).append(path)
-    return found
+            by_name.setdefault(path.name.lower(), []).append(path)
+    return by_name
 
 
 def named(folders: Iterable[Path], names: Iterable[str]) -> list[Path]:
     """Folders inside `folders` with one of the names, in the order of the names."""
     inside = [subfolders(folder) for folder in folders]
-    return [path for name in names for some in inside for path in some.get(name, [])]
+    return [path for name in names for by_name in inside for path in by_name.get(name, [])]
 
 
 def inside(folder: Path, report: Report) -> list[Path]:
@@ -79,9 +79,9 @@ def videos(
     """Stem -> video file in several folders; the first file of a name counts, a second one of
     another size is an error.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in (path for folder in folders for path in files(folder, suffixes, report)):
-        first = found.setdefault(path.stem, path)
+        first = paths.setdefault(path.stem, path)
         if first is not path:
             same = path.stat().st_size == first.stat().st_size
             (report.warning if same else report.error)(
@@ -91,7 +91,7 @@ def videos(
                 where=f"{first}, {path}",
                 todo="remove or rename one of them",
             )
-    return found
+    return paths
 
 
 def name_in_list(line: str) -> str:
@@ -113,7 +113,7 @@ def name_in_list(line: str) -> str:
 
 def names_of_list(path: Path, report: Report) -> set[str]:
     """Trials that a text list names, one per line; an unusable line or file is reported."""
-    found = set()
+    names = set()
     try:
         lines = read_text(path).split("\n")
     except InputError as error:
@@ -125,10 +125,10 @@ def names_of_list(path: Path, report: Report) -> set[str]:
             expected="a text file with the name of a trial in every line",
             todo="fetch it again",
         )
-        return found
+        return names
     for number, line in enumerate(map(str.strip, lines), start=1):
         try:
-            found |= {name_in_list(line)} if line else set()
+            names |= {name_in_list(line)} if line else set()
         except InputError as error:
             report.error(
                 path.name,
@@ -138,4 +138,4 @@ def names_of_list(path: Path, report: Report) -> set[str]:
                 expected=error.expected,
                 todo=error.todo,
             )
-    return found
+    return names

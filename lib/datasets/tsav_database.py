@@ -41,7 +41,7 @@ def find(
     if not alignments:
         return {}
     order = _order(_info(folders, report), videos)
-    found = {}
+    trials = {}
     for name, path in sorted(alignments.items()):
         entry = _ENTRY.match(name)
         video = _video(path.parent, name, report) or (
@@ -58,8 +58,8 @@ def find(
             )
             continue
         trial = f"{video}_{entry['position']}" if entry["position"] else video
-        found[trial] = {KIND_OF[kind]: SPLIT_OF.get(entry[kind], "") for kind in KIND_OF}, path
-    return found
+        trials[trial] = {KIND_OF[kind]: SPLIT_OF.get(entry[kind], "") for kind in KIND_OF}, path
+    return trials
 
 
 def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:

@@ -73,7 +73,12 @@ def make(
     recordings = plan(seed, trials, seconds)
     with explain_full_disk(root):
         _make_all(partial(_make_one, root, seed), recordings, workers, progress)
-        hidden = [name for one in recordings if one.split == "test" for name in one.persons]
+        hidden = [
+            name
+            for recording in recordings
+            if recording.split == "test"
+            for name in recording.persons
+        ]
         write_text(root / "test_set_VA.txt", "\n".join([*hidden, ""]))
         write_text(
             root / "sample.json", json.dumps(_summary(seed, trials, seconds, recordings), indent=1)
@@ -149,10 +154,10 @@ def _annotate(root: Path, one: Recording, name: str, person: Person, states: np.
         "AU_Set": curves.action_units_text(units),
     }
     for folder, text in texts.items():
-        place = Path(HIDDEN_FOLDER, folder)
+        subfolder = Path(HIDDEN_FOLDER, folder)
         if one.split in SPLIT_FOLDERS:
-            place = Path(folder, SPLIT_FOLDERS[one.split])
-        write_text(root / place / f"{name}.txt", text)
+            subfolder = Path(folder, SPLIT_FOLDERS[one.split])
+        write_text(root / subfolder / f"{name}.txt", text)
 
 
 def _render(
@@ -192,8 +197,8 @@ def _frames(
         for name, person in one.persons.items()
     }
     poses = {
-        name: samples_scene.draw_pose(stream, one.times, place * width)
-        for place, (name, stream) in enumerate(streams.items())
+        name: samples_scene.draw_pose(stream, one.times, column * width)
+        for column, (name, stream) in enumerate(streams.items())
     }
     faces = {name: scene.relit(face.draw(stream)) for name, stream in streams.items()}
     for frame in range(len(one.times)):
@@ -224,7 +229,12 @@ def _write_crop(path: Path, picture: np.ndarray, matrix: np.ndarray) -> None:
 def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]) -> dict:
     """Facts about the set: `expected` has the names under which `affwild2.find` counts."""
     names = {
-        split: [name for one in recordings if one.split == split for name in one.persons]
+        split: [
+            name
+            for recording in recordings
+            if recording.split == split
+            for name in recording.persons
+        ]
         for split in SPLITS
     }
     expected = {
@@ -246,7 +256,7 @@ def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]
         "note": "synthetic: values have no meaning",
         "expected": expected,
         "splits": names,
-        "recordings": {one.video: _facts(one) for one in recordings},
+        "recordings": {recording.video: _facts(recording) for recording in recordings},
     }
 
 

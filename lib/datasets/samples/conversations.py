@@ -258,19 +258,23 @@ def _write_lists(root: Path, planned: list[Conversation]) -> None:
     for split in ("train", "val", "test"):
         write_text(
             root / "split" / f"{split}.list",
-            "\n".join(one.uid for one in planned if one.split == split),
+            "\n".join(conversation.uid for conversation in planned if conversation.split == split),
         )
-    write_text(root / "split" / "full.list", "\n".join(one.uid for one in planned))
+    write_text(
+        root / "split" / "full.list", "\n".join(conversation.uid for conversation in planned)
+    )
 
 
 def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int, dict]) -> None:
     for split, name in (("train", "av_train"), ("val", "av_val"), ("test", "av_test_unannotated")):
         videos = []
-        for one in (one for one in planned if one.split == split):
-            clip = clips[one.number]
+        for conversation in (
+            conversation for conversation in planned if conversation.split == split
+        ):
+            clip = clips[conversation.number]
             if split == "test":
                 clip = _without_labels(clip)
-            videos.append({"video_uid": one.uid, "split": split, "clips": [clip]})
+            videos.append({"video_uid": conversation.uid, "split": split, "clips": [clip]})
         top = {
             "date": "",
             "version": f"sample {VERSION}",
@@ -287,7 +291,8 @@ def _without_labels(clip: dict) -> dict:
 def _summary(seed: int, trials: int, seconds: float, planned: list[Conversation]) -> dict:
     """What is true of the set: `expected` has the names under which `ego4d.find` counts."""
     count = {
-        split: sum(one.split == split for one in planned) for split in ("train", "val", "test")
+        split: sum(conversation.split == split for conversation in planned)
+        for split in ("train", "val", "test")
     }
     expected = {
         "train ids": count["train"],

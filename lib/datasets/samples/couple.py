@@ -47,9 +47,9 @@ class Head:
         """(200, 200, 3) uint8: between the two pictures of the bank whose opening is next."""
         opening, wide = self.states[frame]
         row = self.bank[round((wide + 1) / 2 * (MOUTH_WIDTHS - 1))]
-        place = opening * (OPENINGS - 1)
-        low = min(int(place), OPENINGS - 2)
-        share = place - low
+        position = opening * (OPENINGS - 1)
+        low = min(int(position), OPENINGS - 2)
+        share = position - low
         return cv2.addWeighted(row[low], 1 - share, row[low + 1], share, 0)
 
 
@@ -68,8 +68,8 @@ class Couple:
     def paint(self, frame: int) -> np.ndarray:
         """One frame, (240, 320, 3) uint8 RGB."""
         picture = self.background.copy()
-        for head, there in zip(self.heads, self.visible[:, frame], strict=True):
-            if there:
+        for head, is_visible in zip(self.heads, self.visible[:, frame], strict=True):
+            if is_visible:
                 _paste(picture, head.picture(frame), head.matrices[frame])
         lit = cv2.multiply(picture, self.light, scale=float(self.gains[frame]), dtype=cv2.CV_32F)
         y, x = self.places[frame]
@@ -94,9 +94,9 @@ def draw(generator: np.random.Generator, plan: Plan, talk: Talk) -> Couple:
     """Draw persons, places, light and noise of one conversation."""
     times = np.arange(plan.n_frames) / FPS
     heads = []
-    for face, place in enumerate(HEAD_CENTRES):
+    for face, centre in enumerate(HEAD_CENTRES):
         mouth = np.stack([talk.opening[face], np.clip(talk.wide[face], -1, 1)], 1)
-        heads.append(_head(generator, times, place, mouth))
+        heads.append(_head(generator, times, centre, mouth))
     gains = np.exp(generator.uniform(-0.35, 0.25)) * (
         1 + 0.05 * generator.standard_normal() * _slow(generator, times)
     )
@@ -119,8 +119,8 @@ def _slow(
     generator: np.random.Generator, times: np.ndarray, period: tuple[float, float] = (0.5, 0.9)
 ) -> np.ndarray:
     """(T,) a slow random course of standard deviation 1; knots about 0.7 s apart (§3)."""
-    found = curve(generator, times[-1], period)(times)
-    return found / max(float(found.std()), 1e-9)
+    course = curve(generator, times[-1], period)(times)
+    return course / max(float(course.std()), 1e-9)
 
 
 def _head(
@@ -136,7 +136,7 @@ def _head(
     sway = np.stack([3 * _slow(generator, times, (2, 3)), 2 * _slow(generator, times, (2, 3))], 1)
     centre = np.array(place) + generator.uniform((-6, -5), (6, 5)) + np.clip(sway, -8, 8)
     matrices = np.stack(
-        [_similarity(*one, mirrored) for one in zip(centre, roll, zoom, strict=True)]
+        [_similarity(*pose, mirrored) for pose in zip(centre, roll, zoom, strict=True)]
     )
     return Head(
         _bank(generator), matrices, _boxes(generator, times, matrices, zoom, unit, mirrored), states

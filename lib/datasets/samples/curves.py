@@ -137,8 +137,8 @@ def expression(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:
     """Expression (T,) int8, number in the official order, by the rule in the module's docstring."""
     angle = (np.degrees(np.arctan2(arousal, valence)) + 60) % 360 - 60
     starts, numbers = np.array(SECTORS).T
-    found = numbers[np.searchsorted(starts, angle, side="right") - 1]
-    return np.where(np.hypot(valence, arousal) < 0.3, 0, found).astype(np.int8)
+    classes = numbers[np.searchsorted(starts, angle, side="right") - 1]
+    return np.where(np.hypot(valence, arousal) < 0.3, 0, classes).astype(np.int8)
 
 
 def action_units(valence: np.ndarray, opening: np.ndarray) -> np.ndarray:

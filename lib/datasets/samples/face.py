@@ -112,10 +112,10 @@ def _came_by_table() -> np.ndarray:
 
 def _came_by(v: float) -> np.ndarray:
     """The table at one valence, (2, 200, 200) px."""
-    place = (v + 1) / 2 * (N_EXPRESSIONS - 1)
-    below = min(int(place), N_EXPRESSIONS - 2)
+    position = (v + 1) / 2 * (N_EXPRESSIONS - 1)
+    below = min(int(position), N_EXPRESSIONS - 2)
     table = _came_by_table()
-    return table[below] + np.float32(place - below) * (table[below + 1] - table[below])
+    return table[below] + np.float32(position - below) * (table[below + 1] - table[below])
 
 
 @cache

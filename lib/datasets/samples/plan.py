@@ -79,7 +79,9 @@ def plan(seed: int, trials: int, seconds: float) -> list[Recording]:
         first += persons
     labelled = []
     for split in SPLITS:
-        labelled += _labelled(seed, [one for one in recordings if one.split == split])
+        labelled += _labelled(
+            seed, [recording for recording in recordings if recording.split == split]
+        )
     return labelled
 
 
@@ -157,16 +159,16 @@ def _person(seed: int, trial: int, times: np.ndarray, turns: list, seconds: floa
 
 def _labelled(seed: int, recordings: list[Recording]) -> list[Recording]:
     """The recordings of one split with the label curves drawn for them together."""
-    told = {}
-    for one in recordings:
-        for person in one.persons.values():
-            told[person.number] = one.times, person.own_turn & person.labelled
-    curves = samples_curves.draw(seed, told)
+    timelines = {}
+    for recording in recordings:
+        for person in recording.persons.values():
+            timelines[person.number] = recording.times, person.own_turn & person.labelled
+    curves = samples_curves.draw(seed, timelines)
     labelled = []
-    for one in recordings:
+    for recording in recordings:
         persons = {
             name: replace(person, curves=curves[person.number])
-            for name, person in one.persons.items()
+            for name, person in recording.persons.items()
         }
-        labelled.append(replace(one, persons=persons))
+        labelled.append(replace(recording, persons=persons))
     return labelled

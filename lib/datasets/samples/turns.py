@@ -77,8 +77,8 @@ class Plan:
         return spans(
             self.n_frames,
             [
-                [(start, stop) for start, stop, chews in some if chewing in (None, chews)]
-                for some in self.moves
+                [(start, stop) for start, stop, chews in moves if chewing in (None, chews)]
+                for moves in self.moves
             ],
         )
 
@@ -89,11 +89,11 @@ class Plan:
 
 def spans(n_frames: int, groups) -> np.ndarray:
     """(groups, n_frames) bool: True in the spans (start, stop) of each group."""
-    found = np.zeros((len(groups), n_frames), bool)
-    for row, group in zip(found, groups, strict=True):
+    mask = np.zeros((len(groups), n_frames), bool)
+    for row, group in zip(mask, groups, strict=True):
         for start, stop in group:
             row[start:stop] = True
-    return found
+    return mask
 
 
 def draw(generator: np.random.Generator, n_frames: int, leaves: float = 1.0) -> Plan:
@@ -177,13 +177,13 @@ def _moves(
     generator: np.random.Generator, turns, face: int, n_frames: int
 ) -> tuple[tuple[int, int, bool], ...]:
     own = spans(n_frames, [[(t.start, t.stop) for t in turns if t.speaker == face]])[0]
-    free, wanted = ~own, SILENT_MOVEMENT * (~own).sum()
+    free, target = ~own, SILENT_MOVEMENT * (~own).sum()
     under = [
         (t.start, t.stop) for t in turns if t.speaker != face and not own[t.start : t.stop].any()
     ]
-    found, moved = [], 0
+    moves, moved = [], 0
     for _ in range(200):
-        if moved >= wanted:
+        if moved >= target:
             break
         if under and generator.uniform() < UNDER_A_TURN:
             start, stop = under[generator.integers(len(under))]
@@ -194,9 +194,9 @@ def _moves(
         stop = start + int(taken[0]) if taken.size else stop
         if stop - start >= MIN_SECONDS * FPS:
             free[max(0, start - 3) : stop + 3] = False  # stretches do not touch
-            found.append((start, stop, bool(generator.uniform() < CHEWING_SHARE)))
+            moves.append((start, stop, bool(generator.uniform() < CHEWING_SHARE)))
             moved += stop - start
-    return tuple(sorted(found))
+    return tuple(sorted(moves))
 
 
 def _move_shares(moves, turns, face: int, n_frames: int) -> list[dict[str, float]]:
