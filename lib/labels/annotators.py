@@ -106,14 +106,14 @@ def _by_time(
 ) -> tuple[np.ndarray, str]:
     """`to_frames` of a table whose rows are at `times`."""
     _refuse_other_recording(one, times, frames, delay)
-    wanted = np.asarray(frames, np.float64) + delay
+    sample_times = np.asarray(frames, np.float64) + delay
     if one.until is not None:
-        return _stretches(one.values, times, one.until, wanted), f"{len(times)} stretches"
+        return _stretches(one.values, times, one.until, sample_times), f"{len(times)} stretches"
     period = spacing(times, alone=float(frames[-1] - frames[0]) + 1.0)
     _refuse_other_unit(one, times, frames, period)
-    found = _SAMPLERS[method](one, times, wanted, period)
+    values = _SAMPLERS[method](one, times, sample_times, period)
     step = spacing(frames, alone=period)
-    return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
+    return values.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
 
 
 def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float = 0.0) -> str:
@@ -142,12 +142,12 @@ def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
     """
     if not delay:
         return rows
-    place = nearest(np.asarray(times, np.float64), np.asarray(times) + delay)
+    indices = nearest(np.asarray(times, np.float64), np.asarray(times) + delay)
     half = spacing(times) / 2
     beyond = (times + delay > times[-1] + half) | (times + delay < times[0] - half)
-    found = np.array(rows[place])
-    found[beyond] = np.nan if found.dtype.kind == "f" else -1
-    return found
+    shifted = np.array(rows[indices])
+    shifted[beyond] = np.nan if shifted.dtype.kind == "f" else -1
+    return shifted
 
 
 def combine(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, dict]:
@@ -157,7 +157,7 @@ def combine(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, dict]:
     Returns ((T, 2) float32, {"annotators": n, "valence": mean pairwise CCC or None, "arousal": …}).
     A frame that one annotator labelled is labelled.
     """
-    stack = np.stack([np.asarray(one, np.float64) for one in rows])
+    stack = np.stack([np.asarray(labels, np.float64) for labels in rows])
     known = np.isfinite(stack)
     count = known.sum(axis=0)
     mean = np.where(known, stack, 0).sum(axis=0) / np.maximum(count, 1)
@@ -166,7 +166,7 @@ def combine(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, dict]:
         {
             "annotators": len(rows),
             **{
-                emotion: agreement([one[:, k] for one in rows])
+                emotion: agreement([labels[:, k] for labels in rows])
                 for k, emotion in enumerate(EMOTIONS)
             },
         },
@@ -186,17 +186,21 @@ def agreement(columns: Sequence[np.ndarray]) -> float | None:
 
 
 def _row_by_row(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:
-    n, wanted = len(one.values), len(frames)
-    if abs(n - wanted) > TOLERANCE_FRAMES:
+    n, n_frames = len(one.values), len(frames)
+    if abs(n - n_frames) > TOLERANCE_FRAMES:
         raise InputError(
-            f"a label table without times: {n} rows, and the video has {wanted} frames",
+            f"a label table without times: {n} rows, and the video has {n_frames} frames",
             where=one.where,
             expected="a column time (s), or one row per frame",
             todo="add the column time, or set label_rate to the number of rows per second",
         )
-    rows = np.full((wanted, one.values.shape[1]), np.nan, np.float32)
-    rows[: min(n, wanted)] = one.values[:wanted]
-    note = "" if n == wanted else f"{n} rows for {wanted} frames: trimmed or filled up at the end; "
+    rows = np.full((n_frames, one.values.shape[1]), np.nan, np.float32)
+    rows[: min(n, n_frames)] = one.values[:n_frames]
+    note = (
+        ""
+        if n == n_frames
+        else f"{n} rows for {n_frames} frames: trimmed or filled up at the end; "
+    )
     return shift(rows, np.asarray(frames), delay), f"{note}one row per frame"
 
 
@@ -271,9 +275,9 @@ def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: floa
 
 
 def _near(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    place = nearest(times, wanted)
-    far = np.abs(times[place] - wanted) > GAP_PERIODS / 2 * period
-    return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[place])
+    indices = nearest(times, wanted)
+    far = np.abs(times[indices] - wanted) > GAP_PERIODS / 2 * period
+    return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[indices])
 
 
 def _hold(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:

@@ -23,7 +23,7 @@ MENDED = "mended"  # facts of an array: what was skipped or corrected while its 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     """A request for labels with the label options that differ from the defaults."""
     files, rows = label_files(trial[f"{wanted.name}_path"])
-    own = {
+    options = {
         "delay": (place.label_delay, 0.0),
         "resample": (place.label_resample, "linear"),
         "rate": (place.label_rate, 0.0),
@@ -33,12 +33,12 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         "scale": (_newly_scaled(files, place), ""),
         "columns": (_newly_chosen(files, place), ""),
     }
-    told = {
+    changed = {
         name: value
-        for name, (value, usual) in own.items()
+        for name, (value, usual) in options.items()
         if value != usual and (files or name == "rows")
     }
-    return request(wanted.name, **{**told, **wanted.parameters})
+    return request(wanted.name, **{**changed, **wanted.parameters})
 
 
 def _newly_timed(files: Sequence[str], place: Store) -> str:
@@ -68,8 +68,8 @@ def _newly_chosen(files: Sequence[str], place: Store) -> str:
 def sources(trial: Mapping, wanted: Request) -> dict:
     """Every label file of the trial as an input, and the times of its frames."""
     files = label_files(trial[f"{wanted.name}_path"])[0]
-    named = {f"annotation{number or ''}": file for number, file in enumerate(files)}
-    return {**named, "time": request("time")}
+    inputs = {f"annotation{number or ''}": file for number, file in enumerate(files)}
+    return {**inputs, "time": request("time")}
 
 
 def maker(kind: str) -> Callable:
@@ -137,27 +137,29 @@ def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
 def _affect(
     paths: Sequence[Path], times: np.ndarray, parameters: Mapping
 ) -> tuple[np.ndarray, str, dict]:
-    found: dict[str, np.ndarray] = {}
+    by_annotator: dict[str, np.ndarray] = {}
     how: dict[str, None] = {}
     mended: dict[str, None] = {}
     for path in paths:
-        for one in _annotations(path, parameters):
+        for annotation in _annotations(path, parameters):
             rows, done = annotators.to_frames(
-                one,
+                annotation,
                 times,
                 parameters.get("resample", "linear"),
                 parameters.get("delay", 0.0),
                 parameters.get("rate", 0.0),
             )
-            name = one.annotator or (path.parent.name if len(paths) > 1 else "")
-            before = found.get(name)
-            found[name] = rows if before is None else np.where(np.isfinite(before), before, rows)
-            how |= dict.fromkeys([done, *one.notes])
-            extent = annotators.extent(one, rows, times, parameters.get("delay", 0.0))
-            notes = [*one.notes, extent]
+            name = annotation.annotator or (path.parent.name if len(paths) > 1 else "")
+            before = by_annotator.get(name)
+            by_annotator[name] = (
+                rows if before is None else np.where(np.isfinite(before), before, rows)
+            )
+            how |= dict.fromkeys([done, *annotation.notes])
+            extent = annotators.extent(annotation, rows, times, parameters.get("delay", 0.0))
+            notes = [*annotation.notes, extent]
             mended |= dict.fromkeys(f"{path.name}: {note}" for note in notes if note)
-    rows, facts = annotators.combine(list(found.values()))
-    told = _told(facts, how, parameters.get("delay", 0.0))
+    rows, facts = annotators.combine(list(by_annotator.values()))
+    summary = _told(facts, how, parameters.get("delay", 0.0))
     absent = [
         emotion
         for emotion, column in zip(EMOTIONS, rows.T, strict=True)
@@ -170,8 +172,11 @@ def _affect(
             expected="valence and arousal",
             todo=f"add {absent[0]}, or take this trial's labels away",
         )
-    facts = {**(facts if len(found) > 1 else {}), **({MENDED: list(mended)} if mended else {})}
-    return rows, told, facts
+    facts = {
+        **(facts if len(by_annotator) > 1 else {}),
+        **({MENDED: list(mended)} if mended else {}),
+    }
+    return rows, summary, facts
 
 
 def _annotations(path: Path, parameters: Mapping) -> list[annotators.Annotation]:
@@ -204,12 +209,16 @@ def _classes(
             expected="one",
             todo="a mean of classes has no meaning: keep one of them",
         )
-    one = tables.read(paths[0], "expression", parameters.get("rows", ""))[0]
+    annotation = tables.read(paths[0], "expression", parameters.get("rows", ""))[0]
     rows, how = annotators.to_frames(
-        one, times, "nearest", parameters.get("delay", 0.0), parameters.get("rate", 0.0)
+        annotation, times, "nearest", parameters.get("delay", 0.0), parameters.get("rate", 0.0)
     )
-    told = {MENDED: [f"{paths[0].name}: {note}" for note in one.notes]} if one.notes else {}
-    return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, told
+    facts = (
+        {MENDED: [f"{paths[0].name}: {note}" for note in annotation.notes]}
+        if annotation.notes
+        else {}
+    )
+    return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, facts
 
 
 def _constant(kind: str, label: str, n_frames: int) -> np.ndarray:

@@ -34,8 +34,8 @@ class When:
         self.table, self.notes = table, told_of_others(table, TIME_WORDS)
         self.time = self.until = self.frame = None
         places: dict[str, int] = {}
-        for place, column in enumerate(table.kinds):
-            places.setdefault(column.what, place)
+        for index, column in enumerate(table.kinds):
+            places.setdefault(column.what, index)
         start = places.get("start")
         if start is not None and ("end" in places or "duration" in places):
             self.time = times(table, start)
@@ -43,8 +43,8 @@ class When:
             self.until = ends if "end" in places else self.time + ends
             wrong = self.until <= self.time
             refuse(table, wrong, "an utterance that ends before it begins", "start before end")
-        elif (place := places.get("time", start)) is not None:
-            self.time = times(table, place)
+        elif (index := places.get("time", start)) is not None:
+            self.time = times(table, index)
         elif "frame" in places:
             self._frames(places["frame"])
         self.known = self.time is not None or self.frame is not None
@@ -93,8 +93,8 @@ class When:
             wrong[rows] = np.diff(time, prepend=-np.inf) < 0
             refuse(self.table, wrong, "times go back", "times that rise")
         if time is not None and until is None:
-            time, values, told = collisions.merged(time, values, lines)
-            notes += told
+            time, values, remarks = collisions.merged(time, values, lines)
+            notes += remarks
         elif until is not None:
             notes += collisions.overlapping(self.table, time, until, lines)
         where = str(self.table.path)
@@ -110,8 +110,8 @@ def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
     notes = []
     for name, column in zip(table.names, table.kinds, strict=True):
         if column.what in kinds and column.what in first:
-            told = f"{first[column.what]!r}, and not {name!r}"
-            notes.append(f"{TIME_WORDS[column.what]} taken from the column {told}")
+            choice = f"{first[column.what]!r}, and not {name!r}"
+            notes.append(f"{TIME_WORDS[column.what]} taken from the column {choice}")
         first.setdefault(column.what, name)
     return notes
 
@@ -119,27 +119,27 @@ def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
 def times(table: Sheet, place: int) -> np.ndarray:
     """A column of times, (n,) s. Raises InputError, with the line, for an invalid one."""
     unit = table.kinds[place].unit
-    found = np.full(len(table.rows), np.nan)
+    values = np.full(len(table.rows), np.nan)
     for row, text in enumerate(table.texts(place)):
         if match := _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1)):
             hours, minutes, seconds = match.groups()
-            found[row] = 3600 * int(hours or 0) + 60 * int(minutes)
-            found[row] += float(seconds.replace(",", "."))
+            values[row] = 3600 * int(hours or 0) + 60 * int(minutes)
+            values[row] += float(seconds.replace(",", "."))
         else:
-            found[row] = unit * sheets.number(text, table.mark != ",")
+            values[row] = unit * sheets.number(text, table.mark != ",")
     name = table.names[place]
     texts = table.texts(place)
-    _refuse_texts(table, ~np.isfinite(found), texts, f"in column {name} is no time", "seconds")
-    return found
+    _refuse_texts(table, ~np.isfinite(values), texts, f"in column {name} is no time", "seconds")
+    return values
 
 
 def values_of(table: Sheet, place: int) -> np.ndarray:
     """A column of numbers, (n,) float64, without gaps. Raises InputError with the line."""
     texts = table.texts(place)
-    found = np.array([sheets.number(text, table.mark != ",") for text in texts])
+    values = np.array([sheets.number(text, table.mark != ",") for text in texts])
     name = table.names[place]
-    _refuse_texts(table, ~np.isfinite(found), texts, f"in column {name} is no number", "a number")
-    return found
+    _refuse_texts(table, ~np.isfinite(values), texts, f"in column {name} is no number", "a number")
+    return values
 
 
 GAPS = {

@@ -65,8 +65,8 @@ def overlapping(table: Sheet, time: np.ndarray, until: np.ndarray, lines: np.nda
     if not len(over):
         return []
     count = "1 stretch begins" if len(over) == 1 else f"{len(over)} stretches begin"
-    told = f"{count} before the last one ends: the later counts from there"
-    return [f"{told} (first: line {lines[over[0]]})"]
+    note = f"{count} before the last one ends: the later counts from there"
+    return [f"{note} (first: line {lines[over[0]]})"]
 
 
 def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> None:
@@ -76,13 +76,13 @@ def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> Non
     starts : times or frame numbers of the rows; None where the table tells none. who : annotators
     of the rows, or nothing.
     """
-    place = mixed(table, starts, who)
-    if place is None:
+    index = mixed(table, starts, who)
+    if index is None:
         return
-    texts = list(dict.fromkeys(filter(None, table.texts(place))))
+    texts = list(dict.fromkeys(filter(None, table.texts(index))))
     shown = ", ".join(texts[:4]) + ", …" * (len(texts) > 4)
     raise InputError(
-        f"rows of {len(texts)} in one table: its column {table.names[place]!r} names {shown}",
+        f"rows of {len(texts)} in one table: its column {table.names[index]!r} names {shown}",
         where=f"{table.path}:{table.header_line}",
         expected="the labels of one recording; of several people a column annotator",
         todo="write a table for each of them, named after its recording",
@@ -96,15 +96,15 @@ def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None
     keys = np.array(who or [""] * len(table.rows))
     if starts is not None and not _collide(starts, keys):
         return None
-    for place, name in enumerate(table.names):
+    for index, name in enumerate(table.names):
         word = re.sub(r"[\W_]+", "", columns.plain(name))
         if starts is None and word not in RECORDING_NAMES:
             continue
-        texts = np.array(table.texts(place))
-        if table.kinds[place].what in ("unknown", "remark", "expression") and _parts(
+        texts = np.array(table.texts(index))
+        if table.kinds[index].what in ("unknown", "remark", "expression") and _parts(
             texts, word in RECORDING_NAMES | OTHERS, starts, keys
         ):
-            return place
+            return index
     return None
 
 
@@ -113,8 +113,8 @@ def recordings(table: Sheet) -> list[str]:
     column.
     """
     words = [re.sub(r"[\W_]+", "", columns.plain(name)) for name in table.names]
-    place = next((place for place, word in enumerate(words) if word in RECORDING_NAMES), None)
-    texts = [] if place is None else [text.strip("'\"") for text in table.texts(place)]
+    index = next((index for index, word in enumerate(words) if word in RECORDING_NAMES), None)
+    texts = [] if index is None else [text.strip("'\"") for text in table.texts(index)]
     return list(dict.fromkeys(filter(None, texts)))
 
 

@@ -92,15 +92,15 @@ def meaning(name: str) -> Column:
     if len(name) > MAX_NAME_CHARACTERS:
         return Column("unknown")
     text = plain(name)
-    if found := _of_time(text, 1.0):
-        return found
+    if column := _of_time(text, 1.0):
+        return column
     for pattern in (_BRACKETS, _TAIL):
         if match := pattern.match(text):
             unit = _squeezed(match[2])
             if unit in FRAME_UNITS and (_of_time(match[1], 1.0) or Column("")).what == "time":
                 return Column("frame")
-            if unit in UNITS and (found := _of_time(match[1], UNITS[unit])):
-                return found
+            if unit in UNITS and (column := _of_time(match[1], UNITS[unit])):
+                return column
     return _of_values(text)
 
 

@@ -228,7 +228,7 @@ def is_described(name: str) -> bool:
 
 
 def _told(name: str) -> tuple[str, ...]:
-    matches = (told[1:] for pattern, told in COLUMNS.items() if re.fullmatch(pattern, name))
+    matches = (fields[1:] for pattern, fields in COLUMNS.items() if re.fullmatch(pattern, name))
     return next(matches, UNKNOWN_COLUMN)
 
 
@@ -259,10 +259,10 @@ def _recorded(file: Path) -> list[dict]:
     if not file.is_file():
         return []
     rows = files.read_json(file, REMEDY)
-    named = isinstance(rows, list) and all(
+    have_names = isinstance(rows, list) and all(
         isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows
     )
-    if not named:
+    if not have_names:
         raise files.damaged(file, "it is no list of columns with their names", REMEDY)
     return rows
 
@@ -270,5 +270,5 @@ def _recorded(file: Path) -> list[dict]:
 def table() -> str:
     """The table of data_README.md."""
     head = "| column | unit | range | meaning | empty when |\n|---|---|---|---|---|\n"
-    rows = [[f"`{told[0]}`", *told[1:]] for told in COLUMNS.values()]
+    rows = [[f"`{fields[0]}`", *fields[1:]] for fields in COLUMNS.values()]
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)

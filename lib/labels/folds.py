@@ -55,9 +55,9 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
     k validates block 5 − k, so that fold 0 is the official split. 351 trials give the published
     blocks of 70, 70, 70, 70 and 71.
     """
-    own = table[table["split"].isin(["train", "val"]) & (table["fold"] >= 0)]
-    if len(own):
-        return own[COLUMNS].sort_values(["fold", "trial"]).reset_index(drop=True)
+    assigned = table[table["split"].isin(["train", "val"]) & (table["fold"] >= 0)]
+    if len(assigned):
+        return assigned[COLUMNS].sort_values(["fold", "trial"]).reset_index(drop=True)
     train = table[table["split"] == "train"].sort_values("trial")
     bounds = [len(train) * k // PUBLISHED_BLOCKS for k in range(PUBLISHED_BLOCKS + 1)]
     n_val = int((table["split"] == "val").sum())
@@ -95,15 +95,15 @@ def split(table: pd.DataFrame, folder: Path, fold: int, rule: str = "subject") -
     if fold < 0:
         return table
     path = Path(folder) / FILES[rule]
-    found = _of_rule(path, table, rule)
-    if fold not in set(found["fold"]):
+    folds = _of_rule(path, table, rule)
+    if fold not in set(folds["fold"]):
         raise InputError(
             f"no fold {fold}",
             where=path,
-            expected=f"one of {sorted(set(found['fold']))}",
+            expected=f"one of {sorted(set(folds['fold']))}",
             todo="correct the parameter `fold`",
         )
-    member = table["trial"].map(found.set_index("trial")["fold"])
+    member = table["trial"].map(folds.set_index("trial")["fold"])
     known = table["split"].isin(["train", "val"])
     strangers = sorted(set(table["trial"][known & member.isna()]))
     if strangers:
@@ -131,15 +131,15 @@ def _of_rule(path: Path, table: pd.DataFrame, rule: str) -> pd.DataFrame:
         write_text(path, published(table).to_csv(index=False, lineterminator="\n"))
     # Neighbours in a sorted list may belong to one person: the published rule ignores that, `leaks`
     # reports it.
-    found = read(path, one_fold_a_subject=rule != "published")
-    if unknown := sorted(set(found["trial"]) - set(table["trial"])):
+    folds = read(path, one_fold_a_subject=rule != "published")
+    if unknown := sorted(set(folds["trial"]) - set(table["trial"])):
         raise InputError(
             f"the fold file names {len(unknown)} unknown trials (first: {unknown[0]})",
             where=path,
             expected="trials of the data set",
             todo="correct the file, or remove it to have it made anew",
         )
-    return found
+    return folds
 
 
 def leaks(
@@ -151,19 +151,19 @@ def leaks(
         was trained.
     kinds : "trial", "built on" and "subject" (a person or recording in both splits).
     """
-    found = []
-    for kind, seen, told in (
+    pairs = []
+    for kind, seen, phrase in (
         ("trial", set(train["trial"]), "is trained on"),
         ("built on", set(learnt), "was trained on by the network that it builds on"),
     ):
         if both := sorted(seen & set(held_out["trial"])):
-            found.append(
-                (kind, f"{both[0]} is validated or tested on and {told} ({len(both)} trials)")
+            pairs.append(
+                (kind, f"{both[0]} is validated or tested on and {phrase} ({len(both)} trials)")
             )
     for column, both in shared(train, held_out).items():
         if both:
-            found.append(("subject", f"{column} {both[0]} is on both sides ({len(both)} of them)"))
-    return found
+            pairs.append(("subject", f"{column} {both[0]} is on both sides ({len(both)} of them)"))
+    return pairs
 
 
 def shared(train: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, list[str]]:
@@ -183,8 +183,8 @@ def require_apart(
     """Raise InputError for a trial in both sets, with `subjects` also for a person in both; returns
     the sentences on other leaks.
     """
-    found = leaks(train, held_out, learnt)
-    for kind, sentence in found:
+    pairs = leaks(train, held_out, learnt)
+    for kind, sentence in pairs:
         if kind != "subject" or subjects:
             todo = "correct the fold file, or the data set's split"
             if kind == "built on":
@@ -195,7 +195,7 @@ def require_apart(
                 expected="nothing of what is judged in training",
                 todo=todo,
             )
-    return [sentence for _, sentence in found]
+    return [sentence for _, sentence in pairs]
 
 
 def keep(path: Path, table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
@@ -204,12 +204,12 @@ def keep(path: Path, table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     Raises InputError when the file has other trials or another number of folds than are asked for.
     """
     if not Path(path).is_file():
-        found = make(table, n_folds)
-        write_text(Path(path), found.to_csv(index=False, lineterminator="\n"))
-        return found
-    found = read(path)
+        folds = make(table, n_folds)
+        write_text(Path(path), folds.to_csv(index=False, lineterminator="\n"))
+        return folds
+    folds = read(path)
     known = set(table["trial"][table["split"].isin(["train", "val"])])
-    if other := sorted(known ^ set(found["trial"])):
+    if other := sorted(known ^ set(folds["trial"])):
         raise InputError(
             f"{len(other)} trials are only in the fold file or only in the data set (first: "
             f"{other[0]})",
@@ -217,14 +217,14 @@ def keep(path: Path, table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
             expected="the same trials in both",
             todo="correct the file, or remove it to have new folds made",
         )
-    if found["fold"].nunique() != n_folds:
+    if folds["fold"].nunique() != n_folds:
         raise InputError(
-            f"{found['fold'].nunique()} folds",
+            f"{folds['fold'].nunique()} folds",
             where=path,
             expected=f"{n_folds}, as `n_folds` says",
             todo="set `n_folds` to what the file has, or remove the file to have new folds made",
         )
-    return found
+    return folds
 
 
 def read(path: Path, one_fold_a_subject: bool = True) -> pd.DataFrame:

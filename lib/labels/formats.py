@@ -75,8 +75,8 @@ def _scaled(
             expected=f"valence and arousal in {cells.span(chosen)}",
             todo="correct them, or set `label_range` to their scale's lowest and highest value",
         )
-    told = [] if chosen == (-1, 1) else [f"{cells.span(chosen)} mapped to −1…1"]
-    return cells.scaled(values, chosen), told
+    notes = [] if chosen == (-1, 1) else [f"{cells.span(chosen)} mapped to −1…1"]
+    return cells.scaled(values, chosen), notes
 
 
 # ---- AFEW-VA
@@ -107,9 +107,9 @@ def _read_afew(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             expected='"00000", "00001", …',
             todo="correct the file",
         )
-    values, told = _scaled(values, AFEW_RANGE, label_range, str(path))
-    told.append("frames counted from 0")
-    return [Annotation("", values, where=str(path), frame=number, notes=tuple(told))]
+    values, notes = _scaled(values, AFEW_RANGE, label_range, str(path))
+    notes.append("frames counted from 0")
+    return [Annotation("", values, where=str(path), frame=number, notes=tuple(notes))]
 
 
 def _number(value) -> float:
@@ -167,7 +167,7 @@ def _rated(tiers: Mapping[str, columns.Column]) -> tuple[list[str], list[str]]:
     """
     claims = [raters.Claim(column.what, column.annotator, name) for name, column in tiers.items()]
     kept, dropped = raters.counted(claims)
-    twice = [claim.place for claim in kept if [one[:2] for one in kept].count(claim[:2]) > 1]
+    twice = [claim.place for claim in kept if [other[:2] for other in kept].count(claim[:2]) > 1]
     if twice:
         raise ValueError(f"two tiers of the same values: {' and '.join(twice)}")
     return [claim.place for claim in kept], [claim.place for claim in dropped]
@@ -181,7 +181,7 @@ def has_unrated_tiers(path: Path) -> bool:
 
 
 def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
-    opened, found = eaf(path), []
+    opened, annotations = eaf(path), []
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
         offset = time_origin(opened)
         known, unused = _rated(_tiers(opened))
@@ -193,23 +193,23 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         if not rows:
             continue
         numbers = [_of_text(text, f"{path}, tier {name}, at {begin} ms") for begin, _, text in rows]
-        values, told = _scaled(np.array(numbers), (-1, 1), label_range, f"{path}, tier {name}")
+        values, notes = _scaled(np.array(numbers), (-1, 1), label_range, f"{path}, tier {name}")
         both = np.full((len(rows), 2), np.nan)
         both[:, EMOTIONS.index(column.what)] = values
         begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))
         if offset:
-            told.append(f"{offset / 1000:g} s of offset added")
-        told += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
+            notes.append(f"{offset / 1000:g} s of offset added")
+        notes += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
         who = column.annotator
-        found.append(Annotation(who, both, begin, until, str(path), notes=tuple(told)))
-    if not found:
+        annotations.append(Annotation(who, both, begin, until, str(path), notes=tuple(notes)))
+    if not annotations:
         raise InputError(
             "tiers of valence and arousal without an annotation",
             where=path,
             expected="stretches with a number",
             todo="annotate them, or remove the file",
         )
-    return found
+    return annotations
 
 
 def _of_text(text: str, where: str) -> float:
@@ -277,15 +277,15 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             values = np.array([_score(row[0]) for row in rows])
             begin, until = np.arange(len(rows)) / rate, None
         else:
-            limits, named = [-1.0, 1.0], _labels(tree) if kind == "DISCRETE" else None
-            begin, until = (np.array([_score(row[place]) for row in rows]) for place in (0, 1))
-            values = np.array([_of_label(row[2], named) for row in rows])
+            limits, labels = [-1.0, 1.0], _labels(tree) if kind == "DISCRETE" else None
+            begin, until = (np.array([_score(row[column]) for row in rows]) for column in (0, 1))
+            values = np.array([_of_label(row[2], labels) for row in rows])
         if not np.isfinite(begin).all() or not len(rows):
             raise ValueError("no values, or no times")
-    values, told = _scaled(values, limits, label_range, str(data))
+    values, notes = _scaled(values, limits, label_range, str(data))
     both = np.full((len(rows), 2), np.nan)
     both[:, EMOTIONS.index(emotion)] = values
-    return [Annotation(who, both, begin, until, str(path), notes=tuple(told))]
+    return [Annotation(who, both, begin, until, str(path), notes=tuple(notes))]
 
 
 def _of_scheme(tree: ElementTree.Element, name: str) -> float:
@@ -297,10 +297,10 @@ def _of_scheme(tree: ElementTree.Element, name: str) -> float:
 
 
 def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:
-    found = tree.find(part)
-    if found is None or found.get(name) is None:
+    element = tree.find(part)
+    if element is None or element.get(name) is None:
         raise ValueError(f"its {part} says no {name}")
-    return found.get(name)
+    return element.get(name)
 
 
 def _binary(content: bytes, kind: str) -> list[list]:
@@ -308,14 +308,14 @@ def _binary(content: bytes, kind: str) -> list[list]:
     if kind != "FREE":
         rows = np.frombuffer(content, SAMPLE_DTYPE if kind == "CONTINUOUS" else STRETCH_DTYPE)
         return [list(row) for row in rows.tolist()]
-    rows, place = [], 0
-    while place < len(content):
-        begin, until, length = FREE.unpack_from(content, place)
-        place += FREE.size
-        text = content[place : place + length].decode("utf-8")
-        (sure,) = struct.unpack_from("<f", content, place + length)
+    rows, offset = [], 0
+    while offset < len(content):
+        begin, until, length = FREE.unpack_from(content, offset)
+        offset += FREE.size
+        text = content[offset : offset + length].decode("utf-8")
+        (sure,) = struct.unpack_from("<f", content, offset + length)
         rows.append([begin, until, text, sure])
-        place += length + 4
+        offset += length + 4
     return rows
 
 

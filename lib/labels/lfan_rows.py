@@ -41,8 +41,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         return wanted
     own = request(wanted.name, database=trial["trial"])
     shelf = place.shelf("video", trial["video"])
-    there = (place.data_root / FOLDER / trial["trial"] / FEATURES[wanted.name][0]).is_file()
-    return own if there or shelf.find(own.name, own.parameters, VERSION) else wanted
+    exists = (place.data_root / FOLDER / trial["trial"] / FEATURES[wanted.name][0]).is_file()
+    return own if exists or shelf.find(own.name, own.parameters, VERSION) else wanted
 
 
 def sources(trial: Mapping, name: str) -> dict:
@@ -83,14 +83,14 @@ def frames_of(rows: int, n_frames: int, annotation: Path | None, where: object) 
     """
     if annotation is not None:
         kept = np.flatnonzero(np.isfinite(official.read(annotation, "va")).all(axis=1))
-        found = f"{rows} rows, and {len(kept)} labelled frames in {Path(annotation).name}"
+        message = f"{rows} rows, and {len(kept)} labelled frames in {Path(annotation).name}"
         fits = len(kept) == rows and (not rows or kept[-1] < n_frames + TOLERANCE_FRAMES)
     else:
-        kept, found = np.arange(rows), f"{rows} rows for a video of {n_frames} frames"
+        kept, message = np.arange(rows), f"{rows} rows for a video of {n_frames} frames"
         fits = abs(rows - n_frames) <= TOLERANCE_FRAMES
     if not fits:
         raise InputError(
-            f"{found}: nobody can tell which frames these are",
+            f"{message}: nobody can tell which frames these are",
             where=where,
             expected="a row for each labelled frame, or for each frame of the video",
             todo="put the annotation file that this database was made from into VA_Set, or remove "
@@ -135,10 +135,10 @@ def valid_rows(path: Path, n_frames: int, annotation: Path | None = None) -> np.
 
 def fill_faces(array: np.ndarray, path: Path, annotation: Path | None) -> None:
     """Fill (T, S, S, 3) uint8 from the 48-pixel faces."""
-    found, side = faces(path, len(array), annotation), array.shape[1]
+    crops, side = faces(path, len(array), annotation), array.shape[1]
     how = cv2.INTER_AREA if side < SIDE else cv2.INTER_CUBIC
-    for index in np.flatnonzero(found.any(axis=(1, 2, 3))):
-        face = found[index]
+    for index in np.flatnonzero(crops.any(axis=(1, 2, 3))):
+        face = crops[index]
         if side != SIDE:
             face = cv2.resize(face, (side, side), interpolation=how)
         array[index] = face

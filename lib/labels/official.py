@@ -116,21 +116,21 @@ def fit_rows(
     rows = len(array)
     if rows == n_frames:
         return array, ""
-    found = f"the annotation has {rows} rows, the video {n_frames} frames"
+    message = f"the annotation has {rows} rows, the video {n_frames} frames"
     if policy == "refuse":
         raise InputError(
-            found,
+            message,
             where=where,
             expected="one row per frame",
             todo="mend the file, or set the parameter that trims and pads annotations",
         )
     if rows > n_frames:
-        return array[:n_frames], f"{found}: the last {rows - n_frames} rows left out"
+        return array[:n_frames], f"{message}: the last {rows - n_frames} rows left out"
     unlabelled = np.nan if array.dtype.kind == "f" else -1
     fill = np.full((n_frames - rows, *array.shape[1:]), unlabelled, array.dtype)
     return np.concatenate(
         [array, fill]
-    ), f"{found}: {n_frames - rows} unlabelled rows added at the end"
+    ), f"{message}: {n_frames - rows} unlabelled rows added at the end"
 
 
 def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.DataFrame:
@@ -158,10 +158,10 @@ def to_class_table(
     rows = np.asarray(array).reshape(len(array), -1)
     kept = np.flatnonzero((rows >= 0).any(axis=1))
     table = _frame_table(trial, kept + 1)
-    for place, name in enumerate(
+    for position, name in enumerate(
         ["EX"] if kind == "expression" else names_of(kind, rows.shape[1]), start=1
     ):
-        table.insert(place, name, rows[kept, place - 1])
+        table.insert(position, name, rows[kept, position - 1])
     return _with_index(table, index_column)
 
 
@@ -177,17 +177,17 @@ def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of an expression or action unit -> (T,) bool: whether a prediction file's columns decide
     for it.
     """
-    found = {}
+    decisions = {}
     scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]
     for number, name in enumerate(names_of("expression", len(scores))):
-        found[name] = predictions["expression"].to_numpy() == number
-    named = [] if scores else [name for name in predictions if name.startswith("expression_")]
-    for name in (name.removeprefix("expression_") for name in named):
-        found[name] = predictions["expression"].to_numpy() == name
+        decisions[name] = predictions["expression"].to_numpy() == number
+    columns = [] if scores else [name for name in predictions if name.startswith("expression_")]
+    for name in (name.removeprefix("expression_") for name in columns):
+        decisions[name] = predictions["expression"].to_numpy() == name
     units = [name for name in predictions if re.fullmatch(r"action_unit_\d+", name)]
     for name, column in zip(names_of("action_units", len(units)), units, strict=True):
-        found[name] = predictions[column].to_numpy() > 0
-    return found
+        decisions[name] = predictions[column].to_numpy() > 0
+    return decisions
 
 
 def test_table(
@@ -294,11 +294,11 @@ def _lines(path: Path, kind: str) -> list[str]:
 
 
 def _header(line: str, path: Path, kind: str) -> tuple[str, ...]:
-    found = tuple(name.strip().lower() for name in line.split(","))
+    names = tuple(name.strip().lower() for name in line.split(","))
     for known in HEADERS[kind]:
-        if found == tuple(name.lower() for name in known):
+        if names == tuple(name.lower() for name in known):
             return known
-    numeric = all(part.lstrip("+-").replace(".", "", 1).isdigit() for part in found)
+    numeric = all(part.lstrip("+-").replace(".", "", 1).isdigit() for part in names)
     what, todo = "unknown header", "correct the header line, or choose the folder of this task"
     if numeric:
         what, todo = "the header line is missing", "put the header line in front"
@@ -314,12 +314,12 @@ def _numbers(rows: list[str], columns: int, path: Path, kind: str) -> np.ndarray
     """Rows of text -> (n, columns) float64; the first wrong row is named."""
     for number, row in enumerate(rows):
         if row.count(",") != columns - 1:
-            found = (
+            message = (
                 f"{row.count(',') + 1} columns{', separated by ;' if ';' in row else ''}: "
                 f"{row[:80]!r}"
             )
             raise InputError(
-                found if row.strip() else "an empty line",
+                message if row.strip() else "an empty line",
                 where=f"{path}:{number + 2}",
                 expected=f"{columns} columns: {_ROW[kind]}",
                 todo="correct that line",
@@ -355,10 +355,10 @@ def _refuse(
     if len(rows):
         column = int(np.argmax(wrong[rows[0]]))
         value = values[rows[0], column]
-        found = repr(str(value)) if isinstance(value, str) else f"{value:g}"
+        text = repr(str(value)) if isinstance(value, str) else f"{value:g}"
         more = f", and {len(rows) - 1} more such rows" if len(rows) > 1 else ""
         raise InputError(
-            f"{found} in column {column + 1} {why}{more}",
+            f"{text} in column {column + 1} {why}{more}",
             where=f"{path}:{rows[0] + 2}",
             expected=expected or _ROW[kind],
             todo="correct that line",

@@ -54,5 +54,5 @@ def complete(
 
 
 def _cell(va: np.ndarray) -> np.ndarray:
-    place = np.clip(((va + 1) / 2 * CELLS).astype(int), 0, CELLS - 1)
-    return place[:, 0] * CELLS + place[:, 1]
+    cells = np.clip(((va + 1) / 2 * CELLS).astype(int), 0, CELLS - 1)
+    return cells[:, 0] * CELLS + cells[:, 1]

@@ -64,17 +64,17 @@ def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], li
             todo="correct the header line; a file of one of both is called <trial>_valence.csv or "
             "lies in a folder valence",
         )
-    found: dict[str, dict[str, int]] = {}
-    for emotion, annotator, place in claims:
-        _refuse_two(table, emotion, found.get(annotator, {}).get(emotion), place)
-        found.setdefault(annotator, {})[emotion] = place
+    by_annotator: dict[str, dict[str, int]] = {}
+    for emotion, annotator, index in claims:
+        _refuse_two(table, emotion, by_annotator.get(annotator, {}).get(emotion), index)
+        by_annotator.setdefault(annotator, {})[emotion] = index
     notes = ["X taken as valence, Y as arousal"] if cells.axes(table) else []
     if strange:
         notes.append(f"columns not understood and not used: {', '.join(strange[:8])}")
     if dropped:
         names = ", ".join(table.names[claim.place] for claim in dropped[:8])
         notes.append(f"no annotator's values, and not used: {names}")
-    return found, notes
+    return by_annotator, notes
 
 
 def averaged_earlier(table: Sheet) -> bool:
@@ -96,22 +96,22 @@ def emotion_of(table: Sheet) -> str:
 
 def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
     """Columns of emotions, and the names of columns that are not understood."""
-    told, darma = emotion_of(table), cells.axes(table)
+    emotion, darma = emotion_of(table), cells.axes(table)
     beside = _beside_ratings(table)
     claims, strange = [], []
-    for place, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
+    for index, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
         if column.what in EMOTIONS:
-            claims.append(Claim(column.what, column.annotator, place))
-        elif place in darma:
-            claims.append(Claim(darma[place], "", place))
-        elif column.what == "rating" and told:
-            claims.append(Claim(told, "", place))
+            claims.append(Claim(column.what, column.annotator, index))
+        elif index in darma:
+            claims.append(Claim(darma[index], "", index))
+        elif column.what == "rating" and emotion:
+            claims.append(Claim(emotion, "", index))
         elif column.what in ("end", "duration"):
-            _refuse_time(table, place, known)
+            _refuse_time(table, index, known)
         elif column.what in ("unknown", "index", "rating", "remark") and name:
-            _refuse_time(table, place, known)
-            if told and column.what == "unknown" and place not in beside:
-                claims.append(Claim(told, name, place))
+            _refuse_time(table, index, known)
+            if emotion and column.what == "unknown" and index not in beside:
+                claims.append(Claim(emotion, name, index))
             elif column.what in ("unknown", "rating"):
                 strange.append(name)
     return claims, strange
@@ -121,10 +121,10 @@ def _beside_ratings(table: Sheet) -> list[int]:
     """In a table of one emotion, columns that are not understood beside a column called rating;
     without such a column they are annotators.
     """
-    told, kinds = emotion_of(table), [column.what for column in table.kinds]
-    if not told or not {"rating", told} & set(kinds):
+    emotion, kinds = emotion_of(table), [column.what for column in table.kinds]
+    if not emotion or not {"rating", emotion} & set(kinds):
         return []
-    return [place for place, what in enumerate(kinds) if what == "unknown" and table.names[place]]
+    return [index for index, what in enumerate(kinds) if what == "unknown" and table.names[index]]
 
 
 def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
@@ -142,14 +142,14 @@ def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim
 def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
     """Claims that count; claims of spread; claims of other derived forms of the same values."""
     words = {_word(claim) for claim in claims}
-    named = words - SPREAD_WORDS - VERSION_WORDS - INITIALS - {""}
+    names = words - SPREAD_WORDS - VERSION_WORDS - INITIALS - {""}
     spread = SPREAD_WORDS | INITIALS
-    if named:
+    if names:
         spread = SPREAD_WORDS | EXTREMES if words >= EXTREMES else SPREAD_WORDS
     valued = [claim for claim in claims if _word(claim) not in spread and not _is_gate(claim)]
-    given = [claim for claim in valued if _word(claim) not in VERSION_WORDS]
-    rated = {claim.emotion for claim in given}
-    kept = [claim for claim in valued if claim in given or claim.emotion not in rated]
+    originals = [claim for claim in valued if _word(claim) not in VERSION_WORDS]
+    rated = {claim.emotion for claim in originals}
+    kept = [claim for claim in valued if claim in originals or claim.emotion not in rated]
     return kept, [claim for claim in claims if claim not in kept]
 
 
@@ -187,8 +187,8 @@ def _refuse_time(table: Sheet, place: int, known: bool) -> None:
     _refuse_pictures(table, place)
     # An end or a duration alone does not tell where a stretch begins.
     alone = column.what in ("end", "duration") and len(numbers) > 1
-    named = column.what == "unknown" and columns.might_be_time(name)
-    if alone or named or (rises and not counts):
+    like_time = column.what == "unknown" and columns.might_be_time(name)
+    if alone or like_time or (rises and not counts):
         raise InputError(
             f"the column {name!r} may be a time, and is not understood",
             where=f"{table.path}:{table.header_line}",

@@ -100,16 +100,16 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
-        place = next(
+        index = next(
             (k for k, column in enumerate(sheet.names) if _squeezed(column) in words), None
         )
-        fields[name] = sheet.texts(place) if place is not None else ""
-        taken.add(place)
+        fields[name] = sheet.texts(index) if index is not None else ""
+        taken.add(index)
     table = pd.DataFrame({"row": sheet.lines, "start": begin, "end": until, **fields})
-    own: dict[str, list[str]] = {}
-    for place in (place for place in range(len(sheet.names)) if place not in taken):
-        own[_free(sheet.names[place], place, own)] = sheet.texts(place)
-    return table[list(FIELDS)].assign(**own), notes
+    extra: dict[str, list[str]] = {}
+    for index in (index for index in range(len(sheet.names)) if index not in taken):
+        extra[_free(sheet.names[index], index, extra)] = sheet.texts(index)
+    return table[list(FIELDS)].assign(**extra), notes
 
 
 # Names of columns that are computed (`lib.evaluation.segments`).
@@ -141,11 +141,11 @@ def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | 
     path = Path(path)
     if path.is_dir():
         mine = [file for file in files_in(path) if _same(file.stem, names)]
-        found = _chosen(read(mine[0]), names, True) if mine else None
-        if found is None or len(mine) == 1:
-            return found
+        segments = _chosen(read(mine[0]), names, True) if mine else None
+        if segments is None or len(mine) == 1:
+            return segments
         said = f"not used, of the same recording: {', '.join(file.name for file in mine[1:])}"
-        return replace(found, notes=(*found.notes, said))
+        return replace(segments, notes=(*segments.notes, said))
     return _chosen(read(existing(path)), names, alone or _same(path.stem, names))
 
 
@@ -177,24 +177,24 @@ def unused(path: Path, names: Collection[str]) -> list[str]:
     if Path(path).is_dir():
         return [file.name for file in files_in(path) if not _same(file.stem, names)]
     try:
-        told = dict.fromkeys(read(path).table["recording"])
+        recordings = dict.fromkeys(read(path).table["recording"])
     except InputError:  # reported with each recording already
         return []
     known = {*names, *map(_without_blanks, names)}
-    return [name for name in told if name and not _means(name, known)]
+    return [name for name in recordings if name and not _means(name, known)]
 
 
 def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
-    told = segments.table["recording"]
-    ours = told.map(lambda name: _means(name, names))
+    recordings = segments.table["recording"]
+    ours = recordings.map(lambda name: _means(name, names))
     if not ours.any() and segments.path.suffix.lower() == ".rttm":  # its names have no blanks
-        ours = told.map(lambda name: _means(name, set(map(_without_blanks, names))))
+        ours = recordings.map(lambda name: _means(name, set(map(_without_blanks, names))))
     if ours.any():
-        nobody = int((told == "").sum())
+        nobody = int((recordings == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
         table = segments.table[ours].reset_index(drop=True)
         return Segments(table, segments.path, (*segments.notes, *said))
-    others = sorted(set(told) - {""})
+    others = sorted(set(recordings) - {""})
     if not others and not is_its_own:
         raise InputError(
             "stretches that name no recording, and there are several recordings",

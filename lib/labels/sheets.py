@@ -110,12 +110,12 @@ def names_labels(cells: Sequence[str]) -> bool:
     line of settings (``Video File,Annotator,Start``) rates nothing.
     """
     meanings = [columns.meaning(cell) for cell in cells]
-    found = [kind.what for kind in meanings]
-    known = [what for what in found if what not in ("unknown", "remark", "index")]
+    column_kinds = [kind.what for kind in meanings]
+    known = [what for what in column_kinds if what not in ("unknown", "remark", "index")]
     axes = {"x", "y"} <= {cell.strip().lower() for cell in cells}
     valued = bool({"valence", "arousal", "expression", "rating"} & set(known))
     # "Valence of Anna", alone in its line, is a title.
-    one_alone = found in (["valence"], ["expression"]) and not meanings[0].annotator
+    one_alone = column_kinds in (["valence"], ["expression"]) and not meanings[0].annotator
     return (valued and len(known) > 1) or bool(known and axes) or one_alone
 
 
@@ -236,19 +236,19 @@ def _header(
     path: Path, lines: list[str], header: Callable
 ) -> tuple[int, str, dict[str, str], list[str]]:
     """(number of the header line from 0, separator, settings before it, notes)."""
-    told, settings, first = "", {}, None
-    for place, line in enumerate(lines[:PREAMBLE]):
+    separator, settings, first = "", {}, None
+    for index, line in enumerate(lines[:PREAMBLE]):
         if match := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE):
-            told = match[1]
+            separator = match[1]
             continue
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        mark = told if told in DELIMITERS and told else _mark(line)
+        mark = separator if separator in DELIMITERS and separator else _mark(line)
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
-        _refuse_blanks(path, lines, place, header)
+        _refuse_blanks(path, lines, index, header)
         if header(cells):
-            return place, mark, settings, _before(place)
-        first = place if first is None else first
+            return index, mark, settings, _before(index)
+        first = index if first is None else first
         if _is_data(cells):
             break
         if len(cells) > 1:
@@ -260,7 +260,7 @@ def _header(
             expected="a header line, then rows",
             todo="write the file again",
         )
-    return first, told or _mark(lines[first]), {}, _before(first)
+    return first, separator or _mark(lines[first]), {}, _before(first)
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callable) -> None:
@@ -347,11 +347,13 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
         book.close()
     full = [rows for rows in sheets if rows]
     with errors.foreign(path, "an Excel file", "save it as CSV"):
-        found = [(rows, place) for rows in full if (place := _header_of(rows, header)) is not None]
-        if found:
-            sheet = _excel_sheet(path, *found[0])
-            if len(found) > 1:
-                sheet.notes.append(f"not used: labels in other sheets ({len(found) - 1})")
+        labelled = [
+            (rows, index) for rows in full if (index := _header_of(rows, header)) is not None
+        ]
+        if labelled:
+            sheet = _excel_sheet(path, *labelled[0])
+            if len(labelled) > 1:
+                sheet.notes.append(f"not used: labels in other sheets ({len(labelled) - 1})")
             return sheet
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
@@ -360,7 +362,7 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
 
 def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
     """Index of the header line among the rows of a sheet, from 0; None without one."""
-    return next((place for place, cells in enumerate(rows[:PREAMBLE]) if header(cells)), None)
+    return next((index for index, cells in enumerate(rows[:PREAMBLE]) if header(cells)), None)
 
 
 def _refuse_no_zip(path: Path) -> None:

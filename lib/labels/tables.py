@@ -116,7 +116,7 @@ def was_untimed(path: Path) -> bool:
     except InputError:
         return False
     kinds_, names = table.kinds, [name.strip("'").lower() for name in table.names]
-    timed = [name for name, one in zip(names, kinds_, strict=True) if one.what in _WHEN]
+    timed = [name for name, column in zip(names, kinds_, strict=True) if column.what in _WHEN]
     return bool(timed) and EARLIER.isdisjoint(names)
 
 
@@ -153,10 +153,10 @@ _WHEN = ("time", "frame", "start")
 
 def kinds(path: Path) -> list[str]:
     """Which labels a person's own table holds: "va", "expression", both or none."""
-    found = form(path)
-    if found in FORMATS:
+    layout = form(path)
+    if layout in FORMATS:
         return ["va"]
-    if found != "own":
+    if layout != "own":
         return []
     table = sheets.kept(path)
     expression = any(column.what == "expression" for column in table.kinds)
@@ -165,12 +165,14 @@ def kinds(path: Path) -> list[str]:
 
 def has_affect(table: Sheet) -> bool:
     """Whether a table has a column of valence or arousal, or what stands for one."""
-    found = {column.what for column in table.kinds}
-    if found & set(EMOTIONS) or cells.axes(table):
+    column_kinds = {column.what for column in table.kinds}
+    if column_kinds & set(EMOTIONS) or cells.axes(table):
         return True
     if not raters.emotion_of(table):
-        return "rating" in found and "time" in found
-    return "rating" in found or (bool(found & {"time", "frame", "start"}) and len(found) > 1)
+        return "rating" in column_kinds and "time" in column_kinds
+    return "rating" in column_kinds or (
+        bool(column_kinds & {"time", "frame", "start"}) and len(column_kinds) > 1
+    )
 
 
 def read(
@@ -209,20 +211,20 @@ def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
     who = _who(table)
     collisions.refuse_mixed(table, placed.starts, who)
     notes += [OURS] * csv_columns.is_of_frames(table.names) + collisions.of_another(table)
-    found = []
+    annotations = []
     for annotator, places in chosen.items():
         values, more = np.full((len(table.rows), 2), np.nan), []
-        for emotion, place in places.items():
-            values[:, EMOTIONS.index(emotion)], told = cells.in_range(table, place, label_range)
-            more += told
-        told = [*table.notes, *placed.notes, *notes, *more]
-        found += placed.split(values, annotator, told, () if annotator else who)
-    return found
+        for emotion, index in places.items():
+            values[:, EMOTIONS.index(emotion)], remarks = cells.in_range(table, index, label_range)
+            more += remarks
+        remarks = [*table.notes, *placed.notes, *notes, *more]
+        annotations += placed.split(values, annotator, remarks, () if annotator else who)
+    return annotations
 
 
 def _who(table: Sheet) -> list[str]:
     """The annotator of each row if a column tells several; else nothing."""
-    places = [place for place, column in enumerate(table.kinds) if column.what == "who"]
+    places = [index for index, column in enumerate(table.kinds) if column.what == "who"]
     texts = table.texts(places[0]) if places else []
     return texts if len(set(texts)) > 1 else []
 

@@ -82,22 +82,24 @@ def of_subtitles(path: Path) -> Rows:
     """Blocks with a line ``00:00:01,000 --> 00:00:02,500``; a speaker where the text names one."""
     rows, others, mapped = [], 0, False
     for number, lines in _blocks(sheets.read_text(path)):
-        place = next((k for k, line in enumerate(lines) if "-->" in line), None)
-        mapped |= any(line.startswith(_MAP) for line in lines[:place])
-        if place is None:
+        index = next((k for k, line in enumerate(lines) if "-->" in line), None)
+        mapped |= any(line.startswith(_MAP) for line in lines[:index])
+        if index is None:
             others += not re.match(r"(WEBVTT|NOTE|STYLE|REGION)\b", lines[0])
             continue
-        match = _ARROW.fullmatch(lines[place])
+        match = _ARROW.fullmatch(lines[index])
         if match is None:
-            where, shown = f"{path}:{number + place}", lines[place][:80]
+            where, shown = f"{path}:{number + index}", lines[index][:80]
             raise _wrong(where, f"the times {shown!r}", "00:00:01,000 --> 00:00:02,500")
-        speaker, text = _spoken(" ".join(lines[place + 1 :]))
+        speaker, text = _spoken(" ".join(lines[index + 1 :]))
         if path.suffix.lower() == ".vtt":  # only there a text is written as HTML is
             speaker, text = html.unescape(speaker), html.unescape(text)
         times = (_seconds(*match.groups()[k : k + 3]) for k in (0, 3))
-        rows.append((number + place, "", *times, speaker, text))
-    told = [f"times count from 0, whatever {_MAP} says of the stream's own clock"] if mapped else []
-    return rows, _told(others, "blocks without times are passed over") + told
+        rows.append((number + index, "", *times, speaker, text))
+    notes = (
+        [f"times count from 0, whatever {_MAP} says of the stream's own clock"] if mapped else []
+    )
+    return rows, _told(others, "blocks without times are passed over") + notes
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -162,8 +164,8 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_number and math.isfinite(value)):
             raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
-    told = (entry.get(name) for name in _SPEAKERS)
-    speaker = next((one for one in map(_plain, told) if one), "")
+    speakers = (entry.get(name) for name in _SPEAKERS)
+    speaker = next((name for name in map(_plain, speakers) if name), "")
     return float(begin), float(until), speaker, _plain(entry.get("text")).strip()
 
 
@@ -218,9 +220,9 @@ class _Tokens:
     def _next(self, group: int, what: str) -> str:
         match = next(self.matches, None)
         if match is None or match[group] is None:
-            found = "the end of the file" if match is None else repr(match[0][:40])
+            token = "the end of the file" if match is None else repr(match[0][:40])
             expected = "a TextGrid as Praat saves it"
-            raise _wrong(self.path, f"{found} in the place of {what}", expected)
+            raise _wrong(self.path, f"{token} in the place of {what}", expected)
         return match[group]
 
     def text(self, what: str) -> str:
@@ -261,9 +263,9 @@ def of_elan(path: Path) -> Rows:
                     continue
                 rows.append(((begin + offset) / 1000, (until + offset) / 1000, who, text or ""))
     rows.sort()
-    told = [f"{offset / 1000:g} s of offset added"] if offset else []
-    told += _told(untimed, "annotations without a time of their own are passed over")
-    return [(k, "", *row) for k, row in enumerate(rows, 1)], told
+    notes = [f"{offset / 1000:g} s of offset added"] if offset else []
+    notes += _told(untimed, "annotations without a time of their own are passed over")
+    return [(k, "", *row) for k, row in enumerate(rows, 1)], notes
 
 
 READERS = {

@@ -75,9 +75,9 @@ def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> An
         return _placed(table, kept, classes(table)[kept, None], rows, notes)
     values = np.full((len(kept), 2), np.nan)
     for column, emotion in enumerate(EMOTIONS):
-        found, told = cells.in_range(table, _place(table, emotion), label_range)
-        values[:, column] = found[kept]
-        notes += told
+        scores, remarks = cells.in_range(table, _place(table, emotion), label_range)
+        values[:, column] = scores[kept]
+        notes += remarks
     return _placed(table, kept, values, rows, notes)
 
 
@@ -103,9 +103,9 @@ def _placed(
 
 def classes(table: Sheet) -> np.ndarray:
     """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled."""
-    place = _of_classes(table)
-    name = table.names[place].strip("'\"").lower()
-    texts = table.texts(place)
+    index = _of_classes(table)
+    name = table.names[index].strip("'\"").lower()
+    texts = table.texts(index)
     return np.array(
         [_class(text, name, table.where(row)) for row, text in enumerate(texts)], np.float64
     )
@@ -113,22 +113,22 @@ def classes(table: Sheet) -> np.ndarray:
 
 def _of_classes(table: Sheet) -> int:
     names = ("expression", "emotion", "emotionmaxvote")
-    return next(place for name in names if (place := _place(table, name)) is not None)
+    return next(index for name in names if (index := _place(table, name)) is not None)
 
 
 def coded(table: Sheet) -> list[str]:
     """A note if classes are written as numbers, whose order may differ from ours."""
-    place = _of_classes(table)
-    numbers = sorted({int(t) for t in table.texts(place) if t.isdecimal() and len(t) < 4})
-    if not numbers or table.names[place].strip("'\"").lower() == "emotionmaxvote":
+    index = _of_classes(table)
+    numbers = sorted({int(t) for t in table.texts(index) if t.isdecimal() and len(t) < 4})
+    if not numbers or table.names[index].strip("'\"").lower() == "emotionmaxvote":
         return []
     names = official.HEADERS["expression"][-1]
-    told = ", ".join(f"{n} {names[n]}" for n in numbers if n < len(names))
-    return [f"numbers of expressions are taken as {told}"]
+    meanings = ", ".join(f"{n} {names[n]}" for n in numbers if n < len(names))
+    return [f"numbers of expressions are taken as {meanings}"]
 
 
 def _place(table: Sheet, name: str) -> int | None:
-    names = [one.strip("'\" ").lower() for one in table.names]
+    names = [column.strip("'\" ").lower() for column in table.names]
     return names.index(name) if name in names else None
 
 
