@@ -38,10 +38,10 @@ def request_for(params: Mapping, always: bool = False):
     """
     from ..features import speaker_scores
 
-    named, root = str(params.get("speaker_run", "") or ""), params.get("weights_root")
-    if named == "none" or not (named or always):
+    run, root = str(params.get("speaker_run", "") or ""), params.get("weights_root")
+    if run == "none" or not (run or always):
         return None
-    file = speaker_arrays.network_file(named, Path(root) if root else None, params.get("runs_root"))
+    file = speaker_arrays.network_file(run, Path(root) if root else None, params.get("runs_root"))
     if not file:
         return None
     return speaker_arrays.wanted(

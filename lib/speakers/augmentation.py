@@ -121,7 +121,7 @@ def sounds(
     noise : share of the other clips into which another clip's sound is mixed; their labels stay
         (speaker specification §3.1).
     """
-    out, told = [], []
+    out, new_labels = [], []
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):
         others = [other for other in range(len(heard)) if videos[other] != videos[row]]
         other = int(generator.choice(others)) if others else None
@@ -136,8 +136,8 @@ def sounds(
             voice = label["voice"]
             label["voice"] = np.maximum(voice, np.resize(labels[other]["voice"], len(voice)))
         out.append(sound)
-        told.append(label)
-    return out, told
+        new_labels.append(label)
+    return out, new_labels
 
 
 def _wrong(sound, voice, stranger, rate, generator):

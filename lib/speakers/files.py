@@ -77,8 +77,8 @@ def _uids(table: pd.DataFrame) -> pd.Series:
 
 def write_ava(path: Path, table: pd.DataFrame) -> Path:
     """Write predictions (columns of AVA, `score`); every label is SPEAKING_AUDIBLE, as asked."""
-    told = table.assign(label=AUDIBLE)[[*AVA_COLUMNS, "score"]]
-    return write_text(path, told.to_csv(index=False))
+    rows = table.assign(label=AUDIBLE)[[*AVA_COLUMNS, "score"]]
+    return write_text(path, rows.to_csv(index=False))
 
 
 def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
@@ -93,17 +93,17 @@ def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
             expected=f"{AUDIBLE} in every row",
             todo="write the score of speaking for every face, as `write_ava` does",
         )
-    truth, found = (
+    truth, scored = (
         table.assign(uid=_uids(table)).set_index("uid") for table in (truth, predictions)
     )
-    only = truth.index.symmetric_difference(found.index)
+    only = truth.index.symmetric_difference(scored.index)
     if len(only):
         raise InputError(
             f"{len(only)} faces are in one file only, for example {only[0]}",
             expected="a prediction for every face of the ground truth, and no other",
         )
-    found = found.loc[truth.index]
-    apart = np.abs(truth[list(BOX)].to_numpy() - found[list(BOX)].to_numpy()).max(axis=1)
+    scored = scored.loc[truth.index]
+    apart = np.abs(truth[list(BOX)].to_numpy() - scored[list(BOX)].to_numpy()).max(axis=1)
     if (apart > CLOSE).any():
         raise InputError(
             f"the boxes of {int((apart > CLOSE).sum())} faces differ, for example of "
@@ -111,7 +111,7 @@ def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
             expected="the boxes of the ground truth",
         )
     labels = (truth["label"] == AUDIBLE).to_numpy().astype(int)
-    scores = found["score"].to_numpy(float)
+    scores = scored["score"].to_numpy(float)
     return {
         "ap": metrics.ava_ap(scores, labels, np.argsort(np.argsort(truth.index.to_numpy(str)))),
         "ties": metrics.ties(scores),
@@ -166,7 +166,7 @@ def ego4d_map(results: Path, truth: Path, names: Iterable[str]) -> float:
 
     Raises InputError when a clip has no result: one without a face has an empty file.
     """
-    found, speakers = {}, {}
+    detections, speakers = {}, {}
     for name in names:
         if not (Path(results) / f"{name}.txt").is_file():
             raise InputError(
@@ -176,14 +176,14 @@ def ego4d_map(results: Path, truth: Path, names: Iterable[str]) -> float:
                 todo="write an empty file where nobody was found",
             )
         rows = read_ego4d(Path(results) / f"{name}.txt")
-        wanted = read_ego4d(Path(truth) / f"{name}.txt")
+        annotated = read_ego4d(Path(truth) / f"{name}.txt")
         if len(rows) and "score" not in rows:
             raise InputError(
                 "no scores",
                 where=Path(results) / f"{name}.txt",
                 expected="frame pid x1 y1 x2 y2 score",
             )
-        found[name] = rows.reindex(columns=["frame", *BOX, "score"]).to_numpy(float)
-        some = wanted[wanted["score"] == 1] if "score" in wanted else wanted
-        speakers[name] = some[["frame", *BOX]].to_numpy(float)
-    return metrics.ego4d_map(found, speakers)
+        detections[name] = rows.reindex(columns=["frame", *BOX, "score"]).to_numpy(float)
+        speaking = annotated[annotated["score"] == 1] if "score" in annotated else annotated
+        speakers[name] = speaking[["frame", *BOX]].to_numpy(float)
+    return metrics.ego4d_map(detections, speakers)

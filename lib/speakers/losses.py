@@ -21,9 +21,9 @@ def speaking_loss(logits: Tensor, target: Tensor, class_weight: float = 1.0) -> 
     """
     known = target >= 0
     x = logits.float().masked_fill(~known[..., None], 0.0).flatten(0, -2)
-    each = functional.cross_entropy(x, target.clamp_min(0).long().flatten(), reduction="none")
+    losses = functional.cross_entropy(x, target.clamp_min(0).long().flatten(), reduction="none")
     weight = (1.0 + (class_weight - 1.0) * (target == 1)) * known
-    return (each * weight.flatten()).sum() / weight.sum().clamp_min(torch.finfo(x.dtype).tiny)
+    return (losses * weight.flatten()).sum() / weight.sum().clamp_min(torch.finfo(x.dtype).tiny)
 
 
 def synchrony_loss(

@@ -70,8 +70,8 @@ def _area(hits: np.ndarray, positives: int) -> float:
     """Area under precision made non-increasing from the right; hits (n,) bool by falling score."""
     if not positives:
         return float("nan")
-    found = np.cumsum(hits)
-    precision = found / np.arange(1, len(hits) + 1)
+    hit_counts = np.cumsum(hits)
+    precision = hit_counts / np.arange(1, len(hits) + 1)
     highest = np.maximum.accumulate(precision[::-1])[::-1] if len(hits) else precision
     return float(highest[hits].sum() / positives)  # recall rises by 1/P at each hit, and only there
 
@@ -164,8 +164,8 @@ def calibration_error(probability: np.ndarray, labels: np.ndarray) -> float:
     probability, labels = probability[labels >= 0], labels[labels >= 0]
     if not len(labels):
         return float("nan")
-    place = np.clip((probability * BINS).astype(int), 0, BINS - 1)
-    gaps = np.bincount(place, probability, BINS) - np.bincount(place, labels == 1, BINS)
+    bins = np.clip((probability * BINS).astype(int), 0, BINS - 1)
+    gaps = np.bincount(bins, probability, BINS) - np.bincount(bins, labels == 1, BINS)
     return float(np.abs(gaps).sum() / len(labels))
 
 
@@ -175,10 +175,12 @@ def ap_by(
     """AVA-style AP of each group of faces: `name`, faces, speaking (share), ap (or NaN)."""
     rows = []
     for group in pd.unique(np.asarray(groups)):
-        some = (np.asarray(groups) == group) & (np.asarray(labels) >= 0)
-        if some.any():
-            speaking = float(np.mean(labels[some] == 1))
-            rows.append([group, int(some.sum()), speaking, ava_ap(scores[some], labels[some])])
+        chosen = (np.asarray(groups) == group) & (np.asarray(labels) >= 0)
+        if chosen.any():
+            speaking = float(np.mean(labels[chosen] == 1))
+            rows.append(
+                [group, int(chosen.sum()), speaking, ava_ap(scores[chosen], labels[chosen])]
+            )
     table = pd.DataFrame(rows, columns=[name, "faces", "speaking", "ap"])
     return table.sort_values(name, ignore_index=True)
 
@@ -249,10 +251,10 @@ def ego4d_map(
     """
     scores, owners, positives = [], [], 0
     for video in sorted({*detections, *speakers}):
-        found = _rows(detections.get(video, np.zeros((0, 6))), 6, video)
+        faces = _rows(detections.get(video, np.zeros((0, 6))), 6, video)
         truth = _rows(speakers.get(video, np.zeros((0, 5))), 5, video)
-        owner = _best_overlap(found, truth, iou)
-        scores.append(found[:, 5])
+        owner = _best_overlap(faces, truth, iou)
+        scores.append(faces[:, 5])
         owners.append(np.where(owner >= 0, owner + positives, -1))
         positives += len(truth)
     score, owner = (np.concatenate(part) if part else np.zeros(0) for part in (scores, owners))
@@ -282,9 +284,9 @@ def _best_overlap(found: np.ndarray, truth: np.ndarray, iou: float) -> np.ndarra
     frames = truth[order, 0]
     first = np.searchsorted(frames, found[:, 0], side="left")
     last = np.searchsorted(frames, found[:, 0], side="right")
-    for place in range(int((last - first).max(initial=0))):  # as often as a frame has speakers
-        rows = np.flatnonzero(first + place < last)
-        candidate = order[first[rows] + place]
+    for nth in range(int((last - first).max(initial=0))):  # as often as a frame has speakers
+        rows = np.flatnonzero(first + nth < last)
+        candidate = order[first[rows] + nth]
         overlap = _iou(found[rows, 1:5], truth[candidate, 1:5])
         better = overlap > best[rows]
         best[rows[better]], owner[rows[better]] = overlap[better], candidate[better]

@@ -77,18 +77,18 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
     room = out.shape[1] - 8
     lines = broken(note, room, _size(out))
     for line, text in enumerate(lines, 1):
-        place = 4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)
-        _text(out, text, place, (0, 0, 0), fitting(text, room, _size(out)))
+        corner = 4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)
+        _text(out, text, corner, (0, 0, 0), fitting(text, room, _size(out)))
     return out
 
 
 def broken(note: str, room: int, size: float) -> list[str]:
     """The lines of a note, each in up to three if wider than the room (px) at this size."""
-    found = []
+    lines = []
     for text in note.splitlines():
         parts = min(MAX_LINES, math.ceil(_wide(text, size) / max(1, room)))
-        found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
-    return found
+        lines += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
+    return lines
 
 
 def fitting(text: str, room: int, size: float) -> float:

@@ -119,7 +119,7 @@ def va_by_group(
 
 
 def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
-    found = {}
+    scores = {}
     for number, name in enumerate(SPEAKING_GROUPS):
         how = {"with_intervals": with_intervals, "subjects": subjects}
         chosen = {
@@ -127,8 +127,8 @@ def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
             for trial in groups
         }
         values = {trial: predictions[trial] for trial in groups}
-        found[name] = metrics.va_scores(chosen, values, **how)
-    return found
+        scores[name] = metrics.va_scores(chosen, values, **how)
+    return scores
 
 
 def table(found: Mapping) -> pd.DataFrame:

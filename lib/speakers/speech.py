@@ -39,4 +39,6 @@ def stretches(
     waveform = torch.from_numpy(np.asarray(sound, np.float32) / 32768)
     cut = {} if longest == float("inf") else {"max_speech_duration_s": longest}
     spoken = get_speech_timestamps(waveform, load_silero_vad(), sampling_rate=RATE, **cut)
-    return np.array([(each["start"], each["end"]) for each in spoken], np.int64).reshape(-1, 2)
+    return np.array([(stretch["start"], stretch["end"]) for stretch in spoken], np.int64).reshape(
+        -1, 2
+    )

@@ -164,16 +164,18 @@ def segments(values: pd.DataFrame) -> pd.DataFrame:
     """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame."""
     rows, times = [], np.unique(values["time"])
     step = spacing(times, alone=0.04)
-    for (face, _), some in values.groupby(["face", "track"], sort=False):
-        numbers = some["frame"].to_numpy()
-        for first, last in runs(some["speaking"] == 1):
+    for (face, _), track_rows in values.groupby(["face", "track"], sort=False):
+        numbers = track_rows["frame"].to_numpy()
+        for first, last in runs(track_rows["speaking"] == 1):
             cuts = np.flatnonzero(np.diff(numbers[first:last]) > 1) + first + 1
             for begin, end in zip(np.r_[first, cuts], np.r_[cuts, last], strict=True):
-                rows.append([face, some["time"].iloc[begin], some["time"].iloc[end - 1] + step])
-    found = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(
+                rows.append(
+                    [face, track_rows["time"].iloc[begin], track_rows["time"].iloc[end - 1] + step]
+                )
+    stretches = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(
         {"start": float, "stop": float}
     )
-    return found.sort_values(["start", "face"], ignore_index=True)
+    return stretches.sort_values(["start", "face"], ignore_index=True)
 
 
 def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
@@ -232,7 +234,7 @@ def learnt(checkpoint: Path) -> bool:
     """
     from ..models import published
 
-    found = published.read(checkpoint)
-    if published.is_run(found):
-        return found["params"].get("recipe") == "talknet"
-    return published.SPEAKER_HEAD in published.weights_in(found, checkpoint)
+    content = published.read(checkpoint)
+    if published.is_run(content):
+        return content["params"].get("recipe") == "talknet"
+    return published.SPEAKER_HEAD in published.weights_in(content, checkpoint)

@@ -17,13 +17,13 @@ from ..features import speaker_scores
 
 def runs(units: Sequence) -> list[tuple[int, int]]:
     """First and one past last frame of each stretch of clips without a gap; `units` in order."""
-    found: list[list[int]] = []
+    stretches: list[list[int]] = []
     for unit in units:
-        if found and found[-1][1] == unit.start:
-            found[-1][1] += unit.n_frames
+        if stretches and stretches[-1][1] == unit.start:
+            stretches[-1][1] += unit.n_frames
         else:
-            found.append([unit.start, unit.start + unit.n_frames])
-    return [tuple(run) for run in found]
+            stretches.append([unit.start, unit.start + unit.n_frames])
+    return [tuple(run) for run in stretches]
 
 
 def evaluation(
@@ -39,9 +39,9 @@ def evaluation(
         step = last - first if piece < 0 else piece
         for begin in range(first, last, max(step, 1)):
             end = min(begin + step, last)
-            found = speaker_scores.windows(end - begin, window if window > 0 else end - begin)
-            starts += [begin + start for start, _ in found]
-            stops += [begin + stop for _, stop in found]
+            windows = speaker_scores.windows(end - begin, window if window > 0 else end - begin)
+            starts += [begin + start for start, _ in windows]
+            stops += [begin + stop for _, stop in windows]
     return np.array(starts, np.int64), np.array(stops, np.int64)
 
 

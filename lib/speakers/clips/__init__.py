@@ -97,10 +97,10 @@ def settings_of(params: Mapping) -> Settings:
 
 def root_of(params: Mapping, processed: Path) -> Path:
     """Folder of the tree: clips_root, or ``dataset_clips_L<length>`` below `processed`."""
-    given = str(params["clips_root"])
-    if given in ("", "."):
+    folder = str(params["clips_root"])
+    if folder in ("", "."):
         return processed / f"dataset_clips_L{params['clip_length']}"
-    return Path(given)
+    return Path(folder)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def spans(n_frames: int, fps: Fraction, settings: Settings) -> tuple[list[Span],
     s on, `drop` never, `pad` always, at its full length. With a hop below the length, clips that
     hold no new frame are left out.
     """
-    found, covered = [], 0
+    clips, covered = [], 0
     for start in range(0, n_frames, settings.step):
         stop = min(start + settings.length, n_frames)
         if stop <= covered:
@@ -141,13 +141,13 @@ def spans(n_frames: int, fps: Fraction, settings: Settings) -> tuple[list[Span],
             or settings.tail == "pad"
             or (settings.tail == "keep" and stop - start >= settings.min_tail * fps)
         ):
-            found.append(
+            clips.append(
                 Span(
                     start, start + settings.length if settings.tail == "pad" else stop, stop - start
                 )
             )
             covered = stop
-    return found, n_frames - covered if settings.step <= settings.length else 0
+    return clips, n_frames - covered if settings.step <= settings.length else 0
 
 
 def sample_of(frame: int, fps: Fraction, rate: int = RATE) -> int:

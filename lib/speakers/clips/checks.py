@@ -32,7 +32,7 @@ class Checks:
 
     def table(self) -> pd.DataFrame:
         """Columns check, expected, found, ok."""
-        failed = {one["check"] for one in self.failures}
+        failed = {failure["check"] for failure in self.failures}
         return pd.DataFrame(
             [row | {"ok": row["check"] not in failed} for row in self.rows],
             columns=["check", "expected", "found", "ok"],
@@ -40,8 +40,10 @@ class Checks:
 
     def failure_table(self) -> pd.DataFrame:
         """Columns check, where, what; one row per failure."""
-        told = pd.DataFrame(self.failures, columns=["check", "where", "what"])
-        return told.assign(where=[where.removeprefix(f"{self.root}/") for where in told["where"]])
+        failures = pd.DataFrame(self.failures, columns=["check", "where", "what"])
+        return failures.assign(
+            where=[where.removeprefix(f"{self.root}/") for where in failures["where"]]
+        )
 
     def errors(self) -> list[tuple[str, InputError]]:
         """(check, error) pairs, for ``run.record(lost=…)``."""
@@ -63,11 +65,11 @@ def same(checks: Checks, check: str, wanted: set[str], found: set[str], where: o
 
 def numbers(wanted: set[int], there: set[int], where: object, check: str, checks: Checks) -> None:
     """Numbers of the pictures that should be in a place against those that are."""
-    for some, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
-        if some:
-            names = ", ".join(pictures.PATTERN % number for number in some[:MAX_LISTED])
+    for wrong, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
+        if wrong:
+            names = ", ".join(pictures.PATTERN % number for number in wrong[:MAX_LISTED])
             checks.fail(
                 check,
                 where,
-                f"{len(some)} pictures {what}: {names}{', …' if len(some) > MAX_LISTED else ''}",
+                f"{len(wrong)} pictures {what}: {names}{', …' if len(wrong) > MAX_LISTED else ''}",
             )

@@ -33,26 +33,28 @@ def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
     Raises InputError when it holds clips of other settings: lengths are never mixed in one tree.
     If only the program has changed, later steps rewrite what differs.
     """
-    told = {
+    description = {
         "schema": f"{SCHEMA}-dataset",
         "version": VERSION,
         "dataset": dataset,
         **settings.told(),
     }
-    if there := read_dataset(root, needed=False):
+    if present := read_dataset(root, needed=False):
         other = [
-            name for name, value in told.items() if there.get(name) != value and name != "version"
+            name
+            for name, value in description.items()
+            if present.get(name) != value and name != "version"
         ]
         if other:
             raise InputError(
-                f"this folder holds clips of another kind: {other[0]} is {there.get(other[0])!r}",
+                f"this folder holds clips of another kind: {other[0]} is {present.get(other[0])!r}",
                 where=root,
-                expected=f"{other[0]}: {told[other[0]]!r}",
+                expected=f"{other[0]}: {description[other[0]]!r}",
                 todo="set clips_root to another folder, or leave it empty: each length gets its "
                 "own",
             )
-        if there.get("version") != VERSION:
-            disk.write(os.path.join(root, DATASET), as_json({**there, **told}))
+        if present.get("version") != VERSION:
+            disk.write(os.path.join(root, DATASET), as_json({**present, **description}))
         return
     if Path(root).is_dir() and any(path.name != DATASET + PART for path in Path(root).iterdir()):
         raise InputError(
@@ -62,7 +64,7 @@ def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
             todo="set clips_root to a new folder",
         )
     disk.make_folder(str(root))
-    disk.write(os.path.join(root, DATASET), as_json(told))
+    disk.write(os.path.join(root, DATASET), as_json(description))
 
 
 def read_dataset(root: Path, needed: bool = True) -> dict:
@@ -88,24 +90,24 @@ def describe(
     labels = voices.relabel(source.label(facts.n_frames, facts.size), settings.voice, source, facts)
     lines = []
     for span in spans(facts.n_frames, source.fps, settings)[0]:
-        place = os.path.join(folder, span.name)
-        told = _clip(source, facts, settings, span, place, labels)
-        disk.write(os.path.join(place, "clip.json"), as_json(told))
-        lines += _lines(told, os.path.relpath(os.path.join(place, "clip.json"), root))
+        clip_folder = os.path.join(folder, span.name)
+        clip = _clip(source, facts, settings, span, clip_folder, labels)
+        disk.write(os.path.join(clip_folder, "clip.json"), as_json(clip))
+        lines += _lines(clip, os.path.relpath(os.path.join(clip_folder, "clip.json"), root))
     return lines, (*_sound(source, facts), *labels.faults)
 
 
 def _sound(source: Source, facts: Facts) -> tuple[str, ...]:
     """What is to be said of sound that is shorter or longer than its pictures."""
-    told = ego4d.uneven(facts.n_samples, facts.n_frames, source.fps)
-    return (": ".join(told),) if told else ()
+    parts = ego4d.uneven(facts.n_samples, facts.n_frames, source.fps)
+    return (": ".join(parts),) if parts else ()
 
 
 def _clip(
     source: Source, facts: Facts, settings: Settings, span: Span, place: str, labels: Labels
 ) -> dict:
     here = slice(span.start, span.start + span.n_frames)
-    told = {
+    clip = {
         "schema": SCHEMA,
         "dataset": source.dataset,
         "split": source.split,
@@ -123,17 +125,17 @@ def _clip(
     }
     # Filled up: which frames of the nominal length are there.
     if span.stop - span.start > span.n_frames:
-        told["valid"] = runs(np.arange(span.stop - span.start) < span.n_frames)
-    told |= _of_all_persons(labels, here)
-    told["persons"] = [_person(person, here) for person in labels.persons]
-    told["source"] = {
+        clip["valid"] = runs(np.arange(span.stop - span.start) < span.n_frames)
+    clip |= _of_all_persons(labels, here)
+    clip["persons"] = [_person(person, here) for person in labels.persons]
+    clip["source"] = {
         **source.made_from,
         "version": VERSION,
         "voice": settings.voice,
         "unit": settings.unit,
         "max_gap": settings.max_gap,
     }
-    return told
+    return clip
 
 
 def _heard(source: Source, facts: Facts, span: Span) -> dict:
@@ -167,31 +169,31 @@ def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, plac
             "first": span.start + facts.base,
             "base": facts.base,
         }
-    told = numbering.read(os.path.join(place, "frames"))
+    marker = numbering.read(os.path.join(place, "frames"))
     return {
         "dir": "frames",
         "pattern": pictures.PATTERN,
-        "numbering": told["scope"],
-        "first": told["first"],
-        "base": told["base"],
+        "numbering": marker["scope"],
+        "first": marker["first"],
+        "base": marker["base"],
     }
 
 
 def _person(person: Person, here: slice) -> dict:
     boxes, kind = person.boxes[here].round(2), person.kind[here]
     visible = np.flatnonzero(kind > 0)
-    told = {
+    description = {
         "person_id": person.name,
         "track_ids": list(person.tracks),
         "boxes": [[i, *boxes[i].tolist(), SOURCE_OF_CODE[int(kind[i])]] for i in visible.tolist()],
         "visible": runs(person.visible[here]),
     }
     if person.voice is not None:
-        told["speech"] = runs(person.voice[here])
-    told["asd"] = runs(person.speaks()[here])
+        description["speech"] = runs(person.voice[here])
+    description["asd"] = runs(person.speaks()[here])
     for name, rows in person.more.items():
-        told[name] = _block(rows[here])
-    return told
+        description[name] = _block(rows[here])
+    return description
 
 
 def _block(rows: np.ndarray) -> list | dict:
@@ -253,5 +255,5 @@ def finish(root: Path, lines: dict[str, list[dict]], more: dict, disk: Disk) -> 
     for split in SPLITS:
         text = b"".join(as_json(line) for line in lines.get(split, []) if line["n_visible"])
         disk.write(os.path.join(root, f"{split}.jsonl"), text)
-    told = read_dataset(root)
-    disk.write(os.path.join(root, DATASET), as_json({**told, **more}))
+    dataset = read_dataset(root)
+    disk.write(os.path.join(root, DATASET), as_json({**dataset, **more}))

@@ -66,17 +66,17 @@ def opened(p: Mapping) -> Job | None:
     ):
         return None
     settings, (name, root) = settings_of(p), datasets.locate(p)
-    place = datasets.store(p)
+    store = datasets.store(p)
     layout = None
     if p["dataset"] in datasets.SPEAKING:
-        found, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
+        videos, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
         if p["trials"]:
-            found = [source for source in found if _is_of_trials(source.video, p["trials"])]
+            videos = [source for source in videos if _is_of_trials(source.video, p["trials"])]
     else:
-        found = sources.of_trials(
-            trials.select(trials.read(place.trials_path), p["trials"]), place, p["label_mismatch"]
+        videos = sources.of_trials(
+            trials.select(trials.read(store.trials_path), p["trials"]), store, p["label_mismatch"]
         )
-    return Job(root_of(p, place.folder), name, settings, tuple(found), layout, p["clip_published"])
+    return Job(root_of(p, store.folder), name, settings, tuple(videos), layout, p["clip_published"])
 
 
 def _is_of_trials(video: str, names: Iterable[str]) -> bool:
@@ -185,11 +185,11 @@ def _finish(job: Job, outcomes: list[cluster.Outcome], disk: Disk) -> None:
     lines: dict[str, list[dict]] = {}
     counts: Counter = Counter()
     for outcome in (outcome for outcome in outcomes if outcome.ok):
-        made, some = outcome.value
-        lines.setdefault(made.split, []).extend(some)
-        counts.update({"videos": 1, "units": sum(line["n_visible"] > 0 for line in some)})
+        made, new_lines = outcome.value
+        lines.setdefault(made.split, []).extend(new_lines)
+        counts.update({"videos": 1, "units": sum(line["n_visible"] > 0 for line in new_lines)})
     origins = filter(None, (source.made_from for source in job.sources))
-    annotations = {told["annotation"]: told["sha256"] for told in origins}
+    annotations = {origin["annotation"]: origin["sha256"] for origin in origins}
     rates = sorted({str(source.fps) for source in job.sources})
     about = {"fps": rates, "sources": sorted(annotations.items()), "counts": dict(counts)}
     index.finish(job.root, lines, about, disk)
@@ -273,11 +273,11 @@ def clip_names(job: Job | None, most: int = 200) -> list[str]:
     """Names of clips to look at, ``<split>/<video>/clip_f000000``."""
     if job is None:
         return []
-    found = sorted(
+    names = sorted(
         path.parent.relative_to(job.root).as_posix()
         for path in job.root.glob("*/*/clip_f*/clip.json")
     )
-    return found[:: max(1, len(found) // most)]
+    return names[:: max(1, len(names) // most)]
 
 
 def distribution(job: Job) -> pd.DataFrame:
@@ -286,16 +286,16 @@ def distribution(job: Job) -> pd.DataFrame:
 
     rows = []
     for name in clip_names(job, 2000):
-        told = schema.read(job.root / name / "clip.json")
-        seen = sum(int(person["visible"].sum()) for person in told["persons"])
-        speaking = sum(int((person["asd"] == 1).sum()) for person in told["persons"])
+        clip = schema.read(job.root / name / "clip.json")
+        seen = sum(int(person["visible"].sum()) for person in clip["persons"])
+        speaking = sum(int((person["asd"] == 1).sum()) for person in clip["persons"])
         rows.append(
             {
-                "split": told["split"],
-                "frames": told["n_frames"],
-                "faces a frame": seen / told["n_frames"],
+                "split": clip["split"],
+                "frames": clip["n_frames"],
+                "faces a frame": seen / clip["n_frames"],
                 "speaking": speaking / seen if seen else np.nan,
-                "voice": float(told["speech"].mean()) if "speech" in told else np.nan,
+                "voice": float(clip["speech"].mean()) if "speech" in clip else np.nan,
             }
         )
     return pd.DataFrame(rows)

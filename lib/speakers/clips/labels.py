@@ -77,11 +77,11 @@ def of_annotation(
     face_visible, speech_visible, offscreen = none, none, none
     for person in clip.persons:
         voice = voiced(person.voice, n_frames)
-        some = _sequences(person, voice, size, unit, max_gap, faults)
-        seen = np.any([none, *(one.visible for one in some)], axis=0)
+        sequences = _sequences(person, voice, size, unit, max_gap, faults)
+        seen = np.any([none, *(sequence.visible for sequence in sequences)], axis=0)
         face_visible = face_visible | seen
         speech_visible, offscreen = speech_visible | voice & seen, offscreen | voice & ~seen
-        persons += some
+        persons += sequences
     wearer = None if clip.wearer_voice is None else voiced(clip.wearer_voice, n_frames)
     speech = speech_visible | offscreen | (none if wearer is None else wearer)
     return Labels(
@@ -107,7 +107,7 @@ def _sequences(
     groups = [(f"{person.name}:{track}", (track,)) for track in person.tracks]
     if unit == "person":
         groups = [(person.name, tuple(person.tracks))]
-    found = []
+    persons = []
     for name, tracks in groups:
         boxes, kind = follow(
             [person.tracks[track] for track in tracks],
@@ -117,16 +117,16 @@ def _sequences(
             faults,
             f"person {person.name}",
         )
-        found.append(Person(name, tracks, boxes, kind, kind > 0, voice))
-    return found
+        persons.append(Person(name, tracks, boxes, kind, kind > 0, voice))
+    return persons
 
 
 def voiced(segments: np.ndarray, n_frames: int) -> np.ndarray:
     """(T,) bool of segments (k, 2), their last frame included, cut to the video."""
-    found = np.zeros(n_frames, bool)
+    mask = np.zeros(n_frames, bool)
     for first, last in np.asarray(segments).reshape(-1, 2):
-        found[max(0, int(first)) : max(0, min(n_frames, int(last) + 1))] = True
-    return found
+        mask[max(0, int(first)) : max(0, min(n_frames, int(last) + 1))] = True
+    return mask
 
 
 def follow(
@@ -152,11 +152,11 @@ def follow(
         inside = (cut[:, 2] > cut[:, 0]) & (cut[:, 3] > cut[:, 1])
         outside += int((~inside).sum())
         frames, cut = rows[inside, 0].astype(int), cut[inside]
-        for where_to, some, how in (
+        for where_to, new_boxes, how in (
             (frames, cut, ANNOTATED),
             (*fill(frames, cut, max_gap), FILLED),
         ):
-            twice += _put(boxes, kind, where_to, some, how)
+            twice += _put(boxes, kind, where_to, new_boxes, how)
     for count, what in (
         (twice, "times more than one box in a frame: the larger one is kept"),
         (outside, "boxes outside the picture are left out"),
@@ -186,8 +186,8 @@ def _put(
 def fill(frames: np.ndarray, boxes: np.ndarray, max_gap: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames (m,) and boxes (m, 4) between neighbours at most `max_gap` apart, linearly."""
     gaps = [(i, frames[i + 1] - frames[i]) for i in np.flatnonzero(np.diff(frames) > 1)]
-    some = [(i, step) for i, step in gaps if step - 1 <= max_gap]
-    if not some:
+    short = [(i, step) for i, step in gaps if step - 1 <= max_gap]
+    if not short:
         return np.zeros(0, int), np.zeros((0, 4))
-    missing = np.concatenate([np.arange(frames[i] + 1, frames[i + 1]) for i, _ in some])
+    missing = np.concatenate([np.arange(frames[i] + 1, frames[i + 1]) for i, _ in short])
     return missing, np.stack([np.interp(missing, frames, boxes[:, k]) for k in range(4)], axis=1)

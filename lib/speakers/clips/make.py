@@ -57,13 +57,13 @@ def make_video(
     disk = disk or Disk()
     folder = folder_of(root, source)
     facts = look(source, folder, settings, disk)
-    some, dropped = spans(facts.n_frames, source.fps, settings)
-    made = Made(source.video, source.split, facts.n_frames, len(some), dropped=dropped)
-    places = [os.path.join(folder, span.name) for span in some]
-    _frames(source, facts, settings, scope, some, places, disk, made)
+    clips, dropped = spans(facts.n_frames, source.fps, settings)
+    made = Made(source.video, source.split, facts.n_frames, len(clips), dropped=dropped)
+    places = [os.path.join(folder, span.name) for span in clips]
+    _frames(source, facts, settings, scope, clips, places, disk, made)
     sound = Sound(source, facts.n_samples)
-    for span, place in zip(some, places, strict=True):
-        path = os.path.join(place, span.sound_name)
+    for span, clip_folder in zip(clips, places, strict=True):
+        path = os.path.join(clip_folder, span.sound_name)
         if not os.path.isfile(path):
             disk.write(path, writing.wav(sound.between(*sound_of(span, source.fps)), RATE))
     return made
@@ -82,13 +82,13 @@ def _frames(
     """Bring every missing picture to its clip, including pictures that were lost since."""
     film: dict[int, list[str]] = {}  # frame -> target path of its picture
     new = []
-    for span, place in zip(some, places, strict=True):
+    for span, clip_folder in zip(some, places, strict=True):
         if settings.frames == "none" and source.pictures:
-            disk.make_folder(place)
+            disk.make_folder(clip_folder)
             continue
-        frames = os.path.join(place, "frames")
-        told = _numbered(span, facts, frames, scope)
-        missing = _missing(span, told, frames)
+        frames = os.path.join(clip_folder, "frames")
+        numbering = _numbered(span, facts, frames, scope)
+        missing = _missing(span, numbering, frames)
         disk.make_folder(frames)
         for frame, name in missing:
             target = f"{frames}{os.sep}{name}"
@@ -99,13 +99,13 @@ def _frames(
             else:
                 film.setdefault(frame, []).append(target)
         if not os.path.isfile(os.path.join(frames, MARKER)):
-            new.append((frames, told))
+            new.append((frames, numbering))
             if source.pictures:
-                disk.write(os.path.join(frames, MARKER), as_json(told))
+                disk.write(os.path.join(frames, MARKER), as_json(numbering))
     if not source.pictures:
         _decode(source, facts, film, disk, made)
-        for frames, told in new:
-            disk.write(os.path.join(frames, MARKER), as_json(told))
+        for frames, numbering in new:
+            disk.write(os.path.join(frames, MARKER), as_json(numbering))
 
 
 def marker(scope: str, base: int, first: int, count: int, source: int) -> dict:
@@ -119,10 +119,10 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
     """
     try:
         with open(os.path.join(frames, MARKER), "rb") as file:
-            told = json.loads(file.read())
-        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
+            content = json.loads(file.read())
+        return marker(*(content[key] for key in ("scope", "base", "first", "count", "source")))
     except FileNotFoundError:
-        there, source = pictures.numbered(frames), span.start + facts.base
+        numbers, source = pictures.numbered(frames), span.start + facts.base
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "how the pictures of a clip are numbered cannot be read",
@@ -130,11 +130,12 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
             todo="remove this clip's folder and run the command again",
         ) from error
     first = source if scope == SOURCE else first_number(span, scope)
-    if there and min(there) != first:
+    if numbers and min(numbers) != first:
         scope = next(
-            (name for name in ("global", "clip") if first_number(span, name) == min(there)), SOURCE
+            (name for name in ("global", "clip") if first_number(span, name) == min(numbers)),
+            SOURCE,
         )
-        first = min(there)
+        first = min(numbers)
     return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
 
 
@@ -144,14 +145,14 @@ def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
     If there are names that the marker does not explain, a renumbering was interrupted, and nothing
     is missing.
     """
-    there, first = pictures.numbered(frames), told["first"]
-    wanted = range(first, first + span.n_frames)
-    if there - set(wanted):
+    numbers, first = pictures.numbered(frames), told["first"]
+    expected = range(first, first + span.n_frames)
+    if numbers - set(expected):
         return []
     return [
         (span.start + number - first, pictures.PATTERN % number)
-        for number in wanted
-        if number not in there
+        for number in expected
+        if number not in numbers
     ]
 
 

@@ -28,8 +28,8 @@ def read(frames: str) -> dict:
     path = os.path.join(frames, MARKER)
     try:
         with open(path, "rb") as file:
-            told = json.loads(file.read())
-        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
+            content = json.loads(file.read())
+        return marker(*(content[key] for key in ("scope", "base", "first", "count", "source")))
     except FileNotFoundError as error:
         raise InputError(
             "the pictures of this clip are not complete",
@@ -51,16 +51,16 @@ def renumber(frames: str, scope: str, disk: Disk | None = None) -> int:
     Returns how many were renamed: 0 when it had been done. Raises InputError when names are there
     that neither the old nor the new numbering explains; nothing is renamed then.
     """
-    told, disk = read(frames), disk or Disk()
+    numbering, disk = read(frames), disk or Disk()
     start = start_of(frames)
-    return _turn(frames, told, start if scope == "global" else 0, scope, 0, disk)
+    return _turn(frames, numbering, start if scope == "global" else 0, scope, 0, disk)
 
 
 def undo(frames: str, disk: Disk | None = None) -> int:
     """Give a clip's pictures the numbers of their source back; returns how many were renamed."""
-    told, disk = read(frames), disk or Disk()
-    source = told["source"]
-    return _turn(frames, told, source, SOURCE, source - start_of(frames), disk)
+    numbering, disk = read(frames), disk or Disk()
+    source = numbering["source"]
+    return _turn(frames, numbering, source, SOURCE, source - start_of(frames), disk)
 
 
 def start_of(frames: str) -> int:
@@ -73,15 +73,15 @@ def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk
 
     They may have any of a clip's numberings: the source's, the video's, the clip's.
     """
-    count, there = told["count"], pictures.numbered(frames)
+    count, numbers = told["count"], pictures.numbered(frames)
     start, source = start_of(frames), told["source"]
-    olds = [told["first"], *(one for one in (source, start, 0) if one != told["first"])]
+    olds = [told["first"], *(number for number in (source, start, 0) if number != told["first"])]
     moves = next(
-        (moves for old in olds if (moves := _moves(there, old, first, count)) is not None), None
+        (moves for old in olds if (moves := _moves(numbers, old, first, count)) is not None), None
     )
     if moves is None:
         raise InputError(
-            f"the {len(there)} pictures of this clip are numbered in no known way",
+            f"the {len(numbers)} pictures of this clip are numbered in no known way",
             where=frames,
             expected=f"{count} without a hole, from {told['first']} or from {first}",
             todo="remove this clip's folder, then python -m lib clips make",

@@ -52,23 +52,23 @@ def _video(source: Source, root: Path, settings: Settings) -> dict:
     n_frames, a_picture = _pictures(source, root, settings)
     if source.sound is None and not settings.no_sound:
         raise InputError("no sound")
-    some, dropped = spans(n_frames, source.fps, settings)
-    placed = sum(span.n_frames for span in some)
+    clips, dropped = spans(n_frames, source.fps, settings)
+    placed = sum(span.n_frames for span in clips)
     linked = settings.frames == "none" and source.pictures
     copied = settings.frames == "copy" or not source.pictures
     samples = sum(
-        sample_of(span.stop, source.fps) - sample_of(span.start, source.fps) for span in some
+        sample_of(span.stop, source.fps) - sample_of(span.start, source.fps) for span in clips
     )
     # A clip has two folders, sound, description and marker; a picture is a name, and an inode
     # unless it is hard-linked.
     inodes = 0 if linked or (settings.frames in ("hard", "move") and source.pictures) else placed
     return {
         "frames": n_frames,
-        "clips": len(some),
+        "clips": len(clips),
         "dropped": dropped,
         "picture_bytes": placed * a_picture * copied,
-        "sound_bytes": 2 * samples + 44 * len(some),
-        "files": inodes + 5 * len(some) + 2,
+        "sound_bytes": 2 * samples + 44 * len(clips),
+        "files": inodes + 5 * len(clips) + 2,
     }
 
 
@@ -80,11 +80,11 @@ def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]
             kept = read_facts(os.path.join(folder_of(root, source), FACTS))
         if kept:
             return kept.n_frames, 0
-        found = pictures.whole(source.pictures)
-        step = max(1, found.count // SAMPLED_PICTURES)
-        numbers = range(found.base, found.base + found.count, step)
+        series = pictures.whole(source.pictures)
+        step = max(1, series.count // SAMPLED_PICTURES)
+        numbers = range(series.base, series.base + series.count, step)
         sizes = [(source.pictures / (pictures.PATTERN % n)).stat().st_size for n in numbers]
-        return found.count, sum(sizes) // len(sizes)
+        return series.count, sum(sizes) // len(sizes)
     info = recordings.probe(source.film)
     n_frames = info.n_frames or round(info.duration * source.fps)
     return n_frames, round(info.width * info.height * JPEG_SHARE)
@@ -92,9 +92,9 @@ def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]
 
 def measure(folder: Path, how: str) -> float:
     """Seconds to place one picture on the file system of `folder`, by a few small files."""
-    place = existing(folder)
+    existing_folder = existing(folder)
     try:
-        with temporary_folder(place, "clips-probe") as probe:
+        with temporary_folder(existing_folder, "clips-probe") as probe:
             disk = Disk()
             source = os.path.join(probe, "source")
             disk.write(source, b"x")
@@ -115,15 +115,15 @@ def needs(planned: pd.DataFrame, root: Path, settings: Settings) -> pd.DataFrame
     """Columns what, needed, free, ok: pictures, bytes, inodes, time of a plan, with
     `SPACE_FACTOR`.
     """
-    place = existing(root)
+    existing_folder = existing(root)
     frames, clips = int(planned["frames"].sum()), int(planned["clips"].sum())
-    told = round(DESCRIPTION * PERSONS_PER_CLIP * frames)
-    n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + told
+    description_bytes = round(DESCRIPTION * PERSONS_PER_CLIP * frames)
+    n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + description_bytes
     n_bytes, inodes = n_bytes * SPACE_FACTOR, int(planned["files"].sum()) * SPACE_FACTOR
-    free_inodes = _free_inodes(place)
-    free = shutil.disk_usage(place).free
+    free_inodes = _free_inodes(existing_folder)
+    free = shutil.disk_usage(existing_folder).free
     # Linking, renaming and checking a picture take about equally long.
-    seconds = 3 * measure(place, settings.frames) * frames
+    seconds = 3 * measure(existing_folder, settings.frames) * frames
     rows = [
         ("videos", len(planned), "", True),
         ("clips", clips, "", True),
@@ -145,10 +145,10 @@ def _free_inodes(place: Path) -> int | str:
 
 def scaled(videos: int, frames: int, settings: Settings) -> pd.DataFrame:
     """`plan` for so many videos of so many frames with linked pictures: an estimate for Ego4D."""
-    some, dropped = spans(frames, ego4d.FPS, settings)
-    row = {**EMPTY, "frames": frames, "clips": len(some), "dropped": dropped}
-    row["sound_bytes"] = 2 * sample_of(frames, ego4d.FPS) + 44 * len(some)
-    row["files"] = 5 * len(some) + 2
+    clips, dropped = spans(frames, ego4d.FPS, settings)
+    row = {**EMPTY, "frames": frames, "clips": len(clips), "dropped": dropped}
+    row["sound_bytes"] = 2 * sample_of(frames, ego4d.FPS) + 44 * len(clips)
+    row["files"] = 5 * len(clips) + 2
     return pd.DataFrame([row] * videos)
 
 
@@ -156,11 +156,11 @@ def refuse(table: pd.DataFrame, root: Path) -> None:
     """Raise InputError when a row of `needs` is not ok."""
     short = table[~table["ok"]]
     if len(short):
-        told = "; ".join(
+        shortages = "; ".join(
             f"{row.what}: {row.needed} needed, {row.free} free" for row in short.itertuples()
         )
         raise InputError(
-            f"not enough room: {told}",
+            f"not enough room: {shortages}",
             where=root,
             todo="free some, choose another clips_root, set clip_frames: hard, or use --force",
         )

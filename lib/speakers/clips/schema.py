@@ -21,16 +21,16 @@ MOST_SIDE = 1_000_000  # px of a picture, and of a box from its corner
 def read_json(path: Path) -> dict:
     """A JSON object. Raises InputError when it is not there, cut off or something else."""
     try:
-        told = json.loads(Path(path).read_bytes())
+        content = json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise InputError("this file is not there", where=path, todo=INDEX_COMMAND) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"this file is no JSON, or cut off: {error}", where=path, todo=INDEX_COMMAND
         ) from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise InputError("this file holds no JSON object", where=path, todo=INDEX_COMMAND)
-    return told
+    return content
 
 
 def read(path: Path) -> dict:
@@ -39,10 +39,10 @@ def read(path: Path) -> dict:
 
     `valid` has the clip's nominal length, and exists only in clips that ``tail: pad`` filled up.
     """
-    told = read_json(path)
-    refuse_another(told, path)
+    clip = read_json(path)
+    refuse_another(clip, path)
     with errors.foreign(path, "the description of a clip", "make the clips again"):
-        return _with_arrays(told, path)
+        return _with_arrays(clip, path)
 
 
 def refuse_another(told: dict, path: Path) -> None:
@@ -117,15 +117,15 @@ def boxes(person: dict, n: int, where: object) -> np.ndarray:
 
 
 def _boxes(person: dict, n: int) -> np.ndarray:
-    found = np.full((n, 4), np.nan)
+    rows = np.full((n, 4), np.nan)
     for index, x1, y1, x2, y2, *_ in person["boxes"]:
         corners = np.array((x1, y1, x2, y2), float)
         if not 0 <= int(index) < n:
             raise ValueError(f"a box of frame {index} in {n} frames")
         if not (np.abs(corners) <= MOST_SIDE).all():  # not a number, or none of a picture
             raise ValueError(f"a box of frame {index} with the corners {x1}, {y1}, {x2}, {y2}")
-        found[int(index)] = corners
-    return found
+        rows[int(index)] = corners
+    return rows
 
 
 def lines(root: Path, split: str) -> list[dict]:

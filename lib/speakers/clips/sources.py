@@ -53,19 +53,19 @@ def of_ego4d(
     root: Path, dataset: str, settings: Settings, expected: dict | None = None
 ) -> tuple[list[Source], ego4d.Layout]:
     """All videos of train and val with pictures or a film, and the layout with its report."""
-    layout, found = ego4d.look(root, expected), []
+    layout, sources = ego4d.look(root, expected), []
     for split in SPLITS:
         annotations = layout.annotations.get(split)
-        told = {}
+        origin = {}
         if annotations:
-            told = {"annotation": annotations.path.name, "sha256": _digest(annotations.path)}
+            origin = {"annotation": annotations.path.name, "sha256": _digest(annotations.path)}
         for uid in layout.ids[split]:
             folder, film = layout.pictures(uid), layout.video(uid)
             if folder or film:
                 label = functools.partial(_annotated, layout.annotations, uid, settings)
                 places = (folder, film, layout.sound(uid) or film)
-                found.append(Source(uid, split, ego4d.FPS, dataset, *places, label, told))
-    return found, layout
+                sources.append(Source(uid, split, ego4d.FPS, dataset, *places, label, origin))
+    return sources, layout
 
 
 @functools.lru_cache(maxsize=8)
@@ -81,15 +81,15 @@ def _annotated(
     n_frames: int,
     size: tuple[int, int],
 ) -> Labels:
-    for some in annotations.values():
-        if uid in some.places:
-            return of_annotation(some.read(uid), n_frames, size, settings.unit, settings.max_gap)
+    for file in annotations.values():
+        if uid in file.places:
+            return of_annotation(file.read(uid), n_frames, size, settings.unit, settings.max_gap)
     return Labels((), faults=("not annotated",))
 
 
 def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[Source]:
     """The train and val videos of a trial table; all persons of a video are in its clips."""
-    found = []
+    sources = []
     for video, rows in table[table["split"].isin(SPLITS)].groupby("video", sort=False):
         trials = rows.to_dict("records")
         first = trials[0]
@@ -97,10 +97,10 @@ def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[
         sound = place.data_root / first["audio_path"] if first["audio_path"] else None
         fps = Fraction(first["fps"] or recordings.probe(film).fps).limit_denominator(1001)
         label = functools.partial(_stored, trials, place, mismatch)
-        found.append(
+        sources.append(
             Source(video, first["split"], fps, place.dataset, None, film, sound, label, {})
         )
-    return found
+    return sources
 
 
 def _stored(
@@ -115,14 +115,14 @@ def _stored(
         blocks = {}
         for kind in LABEL_KINDS:
             if trial[f"{kind}_path"]:
-                wanted = request(kind, mismatch=mismatch)
-                arrays.make(trial, wanted, place)
-                blocks[kind] = _fit(arrays.read(trial, wanted, place), n_frames)
+                label_request = request(kind, mismatch=mismatch)
+                arrays.make(trial, label_request, place)
+                blocks[kind] = _fit(arrays.read(trial, label_request, place), n_frames)
         seen.append(_visible(trial, place, n_frames, faults))
         visible = np.zeros(n_frames, bool) if seen[-1] is None else seen[-1]
         no_boxes, nothing = np.full((n_frames, 4), np.nan), np.zeros(n_frames, np.int8)
         persons.append(Person(trial["trial"], (), no_boxes, nothing, visible, None, blocks))
-    unknown = any(one is None for one in seen)
+    unknown = any(mask is None for mask in seen)
     return Labels(tuple(persons), None if unknown else np.any(seen, axis=0), faults=tuple(faults))
 
 
@@ -130,15 +130,15 @@ def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.
     from ... import arrays
 
     try:
-        wanted = request("face_valid")
-        choice = arrays.locate(trial, wanted, place).request.parameters.get("faces")
+        face_request = request("face_valid")
+        choice = arrays.locate(trial, face_request, place).request.parameters.get("faces")
         if choice in ("centre", "none"):
             faults.append(
                 f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)"
             )
             return None
-        arrays.make(trial, wanted, place)
-        return _fit(arrays.read(trial, wanted, place), n_frames).astype(bool)
+        arrays.make(trial, face_request, place)
+        return _fit(arrays.read(trial, face_request, place), n_frames).astype(bool)
     except InputError as error:
         faults.append(f"trial {trial['trial']}: not known where a face is ({error.what})")
         return None

@@ -31,31 +31,31 @@ MIN_BOXES = 2  # boxes of an entity: the public code takes no fewer
 
 def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) -> int:
     """Write everything for the units of an index; returns how many entities there are."""
-    disk, place, total = disk or Disk(), os.path.join(root, FOLDER), 0
+    disk, target, total = disk or Disk(), os.path.join(root, FOLDER), 0
     for folder in (TABLE_FOLDER, BOX_FOLDER, "video_imgs", "wave"):
-        disk.make_folder(os.path.join(place, folder))
+        disk.make_folder(os.path.join(target, folder))
     for split, units in lines.items():
         rows = []
         for path in dict.fromkeys(line["path"] for line in units):
-            rows += _clip(Path(root) / path, place, disk)
+            rows += _clip(Path(root) / path, target, disk)
         text = "".join("\t".join(row) + "\n" for row in rows)
-        disk.write(os.path.join(place, TABLE_FOLDER, f"active_speaker_{split}.csv"), text.encode())
+        disk.write(os.path.join(target, TABLE_FOLDER, f"active_speaker_{split}.csv"), text.encode())
         total += len(rows)
     return total
 
 
 def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
-    told = schema.read(path)
-    name = safe_name(told["clip_id"].replace("/clip_", "_"))
-    _media(told, path.parent, name, place, disk)
-    rate, rows = told["fps"][0] / told["fps"][1], []
-    for person in told["persons"]:
-        boxes = schema.boxes(person, told["n_frames"], path)
+    clip = schema.read(path)
+    name = safe_name(clip["clip_id"].replace("/clip_", "_"))
+    _media(clip, path.parent, name, place, disk)
+    rate, rows = clip["fps"][0] / clip["fps"][1], []
+    for person in clip["persons"]:
+        boxes = schema.boxes(person, clip["n_frames"], path)
         track = safe_name("-".join(person["track_ids"]) or person["person_id"])
         for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
             entity = f"{name}:{track}:{number}"
             items = [
-                written_box(frame, boxes[frame].tolist(), told["start_frame"])
+                written_box(frame, boxes[frame].tolist(), clip["start_frame"])
                 for frame in range(first, last)
             ]
             disk.write(

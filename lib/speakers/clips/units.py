@@ -49,9 +49,9 @@ class Unit:
     @property
     def told(self) -> dict:
         """The content of clip.json, checked."""
-        told = read_json(self.path)
+        clip = read_json(self.path)
         with _described(self.path):
-            return self._checked(told)
+            return self._checked(clip)
 
     def _checked(self, told: dict) -> dict:
         refuse_another(told, self.path)
@@ -65,24 +65,26 @@ class Unit:
 
     @property
     def _person(self) -> dict:
-        told = self.told
+        clip = self.told
         with _described(self.path):
-            found = [each for each in told["persons"] if str(each["person_id"]) == self.person]
-        if len(found) != 1:
+            persons = [
+                person for person in clip["persons"] if str(person["person_id"]) == self.person
+            ]
+        if len(persons) != 1:
             raise InputError(
-                f"{len(found)} persons are called {self.person!r}",
+                f"{len(persons)} persons are called {self.person!r}",
                 where=self.path,
                 expected="one",
                 todo=f"write the index again: {INDEX_COMMAND}",
             )
-        return found[0]
+        return persons[0]
 
     @property
     def fps(self) -> Fraction:
         """Frames per second."""
-        told = self.told
+        clip = self.told
         with _described(self.path):
-            if (fps := Fraction(*told["fps"])) <= 0:
+            if (fps := Fraction(*clip["fps"])) <= 0:
                 raise ValueError(f"{fps} frames per second")
             return fps
 
@@ -116,9 +118,9 @@ class Unit:
             return self._boxes()
 
     def _boxes(self) -> np.ndarray:
-        found = boxes(self._person, self.n_frames, self.path)
-        found[:, 2:] -= found[:, :2]
-        return found
+        rows = boxes(self._person, self.n_frames, self.path)
+        rows[:, 2:] -= rows[:, :2]
+        return rows
 
     def _positions(self) -> np.ndarray:
         width, height = self.told["image_size"]
@@ -133,9 +135,9 @@ class Unit:
 
     def sound(self, first: int, last: int) -> tuple[np.ndarray, int]:
         """Samples (n,) int16 of frames first … last−1, and their rate; silence beyond the file."""
-        told = self.told
+        clip = self.told
         with _described(self.path):
-            path, rate = self.path.parent / told["audio"]["path"], int(told["audio"]["sr"])
+            path, rate = self.path.parent / clip["audio"]["path"], int(clip["audio"]["sr"])
             if not 0 < rate <= MOST_RATE:
                 raise ValueError(f"{rate} samples per second")
             begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
@@ -149,23 +151,27 @@ class Unit:
                         todo="make this clip again",
                     )
                 file.setpos(min(begin, file.getnframes()))
-                found = np.frombuffer(file.readframes(end - begin), np.int16)
+                samples = np.frombuffer(file.readframes(end - begin), np.int16)
         except (OSError, wave.Error, EOFError) as error:
             raise InputError(
                 f"the sound of a clip cannot be read ({error})",
                 where=path,
                 todo="make this clip again",
             ) from error
-        return np.pad(found, (0, end - begin - len(found))), rate
+        return np.pad(samples, (0, end - begin - len(samples))), rate
 
     def picture(self, index: int) -> Path:
         """Picture of a frame of the clip."""
-        told = self.told
+        description = self.told
         with _described(self.path):
-            told, pattern = told["frames"], told["frames"]["pattern"]
+            description, pattern = description["frames"], description["frames"]["pattern"]
             if pattern != pictures.PATTERN:  # a width of 2 000 000 000 digits is a number, too
                 raise ValueError(f"pictures called {str(pattern)[:40]}")
-            return self.path.parent / told["dir"] / (pattern % (int(told["first"]) + index))
+            return (
+                self.path.parent
+                / description["dir"]
+                / (pattern % (int(description["first"]) + index))
+            )
 
     def cut(self, first: int, last: int, crop: str, size: int) -> np.ndarray:
         """Crops (n, size, size) uint8 of frames first … last−1, grey where no face is visible."""
@@ -202,19 +208,19 @@ def read_index(root: Path) -> pd.DataFrame:
     Raises InputError where there is no index, or a line of it leads out of the root.
     """
     root, rows = Path(root), []
-    there = [
+    files = [
         root / f"{split}.jsonl"
         for split in ("train", "val", "test")
         if (root / f"{split}.jsonl").is_file()
     ]
-    if not there:
+    if not files:
         raise InputError(
             "no index of clips",
             where=root,
             expected="train.jsonl and val.jsonl",
             todo="make the clips with notebook 04_preprocess_labels or python -m lib clips all",
         )
-    for file in there:
+    for file in files:
         for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
             if line.strip():
                 rows.append(_index_row(root, file, number, line))
@@ -224,16 +230,16 @@ def read_index(root: Path) -> pd.DataFrame:
 
 def _index_row(root: Path, file: Path, number: int, line: bytes) -> dict:
     try:
-        told = json.loads(line)
-        path = Path(told["path"])
-        clip, video = str(told["clip_id"]).split("/")[-1], str(told["clip_id"]).split("/")[0]
-        start = int(told.get("start_frame", clip.removeprefix("clip_f")))
+        entry = json.loads(line)
+        path = Path(entry["path"])
+        clip, video = str(entry["clip_id"]).split("/")[-1], str(entry["clip_id"]).split("/")[0]
+        start = int(entry.get("start_frame", clip.removeprefix("clip_f")))
         row = {
             "video": video,
-            "person": str(told["person_id"]),
+            "person": str(entry["person_id"]),
             "split": file.stem,
             "start": start,
-            "n_frames": int(told["n_frames"]),
+            "n_frames": int(entry["n_frames"]),
         }
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise InputError(

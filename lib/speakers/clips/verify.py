@@ -40,18 +40,18 @@ def verify(
     checks, sources = Checks(str(root)), list(sources)
     if layout:
         _lists(layout, sources, checks)
-    found = Counter()
+    counts = Counter()
     for done, source in enumerate(sources, start=1):
-        _video(root, source, settings, checks, found)
+        _video(root, source, settings, checks, counts)
         if progress:
             progress(done, len(sources), source.video)
     for split in SPLITS:
-        wanted = {safe_name(source.video) for source in sources if source.split == split}
+        expected = {safe_name(source.video) for source in sources if source.split == split}
         folder = Path(root) / split
-        same(checks, f"{split}: folders of videos", wanted, _folders(folder), folder)
-    for name, wanted, there in COUNTS:
-        checks.compare(name, found[wanted], found[there], root)
-    _index(root, found["units"], checks)
+        same(checks, f"{split}: folders of videos", expected, _folders(folder), folder)
+    for name, expected, actual in COUNTS:
+        checks.compare(name, counts[expected], counts[actual], root)
+    _index(root, counts["units"], checks)
     return checks
 
 
@@ -70,19 +70,19 @@ def _lists(layout: ego4d.Layout, sources: list[Source], checks: Checks) -> None:
         ("wav files of the data set", "sound", ".wav"),
     ):
         for folder in layout.folders[kind]:
-            found = {
+            present = {
                 path.name.removesuffix(suffix)
                 for path in folder.iterdir()
                 if path.name.endswith(suffix) and not path.name.startswith(".")
             }
-            tests = found & set(layout.ids["test"])
+            tests = present & set(layout.ids["test"])
             # A clip whose film is there needs no folder of pictures.
-            wanted = {
+            expected = {
                 uid
                 for uid in train | val
-                if kind == "sound" or uid in found or not layout.video(uid)
+                if kind == "sound" or uid in present or not layout.video(uid)
             }
-            same(checks, f"{what} = train and val", wanted, found - tests, folder)
+            same(checks, f"{what} = train and val", expected, present - tests, folder)
             if tests and len(tests) < len(layout.ids["test"]):
                 checks.fail(
                     f"{what} = train and val",
@@ -108,20 +108,20 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
     if facts is None:
         checks.fail("clips", folder, "no clips of this video were made")
         return
-    some, dropped = spans(facts.n_frames, source.fps, settings)
-    found["wanted clips"] += len(some)
+    clips, dropped = spans(facts.n_frames, source.fps, settings)
+    found["wanted clips"] += len(clips)
     if source.pictures and settings.frames != "move":
         _source_pictures(source, facts, checks)
-    places = {span.name for span in some}
+    places = {span.name for span in clips}
     _strangers(folder, places, checks)
     covered = seen = 0
-    for span in some:
-        place = os.path.join(folder, span.name)
-        if not os.path.isdir(place):
-            checks.fail("clips", place, "this clip is missing")
+    for span in clips:
+        clip_folder = os.path.join(folder, span.name)
+        if not os.path.isdir(clip_folder):
+            checks.fail("clips", clip_folder, "this clip is missing")
             continue
         end = span.start + span.n_frames
-        if _clip(source, facts, settings, span, place, checks, found):
+        if _clip(source, facts, settings, span, clip_folder, checks, found):
             covered += max(0, end - max(seen, span.start))
         seen = end
     if settings.step <= settings.length and covered != facts.n_frames - dropped:
@@ -143,9 +143,11 @@ def _clip(
     found: Counter,
 ) -> bool:
     """Check one clip and count what is right in it; whether it has all of its pictures."""
-    there, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
+    present, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
     wav_files = verify_clip.sound(source, span, place, checks)
-    right, units = verify_clip.description(source, settings, span, place, facts.size, there, checks)
+    right, units = verify_clip.description(
+        source, settings, span, place, facts.size, present, checks
+    )
     found.update({"clips": 1, "wanted pictures": span.n_frames, "pictures": number})
     found.update({"wav files": wav_files, "descriptions": right, "units": units})
     return number == span.n_frames
@@ -153,9 +155,9 @@ def _clip(
 
 def _source_pictures(source: Source, facts: Facts, checks: Checks) -> None:
     """The data set's own pictures: links would otherwise hide that some are gone."""
-    wanted = set(range(facts.base, facts.base + facts.n_frames))
+    expected = set(range(facts.base, facts.base + facts.n_frames))
     numbers(
-        wanted,
+        expected,
         pictures.numbered(source.pictures),
         source.pictures,
         "the data set's pictures",
@@ -171,11 +173,11 @@ def _strangers(folder: str, wanted: set[str], checks: Checks) -> None:
 
 
 def _index(root: Path, units: int, checks: Checks) -> None:
-    there, check = 0, "units in train.jsonl and val.jsonl"
+    n_lines, check = 0, "units in train.jsonl and val.jsonl"
     for split in SPLITS:
         try:
             lines = schema.lines(root, split)
-            there += len(lines)
+            n_lines += len(lines)
             for line in lines:
                 if not os.path.isfile(os.path.join(root, line["path"])):
                     checks.fail(
@@ -183,7 +185,7 @@ def _index(root: Path, units: int, checks: Checks) -> None:
                     )
         except InputError as error:
             checks.fail(check, error.where, error.what)
-    checks.compare(check, units, there, root)
+    checks.compare(check, units, n_lines, root)
     try:
         index.read_dataset(root)
     except InputError as error:

@@ -25,19 +25,19 @@ def pictures_of(
         return pictures.numbered(source.pictures), span.n_frames
     frames = os.path.join(place, "frames")
     try:
-        told = numbering.read(frames)
+        marker = numbering.read(frames)
     except InputError as error:
         checks.fail("pictures in clips", frames, error.what)
-        told = {"first": span.start, "scope": "global"}
-    if told["scope"] != "source" and told["first"] != first_number(span, told["scope"]):
+        marker = {"first": span.start, "scope": "global"}
+    if marker["scope"] != "source" and marker["first"] != first_number(span, marker["scope"]):
         checks.fail(
             "pictures in clips",
             frames,
-            f"the first one is called {pictures.PATTERN % told['first']}",
+            f"the first one is called {pictures.PATTERN % marker['first']}",
         )
-    wanted = set(range(told["first"], told["first"] + span.n_frames))
-    there = pictures.numbered(frames)
-    numbers(wanted, there, frames, "pictures in clips", checks)
+    expected = set(range(marker["first"], marker["first"] + span.n_frames))
+    present = pictures.numbered(frames)
+    numbers(expected, present, frames, "pictures in clips", checks)
     empty = [entry.name for entry in _entries(frames) if _is_hollow(entry)]
     if empty:
         checks.fail(
@@ -46,7 +46,7 @@ def pictures_of(
             f"{len(empty)} pictures are empty, or links to nothing: "
             f"{', '.join(sorted(empty)[:MAX_LISTED])}",
         )
-    return there, len(wanted & there)
+    return present, len(expected & present)
 
 
 def _entries(folder: str) -> list[os.DirEntry]:
@@ -105,14 +105,14 @@ def description(
     path, check = os.path.join(place, "clip.json"), "descriptions (clip.json)"
     before = len(checks.failures)
     try:
-        told = schema.read(Path(path))
+        clip = schema.read(Path(path))
     except InputError as error:
         checks.fail(check, path, error.what)
         return False, 0
     except (KeyError, TypeError, ValueError) as error:
         checks.fail(check, path, f"not a whole description ({error!r})")
         return False, 0
-    wanted = {
+    expected = {
         "split": source.split,
         "video_id": source.video,
         "start_frame": span.start,
@@ -120,17 +120,17 @@ def description(
         "clip_len": settings.length,
         "clip_id": f"{source.video}/{span.name}",
     }
-    for name, value in wanted.items():
-        if told.get(name) != value:
-            checks.fail(check, path, f"{name} is {told.get(name)!r}, expected {value!r}")
-    _frame_paths(told, there, check, path, checks)
+    for name, value in expected.items():
+        if clip.get(name) != value:
+            checks.fail(check, path, f"{name} is {clip.get(name)!r}, expected {value!r}")
+    _frame_paths(clip, there, check, path, checks)
     for name in ("valid", *schema.TRACKS):
-        if name in told and not set(told[name].tolist()) <= {0, 1}:
+        if name in clip and not set(clip[name].tolist()) <= {0, 1}:
             checks.fail(check, path, f"{name} holds other values than 0 and 1")
-    for person in told["persons"]:
-        _person(person, told["n_frames"], size, path, check, checks)
+    for person in clip["persons"]:
+        _person(person, clip["n_frames"], size, path, check, checks)
     return len(checks.failures) == before, sum(
-        bool(person["visible"].any()) for person in told["persons"]
+        bool(person["visible"].any()) for person in clip["persons"]
     )
 
 

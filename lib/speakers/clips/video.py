@@ -63,8 +63,10 @@ def read_facts(path: str) -> Facts | None:
     """What `look` kept, None when it is not there."""
     try:
         with open(path, "rb") as file:
-            told = json.loads(file.read())
-        return Facts(told["n_frames"], told["base"], tuple(told["size"]), told["n_samples"])
+            content = json.loads(file.read())
+        return Facts(
+            content["n_frames"], content["base"], tuple(content["size"]), content["n_samples"]
+        )
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -77,9 +79,9 @@ def read_facts(path: str) -> Facts | None:
 
 def _look(source: Source, settings: Settings) -> Facts:
     if source.pictures:
-        found = pictures.whole(source.pictures)
-        first = pictures.read(source.pictures / (pictures.PATTERN % found.base))
-        n_frames, base, size = found.count, found.base, first.shape[1::-1]
+        numbers = pictures.whole(source.pictures)
+        first = pictures.read(source.pictures / (pictures.PATTERN % numbers.base))
+        n_frames, base, size = numbers.count, numbers.base, first.shape[1::-1]
     else:
         times = recordings.frame_times(source.film)
         off = np.abs(times - times[0] - np.arange(len(times)) / float(source.fps)) * float(

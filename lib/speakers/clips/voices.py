@@ -50,7 +50,7 @@ def detected(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
     spoken = speech.stretches(
         sound, "audio_label: vad", "set audio_label to voice or energy"
     ).tolist()
-    found = np.zeros(n_frames, bool)
+    mask = np.zeros(n_frames, bool)
     for start, end in spoken:
-        found[int(start * fps / RATE) : -int(-end * fps // RATE)] = True
-    return found
+        mask[int(start * fps / RATE) : -int(-end * fps // RATE)] = True
+    return mask
