@@ -90,11 +90,15 @@ def _corner(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The part of a picture that the face comes from, `shrink` times smaller, and its corner."""
     corners = np.array([(-2, -2), (size + 1, -2), (-2, size + 1), (size + 1, size + 1)])
-    found = transform(corners, cv2.invertAffineTransform(matrix))
+    source_corners = transform(corners, cv2.invertAffineTransform(matrix))
     sides = np.array([picture.shape[1], picture.shape[0]])
-    first = np.clip(np.floor(found.min(axis=0)).astype(int), 0, np.maximum(sides - shrink, 0))
+    first = np.clip(
+        np.floor(source_corners.min(axis=0)).astype(int), 0, np.maximum(sides - shrink, 0)
+    )
     last = np.clip(
-        np.ceil(found.max(axis=0)).astype(int), first + shrink, np.maximum(sides, first + shrink)
+        np.ceil(source_corners.max(axis=0)).astype(int),
+        first + shrink,
+        np.maximum(sides, first + shrink),
     )
     count = np.maximum((np.minimum(last, sides) - first) // shrink, 1)
     part = picture[first[1] : first[1] + count[1] * shrink, first[0] : first[0] + count[0] * shrink]

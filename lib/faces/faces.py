@@ -128,8 +128,8 @@ class Recent:
     def read(self, indices: np.ndarray) -> np.ndarray:
         """(N,) frame indices, −1 for none -> (N, S, S, 3) uint8 RGB, as `faces.read` gives them."""
         indices = np.asarray(indices)
-        wanted = np.unique(indices[indices >= 0])
-        absent = np.array([frame for frame in wanted.tolist() if frame not in self._kept], int)
+        frames = np.unique(indices[indices >= 0])
+        absent = np.array([frame for frame in frames.tolist() if frame not in self._kept], int)
         self._kept.update(zip(absent.tolist(), self.faces.read(absent), strict=True))
         out = np.zeros((len(indices), self.faces.size, self.faces.size, 3), np.uint8)
         for row in np.flatnonzero(indices >= 0):

@@ -79,9 +79,9 @@ class Cut:
         """What opens the array of a stretch (`Shelf.creating`)."""
         path = self.path(number)
         clear_leftovers(path.parent, f".{path.stem}.*.part", deep=False)
-        told = {ONE_PASS: why} if why else {}
+        facts = {ONE_PASS: why} if why else {}
         made_from = stretches.made_from(self.made_from, number)
-        return partial(self.shelf.creating, made_from, **told)
+        return partial(self.shelf.creating, made_from, **facts)
 
     def _parts(self) -> list[tuple[np.ndarray, dict]]:
         """All stretches, opened, with their facts."""
@@ -108,12 +108,12 @@ class Clock(Cut):
 
     def _make(self, number: int) -> None:
         edges = self._edges()
-        before, own, after = seeking.times(
+        before, times, after = seeking.times(
             self.inputs["video"], edges[number], edges[number + 1], LOOKED_AT
         )
         facts = {"before": before.tolist(), "after": after.tolist()}
-        with self._create(number)(own.shape, np.float64, **facts) as out:
-            out[...] = own
+        with self._create(number)(times.shape, np.float64, **facts) as out:
+            out[...] = times
 
     def _edges(self) -> list[float]:
         """Cut points in s: about where the stretches begin."""
@@ -123,10 +123,10 @@ class Clock(Cut):
 
     def put_together(self, create: Callable) -> None:
         """Make the missing stretches, and join all to the array."""
-        found = None if self._rest() else _checked(self._parts())
-        if found is None:
-            found = recordings.frame_times(self.inputs["video"])
-        self.by.join(self.inputs, self.parameters, found, create, {})
+        times = None if self._rest() else _checked(self._parts())
+        if times is None:
+            times = recordings.frame_times(self.inputs["video"])
+        self.by.join(self.inputs, self.parameters, times, create, {})
 
 
 def _checked(parts: Sequence[tuple[np.ndarray, dict]]) -> np.ndarray | None:
@@ -150,8 +150,8 @@ class Film(Cut):
         self.times = np.asarray(self.inputs["time"])
         whole = stretches.pieces(self.firsts, len(self.times))
         self.pieces = whole if self.by.lead else [piece.alone for piece in whole]
-        told = [facts for name, facts in self.inputs.items() if name.endswith("_facts")]
-        self.why = next((facts[ONE_PASS] for facts in told if facts.get(ONE_PASS)), "")
+        all_facts = [facts for name, facts in self.inputs.items() if name.endswith("_facts")]
+        self.why = next((facts[ONE_PASS] for facts in all_facts if facts.get(ONE_PASS)), "")
 
     def _make(self, number: int) -> None:
         if self.why:
@@ -159,8 +159,8 @@ class Film(Cut):
         piece = self.pieces[number]
         with self._opened(piece, "") as feed:
             if piece.first < piece.stop:
-                own = piece.begin, piece.end, piece.lead
-                for frame, picture in seeking.frames(self.inputs["video"], self.times, *own):
+                span = piece.begin, piece.end, piece.lead
+                for frame, picture in seeking.frames(self.inputs["video"], self.times, *span):
                     feed(frame, picture)
 
     def put_together(self, create: Callable) -> None:
@@ -176,9 +176,9 @@ class Film(Cut):
 
     def _join(self, create: Callable) -> None:
         parts = self._parts()
-        told = [facts[ONE_PASS] for _, facts in parts if facts.get(ONE_PASS)]
-        told = {ONE_PASS: told[0]} if told else {}
-        self.by.join(self.inputs, self.parameters, parts, create, told)
+        reasons = [facts[ONE_PASS] for _, facts in parts if facts.get(ONE_PASS)]
+        reasons = {ONE_PASS: reasons[0]} if reasons else {}
+        self.by.join(self.inputs, self.parameters, parts, create, reasons)
 
     @contextmanager
     def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
@@ -197,14 +197,14 @@ class Film(Cut):
         with ExitStack() as every:
 
             def begun(piece: Piece) -> _Taking:
-                own = every.enter_context(ExitStack())
+                stack = every.enter_context(ExitStack())
                 why = reasons[piece.number]
-                return _Taking(piece, own.enter_context(self._opened(piece, why)), own)
+                return _Taking(piece, stack.enter_context(self._opened(piece, why)), stack)
 
             for frame, (_, picture) in enumerate(shown, first):
                 while waiting and waiting[0].begin <= frame:
                     taking.append(begun(waiting.pop(0)))
-                taking = [one for one in taking if one.takes(frame, picture)]
+                taking = [stretch for stretch in taking if stretch.takes(frame, picture)]
                 if not (waiting or taking):
                     break
             if taking or any(piece.first < piece.stop for piece in waiting):
@@ -226,9 +226,9 @@ class Rows(Cut):
 
     def _make(self, number: int) -> None:
         borders = [*self.firsts, None]
-        own = slice(borders[number], borders[number + 1])
+        rows = slice(borders[number], borders[number + 1])
         create = self._create(number)
-        self.by.rows(self.inputs, self.parameters, create, self.device, own)
+        self.by.rows(self.inputs, self.parameters, create, self.device, rows)
 
     def put_together(self, create: Callable) -> None:
         """Make the missing stretches, and join all to the array."""

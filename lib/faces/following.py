@@ -78,10 +78,12 @@ class Follower:
         changes = np.zeros((len(self._tracker.changes), len(COLUMNS)), np.float32)
         changes[:, FRAME] = np.arange(1, len(changes) + 1)
         changes[:, TRACK], changes[:, CHANGE] = NOBODY, self._tracker.changes
-        found = np.concatenate([changes, rows])
-        found[:, FRAME] += begin
-        kept = (found[:, FRAME] > first) | ((found[:, FRAME] == first) & (found[:, TRACK] >= 0))
-        return found[kept]
+        all_rows = np.concatenate([changes, rows])
+        all_rows[:, FRAME] += begin
+        kept = (all_rows[:, FRAME] > first) | (
+            (all_rows[:, FRAME] == first) & (all_rows[:, TRACK] >= 0)
+        )
+        return all_rows[kept]
 
 
 def check(facts: Sequence[dict]) -> None:
@@ -124,10 +126,10 @@ def _numbered(
     known = np.zeros(len(rows), bool)
     names: dict[float, int] = {}
     seen = {row[2:].tobytes(): int(row[TRACK]) for row in border}
-    for place in np.flatnonzero(rows[:, FRAME] == border[0, FRAME]) if len(border) else ():
-        number = seen.get(rows[place, 2:].tobytes())
+    for index in np.flatnonzero(rows[:, FRAME] == border[0, FRAME]) if len(border) else ():
+        number = seen.get(rows[index, 2:].tobytes())
         if number is not None:
-            names[rows[place, TRACK]], known[place] = number, True
+            names[rows[index, TRACK]], known[index] = number, True
     for name in np.unique(rows[:, TRACK]):
         if name not in names:
             names[name], count = count, count + 1

@@ -63,14 +63,14 @@ def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
     """
     shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
     nothing = np.full((len(BODY_PARTS), BINS), np.nan, np.float32)
-    found = []
+    people = []
     order = np.argsort(shots, kind="stable")
     edges = np.flatnonzero(np.diff(shots[order])) + 1
-    for own in np.split(order, edges) if len(order) else ():
-        for group in persons.of_one_shot(tracks[own]):
-            rows, shot = own[group], int(shots[own[0]])
-            found.append(Stretch(rows, shot, nothing, np.median(tracks[rows][:, BOX], axis=0)))
-    return sorted(found, key=lambda stretch: int(stretch.rows[0]))
+    for indices in np.split(order, edges) if len(order) else ():
+        for group in persons.of_one_shot(tracks[indices]):
+            rows, shot = indices[group], int(shots[indices[0]])
+            people.append(Stretch(rows, shot, nothing, np.median(tracks[rows][:, BOX], axis=0)))
+    return sorted(people, key=lambda stretch: int(stretch.rows[0]))
 
 
 def look(
@@ -105,8 +105,8 @@ def averaged(
     """Fill in how each stretch looks. seen : histograms of all that `looked_at` names, in order."""
     counts = np.zeros(len(every))
     numbers = (number for rows in looked_at(tracks, every).values() for number, _ in rows)
-    for number, found in zip(numbers, seen, strict=False):
-        both = np.stack([every[number].looks, found])
+    for number, histogram in zip(numbers, seen, strict=False):
+        both = np.stack([every[number].looks, histogram])
         every[number].looks = _mean(both, np.array([max(counts[number], 1), 1.0]))
         counts[number] += 1
     return list(every)
@@ -117,10 +117,10 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 
     picture : (H, W, 3) uint8 RGB. box : x, y, width, height of the face in px.
     """
-    found = np.full((len(BODY_PARTS), BINS), np.nan, np.float32)
+    shares = np.full((len(BODY_PARTS), BINS), np.nan, np.float32)
     parts = [_part(picture, box, name) for name in BODY_PARTS]
     if parts[0] is None:
-        return found
+        return shares
     middle = float(np.median(parts[0][:, 0]))
     for number, pixels in enumerate(parts):
         if pixels is not None:
@@ -128,8 +128,8 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
             counts, _ = np.histogramdd(pixels, bins=[LIGHT, COLOUR, COLOUR])
             counts = np.stack([cv2.GaussianBlur(level, *BLUR) for level in counts])
             counts = _beside(counts).ravel()
-            found[number] = counts / max(counts.sum(), 1e-9)
-    return found
+            shares[number] = counts / max(counts.sum(), 1e-9)
+    return shares
 
 
 def _beside(counts: np.ndarray) -> np.ndarray:
@@ -220,7 +220,7 @@ class _People:
         placed = clothed | self._at_place_of(stretch)
         scores = np.where(np.isfinite(least) & (least >= enough) & placed, least, -1.0)
         for number in np.flatnonzero(scores >= 0):
-            if any(_meet(one, stretch, self.tracks) for one in self.stretches[number]):
+            if any(_meet(other, stretch, self.tracks) for other in self.stretches[number]):
                 scores[number] = -1.0
         return scores
 
@@ -231,15 +231,15 @@ class _People:
     def _at_place_of(self, stretch: Stretch) -> np.ndarray:
         """(people,) bool: who was at the same place in the same size at some time."""
         boxes, owners = self.boxes[: self.count], self.owners[: self.count]
-        own, width = stretch.box, max(stretch.box[2], 1.0)
+        box, width = stretch.box, max(stretch.box[2], 1.0)
         widths = np.maximum(boxes[:, 2], 1.0)
         most, least = np.maximum(widths, width), np.minimum(widths, width)
         middles = boxes[:, :2] + boxes[:, 2:] / 2
-        apart = np.linalg.norm(middles - (own[:2] + own[2:] / 2), axis=1)
+        apart = np.linalg.norm(middles - (box[:2] + box[2:] / 2), axis=1)
         near = (most <= GROWTH * least) & (apart <= NEAR * most)
-        found = np.zeros(len(self.looks), bool)
-        found[owners[near]] = True
-        return found
+        is_near = np.zeros(len(self.looks), bool)
+        is_near[owners[near]] = True
+        return is_near
 
 
 def _with_room(rows: np.ndarray, count: int) -> np.ndarray:

@@ -132,20 +132,20 @@ def _nearest(stamps: np.ndarray, times: np.ndarray) -> np.ndarray:
 def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
     """Remarks on a table for a person: several faces, deviating times, lost frames."""
     table = read(path)
-    told = []
+    remarks = []
     for face, rows in table[table["face_id"] != FACE_ID].groupby("face_id"):
         seen = int(rows["success"].sum())
-        told.append(
+        remarks.append(
             f"face {face} of OpenFace's table ({seen} frames) is not used, face {FACE_ID} is"
         )
     own = _of_face(table, path)
     if lost := int((~own["success"]).sum()):
-        told.append(f"face {FACE_ID} was lost in {lost} frames: their pictures are not used")
+        remarks.append(f"face {FACE_ID} was lost in {lost} frames: their pictures are not used")
     if not _first(own):
-        told.append("frames counted from 0")
+        remarks.append("frames counted from 0")
     if not by_number(own, n_frames, spacing):
-        told.append("pictures are placed by the table's time stamps, not by their numbers")
-    return told
+        remarks.append("pictures are placed by the table's time stamps, not by their numbers")
+    return remarks
 
 
 def mark(trial: Mapping, place: Store, table: Path | None) -> dict:

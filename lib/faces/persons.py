@@ -63,9 +63,9 @@ def find(tracks: np.ndarray) -> list[Person]:
         len(groups), [str(n + 1) for n in range(len(groups))]
     )
     persons = []
-    for rows, place, rank in zip(groups, places, order, strict=True):
+    for rows, centre, rank in zip(groups, places, order, strict=True):
         tracks = tuple(sorted({int(number) for number in rows[:, 1]}))
-        persons.append(Person(names[rank], tracks, len(np.unique(rows[:, 0])), place))
+        persons.append(Person(names[rank], tracks, len(np.unique(rows[:, 0])), centre))
     return persons
 
 
@@ -136,15 +136,15 @@ def _apart(group: _Group, ends: np.ndarray) -> float:
     """
     pairs = []
     for row in ends:
-        place = np.searchsorted(group.frames, row[0])
+        index = np.searchsorted(group.frames, row[0])
         pairs += [
             (abs(group.frames[n] - row[0]), n, row)
-            for n in (place - 1, place)
+            for n in (index - 1, index)
             if 0 <= n < len(group.frames)
         ]
     _, nearest, row = min(pairs, key=lambda pair: pair[0])
     other = group.tracks[group.rows[nearest]]
-    centres = [one[BOX][:2] + one[BOX][2:] / 2 for one in (row, other)]
+    centres = [face[BOX][:2] + face[BOX][2:] / 2 for face in (row, other)]
     return float(np.linalg.norm(centres[0] - centres[1]) / max(row[BOX][2], other[BOX][2], 1))
 
 
@@ -218,19 +218,19 @@ def boxes(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarra
 def _of_frames(
     tracks: np.ndarray, person: Person | None, n_frames: int, columns: slice
 ) -> np.ndarray:
-    found = np.full((n_frames, columns.stop - columns.start), np.nan, np.float32)
+    values = np.full((n_frames, columns.stop - columns.start), np.nan, np.float32)
     chosen = rows(tracks, person, n_frames)
-    found[chosen >= 0] = tracks[chosen[chosen >= 0], columns]
-    return found
+    values[chosen >= 0] = tracks[chosen[chosen >= 0], columns]
+    return values
 
 
 def rows(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
     """Which row of `tracks` is one person's face in every frame, (T,) int; −1 where not seen."""
-    found = np.full(n_frames, -1)
+    row_of_frame = np.full(n_frames, -1)
     if person is not None:
         own = np.flatnonzero(np.isin(tracks[:, 1], person.tracks))
         # Two tracks of one person in one frame: the longer one counts, so it is written last.
         lengths = dict(zip(*np.unique(tracks[own, 1], return_counts=True), strict=True))
         own = own[np.argsort([lengths[name] for name in tracks[own, 1]], kind="stable")]
-        found[tracks[own, 0].astype(int)] = own
-    return found
+        row_of_frame[tracks[own, 0].astype(int)] = own
+    return row_of_frame

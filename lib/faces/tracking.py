@@ -135,14 +135,14 @@ class Tracker:
 
     def _span(self, first: int, last: int) -> None:
         """Bring the tracks from frame `first`, where they are known, to frame `last`."""
-        found = self._detect(last)
+        faces = self._detect(last)
         names = list(self._active)
         cut = is_cut(self._thumbnails[first : last + 1])
         paths, held = follow(self._grey[first : last + 1], [self._active[name] for name in names])
-        pairs = {} if cut else match(paths[-1], found)
+        pairs = {} if cut else match(paths[-1], faces)
         unsure = (
             len(pairs) < len(names)
-            or any(row not in pairs.values() for row in np.flatnonzero(_certain(found)))
+            or any(row not in pairs.values() for row in np.flatnonzero(_certain(faces)))
             or (cut and bool(names))
         )
         if unsure and last - first > 1:
@@ -152,9 +152,9 @@ class Tracker:
             return
         before, self._active = self._active, {}
         for index, row in pairs.items():
-            between = bridge(before[names[index]], found[row], paths[:, index], held[index])
-            self._emit(names[index], first + 1, between, found[row])
-        self._begin(last, found[[row for row in range(len(found)) if row not in pairs.values()]])
+            between = bridge(before[names[index]], faces[row], paths[:, index], held[index])
+            self._emit(names[index], first + 1, between, faces[row])
+        self._begin(last, faces[[row for row in range(len(faces)) if row not in pairs.values()]])
 
     def _emit(self, name: int, start: int, between: np.ndarray, found: np.ndarray) -> None:
         for step, row in enumerate([*between, found]):

@@ -27,9 +27,9 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises InputError for a pickle that holds anything else.
     """
-    found = pickles.read(path)
+    content = pickles.read(path)
     try:
-        frames, masks = found["frame"], found["mask"]
+        frames, masks = content["frame"], content["mask"]
         matrices = np.stack([_filled(item, (2, 3)) for item in frames])
         points = np.stack([_filled(item, (68, 2)) for item in masks]).astype(np.float32)
     except (KeyError, TypeError, ValueError) as error:
