@@ -305,7 +305,7 @@ def archive(path: Path, names: str = "") -> list[bytes]:
     Raises RefusedError for an archive that would be larger when unpacked, and zipfile.BadZipFile,
     naming the member, for a wrong check-sum: a bit has changed.
     """
-    found, chunk = [], memoryview(bytearray(CHUNK))
+    contents, chunk = [], memoryview(bytearray(CHUNK))
     try:
         with zipfile.ZipFile(path) as whole:
             members = whole.infolist()
@@ -318,9 +318,9 @@ def archive(path: Path, names: str = "") -> list[bytes]:
             for member in members:
                 with whole.open(member) as stream:
                     if names and member.filename.endswith(names):
-                        found.append(stream.read())
+                        contents.append(stream.read())
                     while stream.readinto(chunk):  # the check-sum is compared at its end
                         pass
     except (OSError, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
         raise zipfile.BadZipFile(str(error)) from error  # encrypted, cut, or places outside
-    return found
+    return contents

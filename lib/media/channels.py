@@ -56,9 +56,9 @@ def _called(names: Sequence[str]) -> list[str]:
     known = {"FL": "left", "FR": "right", "FC": "centre"}
     if len(names) == 2:  # what has no names is stereo, too
         return ["left", "right"]
-    numbered = [f"number {place}" for place in range(1, len(names) + 1)]
-    given = [known.get(name, name) for name in names]
-    return numbered if len(set(given)) < len(given) or "NONE" in given else given
+    numbered = [f"number {number}" for number in range(1, len(names) + 1)]
+    words = [known.get(name, name) for name in names]
+    return numbered if len(set(words)) < len(words) or "NONE" in words else words
 
 
 def _sentence(chosen, names: list[str], mean, product) -> str:

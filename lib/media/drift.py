@@ -155,9 +155,9 @@ def between(samples: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _filter() -> np.ndarray:
     """(PHASES, 32): each row is the sinc under a Hann window, for one place between two samples."""
-    place = np.arange(1 - HALF, HALF + 1) - (np.arange(PHASES)[:, None] + 0.5) / PHASES
-    window = np.cos(np.pi * np.clip(place / HALF, -1, 1) / 2) ** 2
-    return np.sinc(place) * window
+    offsets = np.arange(1 - HALF, HALF + 1) - (np.arange(PHASES)[:, None] + 0.5) / PHASES
+    window = np.cos(np.pi * np.clip(offsets / HALF, -1, 1) / 2) ** 2
+    return np.sinc(offsets) * window
 
 
 FILTER = _filter()

@@ -35,16 +35,16 @@ def pieces(path: Path, rate: int, asked: int = 0) -> Iterator[tuple[float, np.nd
             )
         track = tracks.playing(tracks.of(path), asked, path)
         decoded = containers.decoded(container, container.streams.audio[track.number - 1], path)
-        found = _followed if track.stamps else _counted
-        t0, given = None, 0
-        for start, samples in found(decoded, track, rate):
+        reader = _followed if track.stamps else _counted
+        t0, count = None, 0
+        for start, samples in reader(decoded, track, rate):
             t0 = start if t0 is None else t0
-            hole = 0 if start is None else max(0, round((start - t0) * rate) - given)
+            hole = 0 if start is None else max(0, round((start - t0) * rate) - count)
             for piece in (np.zeros(hole, np.float32), samples):
                 if len(piece):
-                    yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
-                    given += len(piece)
-        if not given:
+                    yield t0 + count / rate, np.clip(piece, -1, 1).astype(np.float32)
+                    count += len(piece)
+        if not count:
             raise InputError(
                 "the sound is too short to be heard",
                 where=path,
@@ -80,12 +80,12 @@ class _Resampler:
     def _mono(self, resampled: list) -> np.ndarray:
         # FFmpeg's own down-mix to one float channel adds 0.71 of each side and can pass 1.
         weights = self.mix.get(self.form[1]) if self.form else None
-        given = [np.zeros(0, np.float32)]
+        chunks = [np.zeros(0, np.float32)]
         for frame in resampled:
             every = containers.samples(frame)
             mixed = np.asarray(weights, np.float32) @ every if weights else every.mean(axis=0)
-            given.append(mixed)
-        return np.concatenate(given)
+            chunks.append(mixed)
+        return np.concatenate(chunks)
 
 
 def _counted(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | None, np.ndarray]]:

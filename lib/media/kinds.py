@@ -80,14 +80,16 @@ def kind(path: Path | str) -> str:
     """
     suffix = os.path.splitext(path)[1].lower()
     head = start(path)
-    found = of_bytes(head)
-    if found == "video" and suffix in SOUND_SUFFIXES:
+    content = of_bytes(head)
+    if content == "video" and suffix in SOUND_SUFFIXES:
         return "sound"
     if head.startswith(b"GIF8"):
         return "video" if _moves(path) else "picture"
-    if found in ("", "text") and suffix in VIDEO_SUFFIXES:  # refused elsewhere, with its own reason
+    if (
+        content in ("", "text") and suffix in VIDEO_SUFFIXES
+    ):  # refused elsewhere, with its own reason
         return "video"
-    return found
+    return content
 
 
 def start(path: Path | str, count: int = HEAD_BYTES) -> bytes:

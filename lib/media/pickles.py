@@ -71,9 +71,9 @@ def _scalar(dtype, data=b""):
 
 
 def _from_buffer(data, dtype, shape, order):
-    found = _Array()
-    found.value = _array(data, dtype, shape, order)
-    return found
+    array = _Array()
+    array.value = _array(data, dtype, shape, order)
+    return array
 
 
 def _encode(text, encoding="latin1"):

@@ -75,31 +75,33 @@ def numbered(folder: Path) -> set[int]:
 
 def whole(folder: Path) -> Numbers:
     """`look`, but a hole in the numbering is an InputError that lists the missing numbers."""
-    found = look(folder)
-    if found.missing:
-        shown = ", ".join(map(str, found.missing[:12])) + (", …" if len(found.missing) > 12 else "")
+    numbers = look(folder)
+    if numbers.missing:
+        shown = ", ".join(map(str, numbers.missing[:12])) + (
+            ", …" if len(numbers.missing) > 12 else ""
+        )
         raise InputError(
-            f"{len(found.missing)} pictures are missing: {shown}",
+            f"{len(numbers.missing)} pictures are missing: {shown}",
             where=folder,
-            expected=f"{found.count} pictures, {PATTERN % found.base} to "
-            f"{PATTERN % (found.base + found.count - 1)}",
+            expected=f"{numbers.count} pictures, {PATTERN % numbers.base} to "
+            f"{PATTERN % (numbers.base + numbers.count - 1)}",
             todo="extract the pictures of this recording again",
         )
-    return found
+    return numbers
 
 
 def probe(folder: Path) -> dict:
     """Width, height, n_frames, fps and duration (s) of a folder of pictures, by its first
     picture.
     """
-    found = look(folder)
-    height, width = read(Path(folder) / (PATTERN % found.base)).shape[:2]
+    numbers = look(folder)
+    height, width = read(Path(folder) / (PATTERN % numbers.base)).shape[:2]
     return {
         "width": width,
         "height": height,
-        "n_frames": found.count,
+        "n_frames": numbers.count,
         "fps": FPS,
-        "duration": found.count / FPS,
+        "duration": numbers.count / FPS,
     }
 
 
@@ -107,9 +109,9 @@ def frames(folder: Path, start: int = 0) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame from `start` on. Raises
     InputError for a hole.
     """
-    found = whole(folder)
-    for frame in range(start, found.count):
-        yield frame / FPS, read(Path(folder) / (PATTERN % (frame + found.base)))
+    numbers = whole(folder)
+    for frame in range(start, numbers.count):
+        yield frame / FPS, read(Path(folder) / (PATTERN % (frame + numbers.base)))
 
 
 def read(

@@ -52,8 +52,8 @@ def of_length(trial: Mapping, place: store.Store) -> dict:
     """``{"stretches": [0, 12600, …]}``, the first frames of the stretches that a long recording is
     worked on in (`stretches.starts`), else {}.
     """
-    told = _found(trial, place, "video_path")
-    firsts = stretches.starts(told.get("seconds", 0), told.get("frames", 0), place.stretch)
+    reading = _found(trial, place, "video_path")
+    firsts = stretches.starts(reading.get("seconds", 0), reading.get("frames", 0), place.stretch)
     return {"stretches": firsts} if len(firsts) > 1 else {}
 
 
@@ -71,15 +71,15 @@ def of_sound(trial: Mapping, place: store.Store) -> dict:
     Raises InputError where the track that is asked for (`Store.audio_track`) is not there, and
     where a recorder's file and the camera have not heard the same.
     """
-    named = trial.get("audio_path", "")
-    own = named == trial.get("video_path", "")
-    found = tracks.fields(heard(trial, place), place.audio_track, place.data_root / named)
-    if own:
-        return {**of_time(trial, place), **found}
+    file = trial.get("audio_path", "")
+    in_video = file == trial.get("video_path", "")
+    facts = tracks.fields(heard(trial, place), place.audio_track, place.data_root / file)
+    if in_video:
+        return {**of_time(trial, place), **facts}
     moved = of_recorder(trial, place)
     places = {"offset": moved.get("offset", 0.0), "speed": moved.get("speed", 1.0)}
     usual = {"offset": 0.0, "speed": 1.0}
-    return {**found, **{name: value for name, value in places.items() if value != usual[name]}}
+    return {**facts, **{name: value for name, value in places.items() if value != usual[name]}}
 
 
 def of_recorder(trial: Mapping, place: store.Store) -> dict:
@@ -105,10 +105,10 @@ def of_recorder(trial: Mapping, place: store.Store) -> dict:
 
 def fields(trial: Mapping, place: store.Store) -> dict:
     """All fields of the reading of a trial's recording."""
-    found = {**of_time(trial, place), **of_picture(trial, place), **of_length(trial, place)}
+    facts = {**of_time(trial, place), **of_picture(trial, place), **of_length(trial, place)}
     with contextlib.suppress(InputError):
-        found |= of_sound(trial, place)
-    return found
+        facts |= of_sound(trial, place)
+    return facts
 
 
 def words(found: Mapping) -> str:
@@ -125,16 +125,16 @@ def words(found: Mapping) -> str:
         "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
         "stretches": "a long recording: faces are followed in {} stretches",
     }
-    told = dict(found)
-    if "stretches" in told:
-        told["stretches"] = len(told["stretches"])
-    return "; ".join(sentences[name].format(told[name]) for name in FIELDS if name in told)
+    values = dict(found)
+    if "stretches" in values:
+        values["stretches"] = len(values["stretches"])
+    return "; ".join(sentences[name].format(values[name]) for name in FIELDS if name in values)
 
 
 def heard(trial: Mapping, place: store.Store) -> tuple[tracks.Track, ...]:
     """The sound tracks of a trial's recording; () where there is none, or it cannot be read."""
     kept = _found(trial, place, "audio_path")
-    known = tuple(tracks.Track(**told) for told in kept.get("tracks", ()))
+    known = tuple(tracks.Track(**track) for track in kept.get("tracks", ()))
     path = place.data_root / trial.get("audio_path", "")
     if known and path.is_file():
         tracks.remember(path, known)
@@ -152,9 +152,9 @@ def notes(trial: Mapping, place: store.Store) -> list[str]:
 def said(trial: Mapping, place: store.Store, step: str) -> list[str]:
     """`notes` about the clock and the picture ("visual"), or about the sound ("audio")."""
     if step == "audio":
-        told = tracks.notes(heard(trial, place), place.audio_track)
+        sentences = tracks.notes(heard(trial, place), place.audio_track)
         moved = of_recorder(trial, place)
-        return [*told, separate.said(moved)] if moved else told
+        return [*sentences, separate.said(moved)] if moved else sentences
     view = {**of_time(trial, place), **of_picture(trial, place)} if step == "visual" else {}
     return [words({name: value}) for name, value in view.items()]
 
@@ -166,10 +166,10 @@ def _view(trial: Mapping, place: store.Store, name: str) -> dict:
 
 def _found(trial: Mapping, place: store.Store, column: str) -> dict:
     """The reading of the file in a column of the trial table; {} for an unreadable file."""
-    named = trial.get(column, "")
-    if not named:
+    file = trial.get(column, "")
+    if not file:
         return {}
-    path = place.data_root / named
+    path = place.data_root / file
     folder = place.shelf("video", trial["video"]).folder
     if not path.is_file():
         return _kept(folder).get(column, {})
@@ -181,20 +181,20 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
-    told = _kept(folder).get(column, {})
+    reading = _kept(folder).get(column, {})
     # Earlier versions did not store a recording's length, nor which of its tracks is the picture. A
     # level that is NaN comes from sound with samples that are not finite.
-    whole = column != "video_path" or {"seconds", "picture"} <= told.keys()
-    levels = [track.get("level") for track in told.get("tracks", ()) if isinstance(track, dict)]
+    whole = column != "video_path" or {"seconds", "picture"} <= reading.keys()
+    levels = [track.get("level") for track in reading.get("tracks", ()) if isinstance(track, dict)]
     whole = whole and not any(level != level for level in levels)
-    if whole and head == {name: told.get(name) for name in head}:
-        return told
+    if whole and head == {name: reading.get(name) for name in head}:
+        return reading
     try:
-        told = {**head, **(_look(path) if column == "video_path" else _listen(path))}
+        reading = {**head, **(_look(path) if column == "video_path" else _listen(path))}
     except InputError:
         return {}  # the array's maker reports why
-    _keep(folder, column, told)
-    return told
+    _keep(folder, column, reading)
+    return reading
 
 
 def _keep(folder: Path, column: str, told: Mapping) -> None:
@@ -218,8 +218,8 @@ def _listen(path: Path) -> dict:
 
 def _kept(folder: Path) -> dict:
     try:
-        told = json.loads((folder / READING_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / READING_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    columns = told.items() if isinstance(told, dict) else ()
+    columns = content.items() if isinstance(content, dict) else ()
     return {column: value for column, value in columns if isinstance(value, dict)}

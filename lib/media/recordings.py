@@ -118,7 +118,7 @@ def _beside(container) -> dict:
     shown, every = containers.picture(container), container.streams.video
     moving = [track for track in every if track is not shown and not containers.is_cover(track)]
     coded = [track.codec_context for track in moving]
-    words = (f"{one.width}×{one.height}" if one else "of an unknown codec" for one in coded)
+    words = (f"{codec.width}×{codec.height}" if codec else "of an unknown codec" for codec in coded)
     return {"picture": every.index(shown), "others": tuple(words)}
 
 

@@ -66,13 +66,13 @@ def times(
 
     Raises InexactError where the file has no rising stamps, or no key frame is found before.
     """
-    found: list[float] = []
+    stamps: list[float] = []
     after = 0
     try:
         for time in _from_before(Path(path), begin, more):
-            if found and time <= found[-1]:
+            if stamps and time <= stamps[-1]:
                 raise InexactError("its time stamps do not rise from frame to frame", where=path)
-            found.append(time)
+            stamps.append(time)
             after += time >= end
             if after == more:
                 break
@@ -80,7 +80,7 @@ def times(
         raise
     except InputError as error:
         raise InexactError(error.what, where=path) from error
-    seen = np.array(found)
+    seen = np.array(stamps)
     first, stop = np.searchsorted(seen, [begin, end])
     return seen[:first][-more:], seen[first:stop], seen[stop:]
 
@@ -160,7 +160,7 @@ def _from_key_frame(
             break
         number = int(np.searchsorted(times, head[0].time - zero))
         if number <= wanted and all(
-            _is(each, frame, times, zero) for each, frame in enumerate(head, number)
+            _is(index, frame, times, zero) for index, frame in enumerate(head, number)
         ):
             return number, chain(head, stored)
     return 0, _after_jump(path, None)

@@ -80,8 +80,8 @@ def placing(video: Path, sound: Path) -> dict:
             f"from the video's first moment on, take the camera's sound away: "
             f"ffmpeg -i {film.name} -map 0:v -c copy silent.mp4",
         )
-    found = {"offset": round(offset, 3), "speed": round(match.speed, 6)}
-    return found | {"peak": round(match.peak, 1), "windows": match.windows, "tried": match.tried}
+    facts = {"offset": round(offset, 3), "speed": round(match.speed, 6)}
+    return facts | {"peak": round(match.peak, 1), "windows": match.windows, "tried": match.tried}
 
 
 @lru_cache(maxsize=256)
@@ -131,7 +131,7 @@ def placed(
     offset, speed : as `placing` finds them; with a speed the sound is stretched. Samples keep their
     type.
     """
-    stretcher, given = None, 0
+    stretcher, count = None, 0
     for time, piece in pieces:
         start = offset + speed * time
         if speed == 1:
@@ -142,10 +142,10 @@ def placed(
             ends = (time, time + MAX_SOUND_SECONDS), (start, start + speed * MAX_SOUND_SECONDS)
             stretcher = drift.Stretcher(*ends, rate, begin)
         out = stretcher.push(piece)
-        yield begin + given / rate, _as(out, kind)
-        given += len(out)
+        yield begin + count / rate, _as(out, kind)
+        count += len(out)
     if stretcher is not None:
-        yield begin + given / rate, _as(stretcher.close(), kind)
+        yield begin + count / rate, _as(stretcher.close(), kind)
 
 
 def _as(samples: np.ndarray, kind: np.dtype) -> np.ndarray:

@@ -36,8 +36,8 @@ def decode(path: Path, rate: int, track: int = 0) -> tuple[np.ndarray, float]:
     track : number of the sound track, see `recordings.sound`. Raises InputError when the file
     cannot be read or has no audio track.
     """
-    times, found = zip(*pieces(path, rate, track), strict=True)
-    return np.concatenate(found), times[0]
+    times, samples = zip(*pieces(path, rate, track), strict=True)
+    return np.concatenate(samples), times[0]
 
 
 def pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.ndarray]]:
@@ -69,10 +69,10 @@ def on_disk(
         yield None, 0.0
         return
     with tempfile.TemporaryFile(dir=folder) as file:
-        start, found = None, recordings.sound_pieces(path, rate, track)
+        start, parts = None, recordings.sound_pieces(path, rate, track)
         if moved:
-            found = separate.placed(found, rate, moved["offset"], moved["speed"])
-        for time, piece in found:
+            parts = separate.placed(parts, rate, moved["offset"], moved["speed"])
+        for time, piece in parts:
             start = time if start is None else start
             file.write(piece.astype(np.float32).data)
         file.flush()

@@ -79,11 +79,11 @@ def pieces(firsts: Sequence[int], n_frames: int) -> list[Piece]:
     that do not come, have no frames; the last one goes on to the end.
     """
     edges = [min(first, n_frames) for first in firsts] + [n_frames]
-    found = []
+    parts = []
     for number, (first, stop) in enumerate(pairwise(edges)):
         begin = max(0, first - LEAD) if first < stop else first
-        found.append(Piece(number, first, stop, begin, min(stop + 1, n_frames)))
-    return found
+        parts.append(Piece(number, first, stop, begin, min(stop + 1, n_frames)))
+    return parts
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def share(rows: slice, chosen: np.ndarray, count: int, batch: int) -> Share:
         items.append(min(first, len(chosen)))
         after = int(chosen[first]) if first < len(chosen) else count
         borders.append(after if row else 0)
-    told = {} if rows == slice(None) else {ROWS: [*borders, count]}
-    return Share(*borders, slice(*items), told)
+    facts = {} if rows == slice(None) else {ROWS: [*borders, count]}
+    return Share(*borders, slice(*items), facts)
 
 
 def share_of_all(rows: slice, count: int, batch: int) -> Share:
@@ -125,7 +125,7 @@ def fit(facts: Sequence[Mapping]) -> bool:
     """Whether the rows of stretches follow one another and are all that there are: others may be
     left of a version of the program that cut elsewhere.
     """
-    borders = [told.get(ROWS, [-1, -1, -1]) for told in facts]
+    borders = [entry.get(ROWS, [-1, -1, -1]) for entry in facts]
     whole = borders[0][0] == 0 and borders[-1][1] == borders[-1][2]
     return whole and all(left[1] == right[0] for left, right in pairwise(borders))
 

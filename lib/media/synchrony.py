@@ -143,7 +143,11 @@ def _agreeing(clear: list[tuple]) -> list[tuple]:
     """The largest set of windows whose shifts are near that of one of them."""
     best: list[tuple] = []
     for time, shift, _ in clear:
-        near = [one for one in clear if abs(one[1] - shift) <= APART + SLIP * abs(one[0] - time)]
+        near = [
+            window
+            for window in clear
+            if abs(window[1] - shift) <= APART + SLIP * abs(window[0] - time)
+        ]
         best = max(best, near, key=len)
     return best
 

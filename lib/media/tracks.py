@@ -58,10 +58,10 @@ def of(path: Path) -> tuple[Track, ...]:
     """All sound tracks of a file; none: (). Raises InputError for a file that cannot be opened."""
     if Path(path).is_dir():
         return ()
-    place = _place(path)
-    if place not in _KNOWN:
-        _KNOWN[place] = _listened(Path(path))
-    return _KNOWN[place]
+    key = _place(path)
+    if key not in _KNOWN:
+        _KNOWN[key] = _listened(Path(path))
+    return _KNOWN[key]
 
 
 def remember(path: Path, known: Sequence[Track]) -> None:
@@ -103,8 +103,8 @@ class _Listener:
         self.number, self.index = number, track.index
         flags = containers.pyav().stream.Disposition
         self.default = bool(track.disposition & flags.default)
-        told = (track.metadata.get(name, "") for name in ("title", "language"))
-        self.title = next((word for word in told if word not in ("", "und")), "")
+        words = (track.metadata.get(name, "") for name in ("title", "language"))
+        self.title = next((word for word in words if word not in ("", "und")), "")
         self.products: dict[str, np.ndarray] = {}
         self.names: dict[str, list[str]] = {}
         self.samples: dict[str, int] = {}
@@ -205,10 +205,10 @@ def fields(tracks: Sequence[Track], asked: int = 0, where: object = "") -> dict:
         f"{layout}: " + " ".join(f"{weight:.3g}" for weight in weights)
         for layout, weights in track.mix.items()
     )
-    told = {
+    facts = {
         "track": track.number if track.number > 1 else 0,
         "channels": mixed,
         "stamps": "followed" if track.stamps else "",
         "broken": "silence" if track.broken else "",
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in facts.items() if value}
