@@ -67,12 +67,17 @@ def read(text: str | Path) -> Params:
     Raises InputError that lists everything that is wrong.
     """
     names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
-    place = Path(text) if Path(text).suffix in (".yaml", ".yml") else FOLDER / f"{text}.yaml"
-    place = place if place.is_absolute() or place.is_file() else files.ROOT / place
-    values = parameters.load([place])
+    path = Path(text) if Path(text).suffix in (".yaml", ".yml") else FOLDER / f"{text}.yaml"
+    path = path if path.is_absolute() or path.is_file() else files.ROOT / path
+    values = parameters.load([path])
     problems = problems_of(values)
-    parameters.refuse(problems, str(place))
-    return Params({name: one.read(values.get(name, one.default)) for name, one in names.items()})
+    parameters.refuse(problems, str(path))
+    return Params(
+        {
+            name: parameter.read(values.get(name, parameter.default))
+            for name, parameter in names.items()
+        }
+    )
 
 
 def problems_of(values: dict) -> list[str]:
@@ -192,8 +197,8 @@ def opened(
     dask_workers = mapping.with_dask("--cluster " + spec.kind)
     if spec.kind == "local":
         one_each = processes.available_processors() if items else max(1, len(gpus()))
-        with dask_workers.local(workers or spec.workers or one_each) as found:
-            yield found, None
+        with dask_workers.local(workers or spec.workers or one_each) as cluster:
+            yield cluster, None
         return
     # Dask serves pages about itself in any case; without an address it would do so to everybody.
     pages = {"dashboard": items and has_dashboard(), "dashboard_address": "127.0.0.1:0"}
@@ -201,8 +206,8 @@ def opened(
         scheduler_options={"allowed_failures": 0, **pages},
         silence_logs="critical",
         **_options(spec, items),
-    ) as found:
-        yield found, Jobs(found, spec, workers or spec.workers or 10_000)
+    ) as cluster:
+        yield cluster, Jobs(cluster, spec, workers or spec.workers or 10_000)
 
 
 def has_dashboard() -> bool:
@@ -280,16 +285,16 @@ def _options(spec: Params, items: bool = False) -> dict:
     }
     if items:
         common |= _for_items(spec, common["job_script_prologue"])
-    size, (skipped, own) = whole_size(spec.memory), _quoted_logs(spec.kind, logs)
+    size, (skipped, quoted) = whole_size(spec.memory), _quoted_logs(spec.kind, logs)
     common["job_directives_skip"] = skipped
     if spec.kind == "slurm":
         common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
-        return common | {"job_mem": size, "job_extra_directives": [*own, *gpu, *spec.directives]}
+        return common | {"job_mem": size, "job_extra_directives": [*quoted, *gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
     select = f"select=1:ncpus={spec.cores}{gpu}:mem={size.lower()}b"
     common["walltime"] = _without_days(spec.walltime)
-    return common | {"resource_spec": select, "job_extra_directives": [*own, *spec.directives]}
+    return common | {"resource_spec": select, "job_extra_directives": [*quoted, *spec.directives]}
 
 
 def _quoted_logs(kind: str, logs: str) -> tuple[list[str], list[str]]:
@@ -302,8 +307,8 @@ def _quoted_logs(kind: str, logs: str) -> tuple[list[str], list[str]]:
     names = (
         {"-e": "sweep-%J.err", "-o": "sweep-%J.out"} if kind == "slurm" else {"-e": "", "-o": ""}
     )
-    own = [f'{letter} "{logs}/{name}"' for letter, name in names.items()]
-    return [f"{mark} {letter} " for letter in names], own
+    directives = [f'{letter} "{logs}/{name}"' for letter, name in names.items()]
+    return [f"{mark} {letter} " for letter in names], directives
 
 
 def whole_size(memory: str) -> str:
@@ -330,8 +335,12 @@ def _for_items(spec: Params, prologue: list[str]) -> dict:
     """
     count = workers_of_job(spec)
     names = [f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}" for name in ("TARGET", "SPILL", "PAUSE")]
-    given = {**parallel_threads.spin(), **parallel_threads.limits(1), **dict.fromkeys(names, False)}
-    lines = [f"export {name}={value}" for name, value in given.items()]
+    variables = {
+        **parallel_threads.spin(),
+        **parallel_threads.limits(1),
+        **dict.fromkeys(names, False),
+    }
+    lines = [f"export {name}={value}" for name, value in variables.items()]
     return {"cores": count, "processes": count, "job_script_prologue": [*prologue, *lines]}
 
 

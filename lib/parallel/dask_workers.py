@@ -117,10 +117,10 @@ def _hand_out(
     """
     waiting, busy, lost = processes.Waiting(items), {}, Counter()
     answered: list[tuple] = []  # (future, (index, address))
-    told = -TELL
+    last = -TELL
     while waiting.look() or busy or answered:
-        if tell and time.monotonic() - told > TELL:  # those who start jobs
-            told = time.monotonic()
+        if tell and time.monotonic() - last > TELL:  # those who start jobs
+            last = time.monotonic()
             client.set_metadata(remote.ITEMS_LEFT_NAME, len(waiting) + len(busy))
         for address in _idle(client, busy) or ([] if busy else [None]):  # None: any worker
             if waiting:
@@ -153,9 +153,9 @@ def _idle(client: Client, busy: dict) -> list[str]:
     alive = client.nthreads()
     holders = {future.key: address for future, (_, address) in busy.items()}
     if not all(address in alive for address in holders.values()):
-        found = client.processing()
-        told = {str(key): address for address, keys in found.items() for key in keys}
-        holders = {key: told.get(str(key)) for key in holders}
+        processing = client.processing()
+        address_of = {str(key): address for address, keys in processing.items() for key in keys}
+        holders = {key: address_of.get(str(key)) for key in holders}
     if None in holders.values():
         return []
     return [address for address in alive if address not in holders.values()]

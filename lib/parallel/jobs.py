@@ -92,9 +92,9 @@ class Jobs:
 
 def _queued(kind: str, jobs: list[str]) -> set[str]:
     """Those of `jobs` that wait or run; all of them if the scheduler does not answer."""
-    found = set()
+    queued = set()
     if not jobs:
-        return found
+        return queued
     asked = [[*QUEUED["pbs"], job] for job in jobs]
     if kind == "slurm":
         asked = [[*QUEUED["slurm"], ",".join(jobs)]]
@@ -103,8 +103,8 @@ def _queued(kind: str, jobs: list[str]) -> set[str]:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         except (OSError, subprocess.TimeoutExpired):
             return set(jobs)
-        told = done.stdout + done.stderr
-        if done.returncode and not re.search(r"(?i)invalid job id|unknown job|finished", told):
+        output = done.stdout + done.stderr
+        if done.returncode and not re.search(r"(?i)invalid job id|unknown job|finished", output):
             return set(jobs)
-        found |= {job for job in jobs if re.search(rf"^{job}\b", done.stdout, re.MULTILINE)}
-    return found
+        queued |= {job for job in jobs if re.search(rf"^{job}\b", done.stdout, re.MULTILINE)}
+    return queued

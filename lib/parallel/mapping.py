@@ -95,10 +95,10 @@ def _workers(
     parallel: object, environments: Sequence[Mapping[str, str]] = (), networks: bool = False
 ) -> Callable:
     """`processes.each`, or its counterpart on Dask's workers."""
-    there = remote.current() if isinstance(parallel, str) else None
-    if there:
-        address = there.gpu if networks else there.cpu
-        return partial(with_dask("--cluster").each, cluster=address, tries=there.tries)
+    cluster = remote.current() if isinstance(parallel, str) else None
+    if cluster:
+        address = cluster.gpu if networks else cluster.cpu
+        return partial(with_dask("--cluster").each, cluster=address, tries=cluster.tries)
     if parallel == "processes":
         return partial(processes.each, environments=environments)
     dask_workers = with_dask("parallel: dask")

@@ -34,10 +34,10 @@ def store(name: str):
     hosts it, otherwise rank 0.
     """
     here = os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    found = distributed.TCPStore(
+    tcp_store = distributed.TCPStore(
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here, timeout=PATIENCE
     )
-    return distributed.PrefixStore(name, found)
+    return distributed.PrefixStore(name, tcp_store)
 
 
 class Ranks:
@@ -159,9 +159,9 @@ class Ranks:
         """Broadcast: the value of `function`, which only rank 0 calls."""
         if self.size == 1:
             return function()
-        found = [function() if self.is_first else None]
-        distributed.broadcast_object_list(found)
-        return found[0]
+        values = [function() if self.is_first else None]
+        distributed.broadcast_object_list(values)
+        return values[0]
 
     def wait(self) -> None:
         """Barrier: wait for all ranks."""

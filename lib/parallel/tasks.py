@@ -132,18 +132,20 @@ class _Dispatcher:
     # ---- workers
 
     def _living(self) -> dict[str, Mapping]:
-        found = self.client.scheduler_info(n_workers=-1)["workers"]
-        self.names |= {address: facts.get("name", address) for address, facts in found.items()}
-        self.slots = {address: slot for address, slot in self.slots.items() if address in found}
-        for address in sorted(found, key=lambda one: str(found[one].get("name", one))):
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.names |= {address: facts.get("name", address) for address, facts in workers.items()}
+        self.slots = {address: slot for address, slot in self.slots.items() if address in workers}
+        for address in sorted(workers, key=lambda one: str(workers[one].get("name", one))):
             if address not in self.slots:
                 here = {
                     self.slots[other]
                     for other in self.slots
-                    if found[other]["host"] == found[address]["host"]
+                    if workers[other]["host"] == workers[address]["host"]
                 }
                 self.slots[address] = next(k for k in range(len(here) + 1) if k not in here)
-        return {address: facts for address, facts in found.items() if address not in self.sent_away}
+        return {
+            address: facts for address, facts in workers.items() if address not in self.sent_away
+        }
 
     def _rescale(self, living: Mapping) -> None:
         """Start jobs for waiting tasks; end the job of an idle worker if no task waits."""
@@ -173,7 +175,7 @@ class _Dispatcher:
         free = [address for address in living if address not in taken]
         for name in [name for name in self.waiting if self._is_ready(name)]:
             avoid = self.tasks[name].avoid if set(living) - self.tasks[name].avoid else set()
-            address = next((one for one in free if one not in avoid), None)
+            address = next((worker for worker in free if worker not in avoid), None)
             if address is not None:
                 free.remove(address)
                 yield name, address
