@@ -31,8 +31,8 @@ def numbered(folder: Path) -> dict[int, Path]:
     by_number: dict[int, Path] = {}
     with os.scandir(folder) as entries:
         files = {folder / entry.name: entry.is_file() for entry in entries}
-    pictures = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    for path, match in ((path, _FRAME_NUMBER.match(path.stem)) for path in pictures):
+    candidates = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    for path, match in ((path, _FRAME_NUMBER.match(path.stem)) for path in candidates):
         if match and not files[path]:
             raise InputError(
                 f"{path.name} is no file: a pipe, a folder or a link to what is not there",
@@ -49,9 +49,9 @@ def numbered(folder: Path) -> dict[int, Path]:
             )
         if match:
             by_number[int(match[1])] = path
-    if pictures and not by_number:
+    if candidates and not by_number:
         raise InputError(
-            f"no cropped face has a number for a name (first: {pictures[0].name})",
+            f"no cropped face has a number for a name (first: {candidates[0].name})",
             where=folder,
             expected="00001.jpg, 00002.jpg, …: the number of the video frame, from 1",
             todo="rename the pictures",

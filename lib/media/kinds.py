@@ -80,16 +80,14 @@ def kind(path: Path | str) -> str:
     """
     suffix = os.path.splitext(path)[1].lower()
     head = start(path)
-    content = of_bytes(head)
-    if content == "video" and suffix in SOUND_SUFFIXES:
+    form = of_bytes(head)
+    if form == "video" and suffix in SOUND_SUFFIXES:
         return "sound"
     if head.startswith(b"GIF8"):
         return "video" if _moves(path) else "picture"
-    if (
-        content in ("", "text") and suffix in VIDEO_SUFFIXES
-    ):  # refused elsewhere, with its own reason
+    if form in ("", "text") and suffix in VIDEO_SUFFIXES:  # refused elsewhere, with its own reason
         return "video"
-    return content
+    return form
 
 
 def start(path: Path | str, count: int = HEAD_BYTES) -> bytes:
