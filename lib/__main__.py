@@ -177,8 +177,8 @@ def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
         except InputError as error:
             problems = [str(error)]
         lacking = "" if problems or kind in ("overlays", "cluster") else _absent(values)
-        told = [*problems, *([lacking] if lacking else [])]
-        _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *told]))
+        lines = [*problems, *([lacking] if lacking else [])]
+        _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *lines]))
         wrong += bool(problems or (data and lacking))
     sys.exit(EXIT_WRONG if wrong else EXIT_DONE)
 
@@ -222,9 +222,11 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
     """
     from .evaluation import comparison
 
-    found = comparison.compare(list(folders), target or folders[0].resolve().parent, split, against)
-    _say(found.text)
-    _say(f"written: {', '.join(str(path) for path in found.files)}")
+    comparison_result = comparison.compare(
+        list(folders), target or folders[0].resolve().parent, split, against
+    )
+    _say(comparison_result.text)
+    _say(f"written: {', '.join(str(path) for path in comparison_result.files)}")
 
 
 @main.command()
@@ -263,13 +265,16 @@ def merge(
     """
     from .evaluation import merging
 
-    found = merging.join(list(folders), target, rule, clip, bool(bootstrap))
+    joined = merging.join(list(folders), target, rule, clip, bool(bootstrap))
     _say(
         "\n".join(
-            [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]
+            [
+                joined.text,
+                *(joined.problems or [f"written: {joined.folder}, submission files valid"]),
+            ]
         )
     )
-    sys.exit(EXIT_LOST if found.problems else EXIT_DONE)
+    sys.exit(EXIT_LOST if joined.problems else EXIT_DONE)
 
 
 @main.command("export-labels")
@@ -302,9 +307,9 @@ def export_labels(
     from .experiments import bookkeeping, exports
     from .store import request
 
-    p, place, table = _data_set(files, overrides)
+    p, data_store, table = _data_set(files, overrides)
     work = partial(
-        arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place
+        arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=data_store
     )
     outcomes = parallel.map(
         work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel
@@ -312,8 +317,8 @@ def export_labels(
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
         click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
     done = bookkeeping.intact(table, outcomes)
-    written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
-    _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
+    written = exports.export_labels(done, data_store, p.label_mismatch, index, out, kind)
+    _say(f"{len(written)} files in {out or data_store.folder / exports.LABEL_FOLDERS[kind]}")
     sys.exit(EXIT_DONE if len(done) == len(table) else EXIT_LOST)
 
 
@@ -338,25 +343,27 @@ def export_audio(
     from . import arrays, parallel, trials
     from .experiments import exports
 
-    p, place, table = _data_set(files, overrides)
+    p, data_store, table = _data_set(files, overrides)
     videos = table.drop_duplicates("video").to_dict("records")
-    out = out or place.folder / "audio_segments"
-    wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, place=place)
+    out = out or data_store.folder / "audio_segments"
+    rule = exports.rule(p.rules, p.audio_seconds, table["fps"])
+    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, place=data_store)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
-    there = [outcome.item for outcome in outcomes if outcome.ok]
-    plans = [exports.plan(video, place, wanted, out) for video in there]
+    present = [outcome.item for outcome in outcomes if outcome.ok]
+    plans = [exports.plan(video, data_store, rule, out) for video in present]
     count, needed = sum(plan.files for plan in plans), sum(plan.size for plan in plans)
     _say(
-        f"{len(there)} videos, {sum(plan.frames for plan in plans)} frames, of each {wanted}: "
+        f"{len(present)} videos, {sum(plan.frames for plan in plans)} frames, of each {rule}: "
         f"{count} wav files to "
         f"write, {needed / 1e9:.2f} GB, into {out} ({exports.free(out) / 1e9:.1f} GB free)"
     )
     exports.check_space(out, needed)
     if count and not only_tell:
-        work = partial(exports.write, place=place, wanted=wanted, out=out)
-        written = parallel.map(work, there, p.workers, _tell, name=trials.name, parallel=p.parallel)
+        work = partial(exports.write, place=data_store, wanted=rule, out=out)
+        written = parallel.map(
+            work, present, p.workers, _tell, name=trials.name, parallel=p.parallel
+        )
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
@@ -402,8 +409,8 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
     from . import datasets, parameters, trials
 
     p = parameters.placed(parameters.load(list(files), dict(overrides)))
-    place = datasets.store(p)
-    return p, place, trials.select(trials.read(place.trials_path), p.trials)
+    data_store = datasets.store(p)
+    return p, data_store, trials.select(trials.read(data_store.trials_path), p.trials)
 
 
 main.add_command(clips)
@@ -537,8 +544,8 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
     """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
-    found, doubts = unused.find(root, runs_root)
-    paths = {row["path"] for row in found}
+    unneeded, doubts = unused.find(root, runs_root)
+    paths = {row["path"] for row in unneeded}
     rows = [row for row in rows if row["path"] in paths]
     for line in doubts:
         _say(line)

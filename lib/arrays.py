@@ -99,14 +99,14 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
             "inputs": inputs,
         }
         return Located(wanted, shelf.path(made_from), made_from, remark, sources)
-    found = _of_these(shelf.find(wanted.name, wanted.parameters, maker.version), inputs)
-    if len(found) == 1:
+    paths = _of_these(shelf.find(wanted.name, wanted.parameters, maker.version), inputs)
+    if len(paths) == 1:
         remark = f"used without its inputs ({absent[0].what})"
-        return Located(wanted, found[0], None, remark, sources)
-    if found:
+        return Located(wanted, paths[0], None, remark, sources)
+    if paths:
         raise AbsentError(
-            f"{len(found)} arrays fit and their inputs are absent: "
-            f"{', '.join(p.name for p in found)}",
+            f"{len(paths)} arrays fit and their inputs are absent: "
+            f"{', '.join(p.name for p in paths)}",
             where=f"trial {trial['trial']}, array {wanted}",
             expected=f"one of them ({absent[0].what})",
             todo="remove the one you do not mean with `python -m lib store rm`",
@@ -121,15 +121,15 @@ def _of_these(paths: list[Path], inputs: Mapping) -> list[Path]:
     made_from = {path: store.facts(path)["made_from"]["inputs"] for path in paths}
     fitting = [
         path
-        for path, told in made_from.items()
-        if all(told.get(name, known) == known for name, known in inputs.items())
+        for path, recorded in made_from.items()
+        if all(recorded.get(name, known) == known for name, known in inputs.items())
     ]
     return fitting or paths
 
 
 def of_trial(trial: Mapping, requests: Iterable[Request]) -> list[Request]:
     """Those requests that are asked for of a trial (`Request.only_with`)."""
-    return [wanted for wanted in requests if not lacking(trial, wanted)]
+    return [array_request for array_request in requests if not lacking(trial, array_request)]
 
 
 def lacking(trial: Mapping, wanted: Request) -> str:
@@ -200,8 +200,8 @@ def make(
     if maker.tells and not existed and located.path != locate(trial, wanted, place).path:
         # The array just made may call for more: a film whose faces were tracked has cuts.
         row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
-    named = {"trial": trial["trial"], "array": str(wanted)}
-    return {**named, **row, "seconds": time.perf_counter() - started}
+    names = {"trial": trial["trial"], "array": str(wanted)}
+    return {**names, **row, "seconds": time.perf_counter() - started}
 
 
 def _made(trial: Mapping, located: Located, place: Store, device: str, packed: bool) -> dict:
@@ -252,22 +252,22 @@ def _with_inputs(
 
 def _anew(trial: Mapping, located: Located, place: Store) -> str:
     """Why an array is made again although an older rule made one of the same files; or ""."""
-    found = readings.fields(trial, place)
+    fields = readings.fields(trial, place)
     if maker_of(located.request).step != "visual":
-        found.pop("stretches", None)
+        fields.pop("stretches", None)
     if located.made_from is None:
         return ""
     if _had_no_people(trial, located, place):
         return f"made anew: {TOLD_APART}"
-    if not found:
+    if not fields:
         return ""
     maker, asked = maker_of(located.request), located.request.parameters
     shelf = place.shelf(maker.owner, trial[maker.owner])
     plain = {name: value for name, value in asked.items() if name not in readings.FIELDS}
-    given = _files_of(located.made_from)
+    files = _files_of(located.made_from)
     for path in shelf.find(located.request.name, plain, maker.version):
-        if _files_of(store.facts(path)["made_from"]) == given:
-            return f"made anew: {readings.words(found)}"
+        if _files_of(store.facts(path)["made_from"]) == files:
+            return f"made anew: {readings.words(fields)}"
     return ""
 
 
@@ -302,7 +302,7 @@ def _had_no_people(trial: Mapping, located: Located, place: Store) -> bool:
 
 def _files_of(made_from: Mapping) -> dict:
     """The inputs of an array that are files."""
-    return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
+    return {name: source for name, source in made_from["inputs"].items() if "array" not in source}
 
 
 def _clear(trial: Mapping, located: Located, place: Store) -> None:
@@ -429,8 +429,8 @@ def _computed_on(device: str) -> dict[str, str]:
     """
     from .models import device as models_device  # torch is needed for these arrays only
 
-    place = models_device.pick(device)
-    return {} if place.type == "cpu" else {"computed_on": models_device.told(place)}
+    torch_device = models_device.pick(device)
+    return {} if torch_device.type == "cpu" else {"computed_on": models_device.told(torch_device)}
 
 
 def make_all(
@@ -448,16 +448,18 @@ def make_all(
     """
     requests, optional = list(requests), list(optional)
     rows = []
-    for wanted in requests:
-        if reason := lacking(trial, wanted):
-            rows.append(_not_possible(trial, wanted, f"the recording has {reason}: done without"))
+    for array_request in requests:
+        if reason := lacking(trial, array_request):
+            rows.append(
+                _not_possible(trial, array_request, f"the recording has {reason}: done without")
+            )
         else:
-            rows.append(make(trial, wanted, place, device, pack))
-    for wanted in optional:
+            rows.append(make(trial, array_request, place, device, pack))
+    for array_request in optional:
         try:
-            rows.append(make(trial, wanted, place, device, pack))
+            rows.append(make(trial, array_request, place, device, pack))
         except InputError as error:
-            rows.append(_not_possible(trial, wanted, error.what))
+            rows.append(_not_possible(trial, array_request, error.what))
     _say(rows, trial, [*requests, *optional], place)
     return rows
 
@@ -490,9 +492,9 @@ def make_before_networks(
     plain, others = _apart(trial, requests, place)
     plain_optional, other_optional = _apart(trial, optional, place)
     rows = make_all(trial, plain, place, "cpu", pack, plain_optional)
-    for wanted in [*others, *other_optional]:
+    for array_request in [*others, *other_optional]:
         with contextlib.suppress(InputError):  # reported by the process that makes the array
-            _make_inputs(trial, wanted, place)
+            _make_inputs(trial, array_request, place)
     return rows
 
 
@@ -505,15 +507,18 @@ def make_by_networks(
     optional: Iterable[Request] = (),
 ) -> list[dict]:
     """`make_all` for the arrays that `make_before_networks` left."""
-    wanted, possible = _apart(trial, requests, place)[1], _apart(trial, optional, place)[1]
-    return make_all(trial, wanted, place, device, pack, possible)
+    network_requests, possible = (
+        _apart(trial, requests, place)[1],
+        _apart(trial, optional, place)[1],
+    )
+    return make_all(trial, network_requests, place, device, pack, possible)
 
 
 def _apart(trial: Mapping, requests: Iterable[Request], place: Store) -> tuple[list, list]:
     """Requests that need no network, and those that do."""
     apart: tuple[list, list] = ([], [])
-    for wanted in requests:
-        apart[needs_network(trial, wanted, place)].append(wanted)
+    for array_request in requests:
+        apart[needs_network(trial, array_request, place)].append(array_request)
     return apart
 
 
@@ -578,8 +583,8 @@ def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
 
     Raises InputError that names the damaged array and how to make it again.
     """
-    for wanted in of_trial(trial, requests) if place.verify != "never" else ():
-        _check_kept(trial, locate(trial, wanted, place), place)
+    for array_request in of_trial(trial, requests) if place.verify != "never" else ():
+        _check_kept(trial, locate(trial, array_request, place), place)
 
 
 def _check_kept(trial: Mapping, located: Located, place: Store) -> None:
@@ -666,4 +671,8 @@ def maker_of(wanted: Request) -> Maker:
 
 def of_step(requests: Iterable[Request], step: str) -> list[Request]:
     """The requests that notebook 02 ("visual"), 03 ("audio") or 04 ("labels") makes."""
-    return list(dict.fromkeys(wanted for wanted in requests if maker_of(wanted).step == step))
+    return list(
+        dict.fromkeys(
+            array_request for array_request in requests if maker_of(array_request).step == step
+        )
+    )

@@ -89,9 +89,9 @@ def digests(
         names, without=() if notebook == PREDICT else (ROOT / PACKAGE.name / "plots",)
     )
     code = "\n".join(_normal(_tree(text)) for text in texts)
-    found = {path.name: _digest(code), **_of_files(files)}
+    file_digests = {path.name: _digest(code), **_of_files(files)}
     _sources(ROOT).keep()
-    return found
+    return file_digests
 
 
 def _of_files(files: Iterable[Path]) -> dict[str, str]:
@@ -131,10 +131,10 @@ class Sources:
         # Without a cache, or with a damaged one, every file is read.
         with contextlib.suppress(*DAMAGED):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            found = kept["files"].items() if kept["rules"] == RULES_VERSION else ()
+            entries = kept["files"].items() if kept["rules"] == RULES_VERSION else ()
             self.known = {
                 name: Source(list(when), list(map(str, imports)), str(digest))
-                for name, (when, imports, digest) in found
+                for name, (when, imports, digest) in entries
             }
 
     def of(self, file: Path) -> Source:
@@ -162,8 +162,8 @@ def _files(name: str) -> list[Path]:
     """``lib.features.mel`` → lib/__init__.py, lib/features/__init__.py, lib/features/mel.py."""
     parts, files = name.split("."), []
     for count in range(1, len(parts) + 1):
-        place = ROOT.joinpath(*parts[:count])
-        files += [place / "__init__.py", place.with_name(f"{place.name}.py")]
+        path = ROOT.joinpath(*parts[:count])
+        files += [path / "__init__.py", path.with_name(f"{path.name}.py")]
     return [file for file in files if file.is_file()]
 
 
@@ -173,17 +173,17 @@ def _imports(text: str, package: str = "") -> set[str]:
 
 
 def _imported(tree: ast.Module, package: str) -> set[str]:
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = (
                 package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             )
             base = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {f"{base}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] == PACKAGE.name}
+            modules |= {f"{base}.{alias.name}" for alias in node.names}
+    return {name for name in modules if name.split(".")[0] == PACKAGE.name}
 
 
 def _tree(text: str) -> ast.Module:

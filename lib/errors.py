@@ -128,10 +128,10 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        told = _told(_of_the_disk(error), path)
-        if told is None:
+        input_error = _told(_of_the_disk(error), path)
+        if input_error is None:
             raise
-        raise told from error
+        raise input_error from error
 
 
 def _of_the_disk(error: BaseException | None) -> OSError | None:
@@ -170,8 +170,8 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
             "command again: what was finished is kept",
         )
     if number in FULL_DISK:
-        place = next(folder for folder in Path(path).absolute().parents if folder.exists())
-        return full_disk(path, f" ({shutil.disk_usage(place).free / 1e9:.1f} GB free)")
+        parent = next(folder for folder in Path(path).absolute().parents if folder.exists())
+        return full_disk(path, f" ({shutil.disk_usage(parent).free / 1e9:.1f} GB free)")
     return too_many_open(error, path)
 
 
@@ -213,8 +213,8 @@ def foreign(
     except InputError:
         raise
     except (*FOREIGN, *also) as error:
-        if told := too_many_open(error, path):
-            raise told from error
+        if input_error := too_many_open(error, path):
+            raise input_error from error
         raise InputError(
             f"cannot be read as {what} ({_reason(error)})",
             where=path,

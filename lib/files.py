@@ -73,19 +73,19 @@ def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
 
     file : the parameter file of the run if known; otherwise one with the run's name is looked for.
     """
-    place = weights_file(text, runs_root)
-    if not place.is_file():
+    path = weights_file(text, runs_root)
+    if not path.is_file():
         file = file or f"params/{text}.yaml"
-        named = f"python -m lib run {file}" if (ROOT / file).is_file() else ""
+        command = f"python -m lib run {file}" if (ROOT / file).is_file() else ""
         todo = f"run notebooks/{NOTEBOOKS[4]}.ipynb" + (
-            f" first, or `{named}`" if named else " first"
+            f" first, or `{command}`" if command else " first"
         )
         raise InputError(
             f"there is neither a trained run nor a weights file called {text}",
-            where=place,
+            where=path,
             todo=f"{todo}; or correct the name",
         )
-    return place
+    return path
 
 
 def folded(name: str) -> str:
@@ -164,9 +164,9 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
     while waiting or links:
         if not waiting:
             waiting.append(links.pop(0))
-        place, path = waiting.pop()
+        folder, path = waiting.pop()
         try:
-            status = os.stat(place)
+            status = os.stat(folder)
         except OSError as error:  # it was removed after its parent folder was read
             yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
             continue
@@ -174,10 +174,10 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
         if first != path:
             why = f"the same folder as {first or 'the data root'}, which is read already"
             yield Entry(path, 0, "link", why)
-        elif path and Path(root).is_relative_to(os.path.realpath(place)):
+        elif path and Path(root).is_relative_to(os.path.realpath(folder)):
             yield Entry(path, 0, "link", "a link to a folder that this one lies in: a loop")
         else:
-            yield from _inside(place, path, closed, waiting, links)
+            yield from _inside(folder, path, closed, waiting, links)
 
 
 def _inside(
@@ -186,15 +186,15 @@ def _inside(
     """Entries of one folder; its subfolders are added to `waiting`, links to folders to `links`."""
     try:
         with os.scandir(place) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            children = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
         return
-    if path and is_ours({entry.name for entry in found}):
+    if path and is_ours({entry.name for entry in children}):
         yield Entry(path, 0, "folder", PROGRAM_OUTPUT)
         return
     folders = []
-    for entry in found:
+    for entry in children:
         inside = f"{path}/{entry.name}" if path else entry.name
         linked = entry.is_symlink()
         if _is_folder(entry):
@@ -398,8 +398,8 @@ def damaged(path: Path, reason: object, todo: str = REMEDY) -> InputError:
     """The error for a damaged file of ours; if `reason` is that too many files are open, it says
     that instead.
     """
-    if told := too_many_open(reason, path):
-        return told
+    if input_error := too_many_open(reason, path):
+        return input_error
     text = " ".join(str(reason).split()) or type(reason).__name__
     return InputError(
         f"{Path(path).name} is damaged: {text[:200]}",

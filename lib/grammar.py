@@ -287,11 +287,11 @@ def options(path: Path) -> dict[str, Declaration] | None:
 
 def _with_inherited(path: Path) -> dict[str, Declaration]:
     """A recipe's own options, after those that it inherits."""
-    own, bases = _recipe(path, version(path)) or ({}, ())
-    found: dict[str, Declaration] = {}
+    own_declarations, bases = _recipe(path, version(path)) or ({}, ())
+    declarations: dict[str, Declaration] = {}
     for file in (path.with_name(base) for base in bases if base):
-        found |= _with_inherited(file) if file.is_file() else {}
-    return found | own
+        declarations |= _with_inherited(file) if file.is_file() else {}
+    return declarations | own_declarations
 
 
 @lru_cache(maxsize=1024)
@@ -308,8 +308,8 @@ def _recipe(path: Path, _version: tuple) -> tuple[dict[str, Declaration], tuple[
     inside = [
         node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"
     ]
-    own = _declarations(inside[0].body, _comments(source), path) if inside else {}
-    return own, tuple(_file_of(base) for base in recipe.bases)
+    declarations = _declarations(inside[0].body, _comments(source), path) if inside else {}
+    return declarations, tuple(_file_of(base) for base in recipe.bases)
 
 
 def _file_of(base: ast.expr) -> str:
@@ -330,7 +330,7 @@ def _declarations(
 ) -> dict[str, Declaration]:
     """Declarations by name; a class among them declares a group for a ``dict[str, Group]``."""
     groups = {node.name: node.body for node in body if isinstance(node, ast.ClassDef)}
-    found = {}
+    declarations = {}
     for node in body:
         line = f"{where}, line {node.lineno}"
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -340,13 +340,13 @@ def _declarations(
         lines = range(node.lineno, node.end_lineno + 1)
         comment = " ".join(comments[number] for number in lines if number in comments)
         declaration = _declaration(node, comment, line)
-        if declaration.name in found:
+        if declaration.name in declarations:
             raise InputError(f"parameter {declaration.name} is declared twice", where=line)
         if match := _GROUPS.fullmatch(declaration.type):
             settings = _settings(match[1], groups, comments, where, line)
             declaration = replace(declaration, inside=settings)
-        found[declaration.name] = declaration
-    return found
+        declarations[declaration.name] = declaration
+    return declarations
 
 
 def _settings(name: str, groups: Mapping, comments: dict, where: object, line: str) -> dict:
@@ -571,7 +571,8 @@ def _finds(path: Path, _version: tuple) -> bool:
         if isinstance(node, ast.FunctionDef)
     ]
     return any(
-        node.name == "find" and [one.arg for one in node.args.args[:2]] == ["root", "dataset"]
+        node.name == "find"
+        and [argument.arg for argument in node.args.args[:2]] == ["root", "dataset"]
         for node in functions
     )
 
@@ -582,12 +583,12 @@ def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters of all notebooks together; a shared name has the same declaration in all (a test
     checks it).
     """
-    found: dict[str, Declaration] = {}
+    declarations: dict[str, Declaration] = {}
     known = _kept(version(DECLARED_FILE)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
         if notebook in known or (Path(folder) / f"{notebook}.ipynb").is_file():
-            found = {**declared(notebook, folder), **found}
-    return found
+            declarations = {**declared(notebook, folder), **declarations}
+    return declarations
 
 
 def of_groups(names: Mapping[str, Declaration], groups: Iterable[str]) -> set[str]:
@@ -599,20 +600,24 @@ def defaults(names: Mapping[str, Declaration]) -> dict:
     """Name -> default. A training that is older than a parameter counts as having used its present
     default.
     """
-    return {name: one.default for name, one in names.items()}
+    return {name: declaration.default for name, declaration in names.items()}
 
 
 @_once_while_unchanged
 def recipes(folder: Path = PACKAGE / "recipes") -> dict[str, dict[str, Declaration]]:
     """Options of each recipe in `folder` (see `options`)."""
-    found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
-    return {name: known for name, known in found.items() if known is not None}
+    by_recipe = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
+    return {name: known for name, known in by_recipe.items() if known is not None}
 
 
 def with_options(values: Mapping) -> dict:
     """Parameters of an earlier training, completed by options that its recipe got since then: these
     count as having had their present default.
     """
-    own = defaults(recipes().get(values.get("recipe", ""), {}))
+    recipe_defaults = defaults(recipes().get(values.get("recipe", ""), {}))
     given = values.get("options")
-    return {**values, "options": {**own, **given}} if isinstance(given, Mapping) else dict(values)
+    return (
+        {**values, "options": {**recipe_defaults, **given}}
+        if isinstance(given, Mapping)
+        else dict(values)
+    )

@@ -105,18 +105,18 @@ def units(trials: Pairs) -> np.ndarray:
 
 def f1(sums: np.ndarray) -> np.ndarray:
     """Mean of 2·hits / (labelled + predicted) over the classes (units) that have a label."""
-    hits, there, predicted = np.split(sums, 3, axis=-1)
-    each = np.where(there > 0, 2 * hits / np.maximum(there + predicted, 1), 0.0)
-    number = (there > 0).sum(axis=-1)
-    return _ratio(each.sum(axis=-1), number, number)
+    hits, support, predicted = np.split(sums, 3, axis=-1)
+    by_class = np.where(support > 0, 2 * hits / np.maximum(support + predicted, 1), 0.0)
+    number = (support > 0).sum(axis=-1)
+    return _ratio(by_class.sum(axis=-1), number, number)
 
 
 def recall(sums: np.ndarray) -> np.ndarray:
     """Mean of hits / labelled over the classes that occur among the labels."""
-    hits, there, _ = np.split(sums, 3, axis=-1)
-    each = np.where(there > 0, hits / np.maximum(there, 1), 0.0)
-    number = (there > 0).sum(axis=-1)
-    return _ratio(each.sum(axis=-1), number, number)
+    hits, support, _ = np.split(sums, 3, axis=-1)
+    by_class = np.where(support > 0, hits / np.maximum(support, 1), 0.0)
+    number = (support > 0).sum(axis=-1)
+    return _ratio(by_class.sum(axis=-1), number, number)
 
 
 # name of the score: (sums of each trial, score of sums, scale of its interval)
@@ -171,7 +171,7 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
     is 0 as in `ccc`.
     """
     prediction, label = np.asarray(prediction, np.float64), np.asarray(label, np.float64)
-    found = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
+    parts = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
     known = labelled(label)
     x, y = prediction[known], label[known]
     nothing = float("nan")
@@ -183,7 +183,7 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
         (sd_x / sd_y, bias / np.sqrt(sd_x * sd_y)) if sd_x and sd_y else (nothing, nothing)
     )
     accuracy = 2 / (scale + 1 / scale + shift**2) if scale == scale else nothing
-    return found | {
+    return parts | {
         "scale": scale,
         "shift": shift,
         "accuracy": accuracy,
@@ -257,17 +257,17 @@ def interval(
     """
     unit = np.arange(len(trials)) if unit is None else np.asarray(unit)
     if metric in OWN and trials:
-        sums_of, score_of, own = SCORES[metric.__name__]
+        sums_of, score_of, default_scale = SCORES[metric.__name__]
         sums = intervals.by_unit(sums_of(trials), unit)
         score, left_out = score_of(sums.sum(axis=0)), score_of(intervals.without_each(sums))
     else:
-        own, numbers = scale or "plain", np.unique(unit)
+        default_scale, numbers = scale or "plain", np.unique(unit)
         score = _joined(metric, trials)
         left_out = [
             _joined(metric, [pair for pair, k in zip(trials, unit, strict=True) if k != number])
             for number in numbers
         ]
-    return intervals.around(score, left_out, scale or own, len(trials))
+    return intervals.around(score, left_out, scale or default_scale, len(trials))
 
 
 def _joined(metric: Callable, trials: Pairs) -> float:
@@ -297,11 +297,11 @@ def va_scores(
     what is undefined is None. Raises InputError for a trial or labelled frame without a prediction.
     """
     scores = (ccc, pcc, rmse, mae)
-    found = {}
+    by_emotion = {}
     for emotion in emotions:
         pairs = _pairs(labels, predictions, EMOTIONS.index(emotion))
-        found[emotion] = _summary(pairs, scores, with_intervals, subjects)
-    return found
+        by_emotion[emotion] = _summary(pairs, scores, with_intervals, subjects)
+    return by_emotion
 
 
 def mean_ccc(
@@ -327,10 +327,10 @@ def mean_ccc(
     ]
     score = float(np.mean([ccc_of_sums(rows.sum(axis=0)) for rows in sums]))
     left_out = np.mean([ccc_of_sums(intervals.without_each(rows)) for rows in sums], axis=0)
-    found = {"ccc": None if np.isnan(score) else score, "n_trials": len(trials)}
+    summary = {"ccc": None if np.isnan(score) else score, "n_trials": len(trials)}
     if not with_intervals:
-        return found | {"ci95": None}
-    return found | intervals.around(score, left_out, "correlation", len(trials))
+        return summary | {"ci95": None}
+    return summary | intervals.around(score, left_out, "correlation", len(trials))
 
 
 def expression_scores(
@@ -393,10 +393,10 @@ def ccc_table(
     for baseline, group in ((False, methods), (True, baselines or {})):
         for method, scores in group.items():
             for emotion in [name for name in EMOTIONS if name in scores]:
-                found = scores[emotion]
-                found = found if isinstance(found, Mapping) else {"ccc": found}
-                low, high = found.get("ci95") or (np.nan, np.nan)
-                rows.append([method, emotion, found["ccc"], low, high, baseline])
+                score = scores[emotion]
+                score = score if isinstance(score, Mapping) else {"ccc": score}
+                low, high = score.get("ci95") or (np.nan, np.nan)
+                rows.append([method, emotion, score["ccc"], low, high, baseline])
     table = pd.DataFrame(rows, columns=["method", "emotion", "ccc", "low", "high", "baseline"])
     return table.astype({"ccc": float, "low": float, "high": float, "baseline": bool})
 

@@ -216,12 +216,12 @@ def _options_outside(values: Mapping, names: Mapping, known: Mapping) -> dict[st
     also as a sweep's grid writes it (``options.dropout``).
     """
     recipe = values.get("recipe")
-    own = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    usable = known.get(recipe, {}) if isinstance(recipe, str) else {}
     short = {name: name.removeprefix("options.") for name in values if name not in names}
     return {
         name: f"{name}: an option of the recipe {recipe}: write options: {{{option}: …}}"
         for name, option in short.items()
-        if option in own
+        if option in usable
     }
 
 
@@ -239,9 +239,10 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
     recipe = values.get("recipe", names["recipe"].default if "recipe" in names else "")
     given = values.get("options", {})
     if "recipe" in values and isinstance(recipe, str) and recipe not in known:
-        there = ", ".join(known)
+        available = ", ".join(known)
         return [
-            f"recipe: no file lib/recipes/{recipe}.py{_nearest(recipe, known)} (there are: {there})"
+            f"recipe: no file lib/recipes/{recipe}.py{_nearest(recipe, known)} "
+            f"(there are: {available})"
         ]
     if not isinstance(given, dict) or not isinstance(recipe, str):
         return []
@@ -261,14 +262,14 @@ def _warmup_at_odds(values: Mapping, names: Mapping, known: Mapping) -> list[str
     epochs; LFAN's release course has its own.
     """
     options, recipe = values.get("options"), values.get("recipe")
-    given = {name: names[name].default for name in ("schedule", "epochs") if name in names}
-    given |= {name: values[name] for name in given if name in values}
+    settings = {name: names[name].default for name in ("schedule", "epochs") if name in names}
+    settings |= {name: values[name] for name in settings if name in values}
     warmup = options.get("warmup") if isinstance(options, dict) else None
     usable = known.get(recipe, {}) if isinstance(recipe, str) else {}
     of_all = "warmup" in usable and usable["warmup"].type == "float"
-    if not of_all or any(not _is_number(value) for value in (warmup, given.get("epochs"))):
+    if not of_all or any(not _is_number(value) for value in (warmup, settings.get("epochs"))):
         return []
-    rises = second_rise(given.get("schedule", ""), warmup, given["epochs"])
+    rises = second_rise(settings.get("schedule", ""), warmup, settings["epochs"])
     return [f"options, {problem}" for problem in rises]
 
 
@@ -342,17 +343,17 @@ def _no_folders(values: Mapping) -> list[str]:
         text = values.get(name)
         if not isinstance(text, str) or not text or no_name(text):
             continue
-        place = resolve(text)
-        if file := next((each for each in (place, *place.parents) if each.is_file()), None):
+        folder = resolve(text)
+        if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
             problems.append(f"{name}: {file} is a file, and no folder")
     return problems
 
 
 def _missing_files(values: Mapping) -> list[str]:
-    given = {name: values.get(name) for name in MUST_EXIST}
+    paths = {name: values.get(name) for name in MUST_EXIST}
     return [
         f"{name}: no such file or folder: {resolve(value)}"
-        for name, value in given.items()
+        for name, value in paths.items()
         if isinstance(value, str) and value and not no_name(value)
         if not resolve(value).exists()
     ]
@@ -360,10 +361,10 @@ def _missing_files(values: Mapping) -> list[str]:
 
 def _no_recordings(values: Mapping) -> list[str]:
     """Report a text file given as a recording for what it is."""
-    given = {name: values.get(name) for name in MUST_EXIST}
+    paths = {name: values.get(name) for name in MUST_EXIST}
     files = {
         name: resolve(value)
-        for name, value in given.items()
+        for name, value in paths.items()
         if isinstance(value, str) and value and not no_name(value)
     }
     return [
@@ -399,12 +400,12 @@ def complete(
     full = {name: d.read(values.get(name, deepcopy(d.default))) for name, d in names.items()}
     if "options" in full:
         usable = recipes(folder).get(full.get("recipe", ""), {})
-        given = {
+        options = {
             name: usable[name].read(value)
             for name, value in full["options"].items()
             if name in usable
         }
-        full["options"] = {**{name: d.default for name, d in usable.items()}, **given}
+        full["options"] = {**{name: d.default for name, d in usable.items()}, **options}
     moved = partial(
         _in_weights_root, root=full.get("weights_root"), usual=names.get("weights_root")
     )
@@ -469,13 +470,13 @@ def check(
     names = {**all_declared(folder), **own}
     left = recorded(notebook, folder)
     cells = _Cells(namespace, names, own)
-    place = f"notebooks/{notebook}.ipynb"
+    path = f"notebooks/{notebook}.ipynb"
     file = cells.file()
     from_file = _of_file(file)
-    _refuse_other_method(from_file, cells.given, names, place)
+    _refuse_other_method(from_file, cells.given, names, path)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
-    refuse(no_names(by_hand, names), place)
+    refuse(no_names(by_hand, names), path)
     if fetch and (lies := _where_things_lie(by_hand, names)):
         fetch(lies)
     before = _recorded(by_hand, names, left)
@@ -484,7 +485,7 @@ def check(
         levels.append({name: v for name, v in trained.items() if from_file.get(name) != v})
     values = merged([from_file, before, trained, cells.given], names)
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in namespace]
-    refuse(validate(values, names) + unset, place)
+    refuse(validate(values, names) + unset, path)
     full = complete(values, names)
     full["run"] = full["run"] if notebook == YOUR_VIDEO else run_name(full)
     cells.tell(levels, file, full, left)
@@ -506,7 +507,7 @@ class _Cells:
     def __init__(self, namespace: Mapping, names: Mapping, own: Mapping):
         self.namespace, self.own = namespace, own
         sources = _since_parameters(namespace.get("In", []), own)
-        came = (_constants(one, namespace) for one in reversed(sources) if _injected(one))
+        came = (_constants(source, namespace) for source in reversed(sources) if _injected(source))
         self.injected = next(came, None)
         written = [source for source in sources if not _injected(source)]
         typed = dict(pair for source in written for pair in _assignments(source))
@@ -584,7 +585,9 @@ class _Cells:
                 f"{first} first; until then {source} says what they would"
             )
             return
-        usual = {name: from_file.get(name, each.default) for name, each in left.items()}
+        usual = {
+            name: from_file.get(name, declaration.default) for name, declaration in left.items()
+        }
         rows = [
             f"{name} {_brief(full[name])} ({_brief(usual[name])} there)"
             for name in left
@@ -633,7 +636,7 @@ def _of(given: object, value: object) -> object:
 def _brief(value: object) -> str:
     """A value as one line of text: ``0.003``, ``{frame_step: 4}``, ``""``."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_brief(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {_brief(item)}" for name, item in value.items()) + "}"
     return str(value) if value != "" else '""'
 
 
@@ -650,7 +653,7 @@ def _of_file(file: str) -> dict:
     """
     if not file:
         return {}
-    values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
+    values = {name: value for name, value in load([resolve(file)]).items() if name != "params_file"}
     if values.get("run"):
         return values
     return {**values, "run": of_fold(Path(file).stem, values)}
@@ -669,8 +672,8 @@ def _refuse_other_method(
     for name in ("recipe", "dataset"):
         if name in from_file and given.get(name, from_file[name]) != from_file[name]:
             levels = [defaults(names), from_file, given]
-            wanted = {key: merged(levels, ()).get(key) for key in ("recipe", "dataset")}
-            fits = _files_of(wanted)
+            choices = {key: merged(levels, ()).get(key) for key in ("recipe", "dataset")}
+            fits = _files_of(choices)
             todo = f'params_file = "{fits[0]}"' if fits else "write a parameter file for it"
             raise InputError(
                 f"{name}: {given[name]} is set here, but `params_file` is made for "
@@ -798,7 +801,7 @@ def _assignments(source: str) -> list[tuple[str, bool]]:
         if not isinstance(node, ast.AnnAssign | ast.Assign | ast.AugAssign):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = [each for target in targets for each in ast.walk(target)]
+        names = [part for target in targets for part in ast.walk(target)]
         typed = isinstance(node, ast.AnnAssign)
         pairs += [(name.id, typed) for name in names if isinstance(name, ast.Name)]
     return pairs
@@ -818,8 +821,10 @@ def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
     """Names that get a constant in cells of assignments, and that nothing declares -> the parameter
     that each is nearly called like; what a notebook computes is no parameter.
     """
-    own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
-    near = {name: nearest_name(name, names, MISTYPED_RATIO) for name in own if name not in names}
+    assigned = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
+    near = {
+        name: nearest_name(name, names, MISTYPED_RATIO) for name in assigned if name not in names
+    }
     return {name: parameter for name, parameter in near.items() if parameter}
 
 
@@ -828,7 +833,7 @@ def _set_to_constants(source: str) -> list[str]:
     if not _only_assigned([source]):
         return []
     lines = [node for node in body if isinstance(node, ast.Assign) and _is_constant(node.value)]
-    return [one.id for node in lines for one in node.targets if isinstance(one, ast.Name)]
+    return [target.id for node in lines for target in node.targets if isinstance(target, ast.Name)]
 
 
 def _is_constant(node: ast.expr) -> bool:

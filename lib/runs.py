@@ -69,9 +69,9 @@ class Run:
 
     def path(self, *parts: str) -> Path:
         """Path of a file in the folder; its parent folder is created."""
-        place = self.folder.joinpath(*parts)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file atomically."""
@@ -91,8 +91,8 @@ class Run:
         """Read a JSON object; returns `default` if the file is absent. Raises InputError if it is
         damaged.
         """
-        place = self.folder / name
-        return files.read_mapping(place) if place.is_file() else default
+        path = self.folder / name
+        return files.read_mapping(path) if path.is_file() else default
 
     def record(
         self,
@@ -139,7 +139,9 @@ class Run:
             # Networks compute missing arrays, some in other processes, and a record must not depend
             # on that. The version of an array stands for the code of its network.
             modules = {
-                name: each for name, each in modules.items() if not name.startswith(NETWORK_MODULES)
+                name: module_digests
+                for name, module_digests in modules.items()
+                if not name.startswith(NETWORK_MODULES)
             }
         digests = code_digest.digests(self.step, modules, self.notebooks)
         for earlier in (*modules.values(), self.code):
@@ -164,15 +166,15 @@ class Run:
 
     def failures(self) -> list[dict]:
         """The rows of failures.csv: what was lost, in which notebook, and what to do."""
-        place = self.folder / "failures.csv"
-        if not place.is_file():
+        path = self.folder / "failures.csv"
+        if not path.is_file():
             return []
         try:
-            rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
+            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, csv.Error) as error:
-            raise files.damaged(place, error) from error
+            raise files.damaged(path, error) from error
         if any(set(row) != set(FAILURE_COLUMNS) for row in rows):
-            raise files.damaged(place, f"its columns are not {', '.join(FAILURE_COLUMNS)}")
+            raise files.damaged(path, f"its columns are not {', '.join(FAILURE_COLUMNS)}")
         return [{name: unquoted(value) for name, value in row.items()} for row in rows]
 
     def place(self, path: Path) -> str:
@@ -196,14 +198,14 @@ class Run:
         return files.ROOT / place if root is None else root / place[match.end() :]
 
     def _roots(self) -> dict[str, Path]:
-        given = {
+        paths = {
             name: self.p.get(name)
             for name in grammar.of_groups(grammar.all_declared(), ["place"])
             if name.endswith("_root")
         }
         roots = {
             name: (files.ROOT / Path(value).expanduser()).absolute()
-            for name, value in given.items()
+            for name, value in paths.items()
             if value
         }
         return {**roots, "run": self.folder.absolute()}
@@ -227,12 +229,12 @@ def unquoted(value: object) -> object:
 def counted(step: str, values: Mapping, notebooks: Path = SHIPPED) -> dict:
     """The `values` that a notebook reads and that change its results."""
     read = grammar.read_by(step, notebooks)
-    given = [name for name in OPTIONAL_PLACES if name in read and values.get(name)]
+    optional = [name for name in OPTIONAL_PLACES if name in read and values.get(name)]
     return {
         name: as_text(values[name])
         for name, declaration in read.items()
         if declaration.group not in grammar.WITHOUT_EFFECT
-    } | dict.fromkeys(given, "given")
+    } | dict.fromkeys(optional, "given")
 
 
 def start(step: str, p: Mapping, notebooks: Path = SHIPPED) -> Run:
@@ -283,8 +285,8 @@ def parameters(folder: Path) -> dict:
 
     Raises InputError for a params.yaml that is damaged.
     """
-    place = Path(folder) / "params.yaml"
-    return _copied(_parameters(place, files.version(place))) if place.is_file() else {}
+    path = Path(folder) / "params.yaml"
+    return _copied(_parameters(path, files.version(path))) if path.is_file() else {}
 
 
 def recorded(folder: Path, names: Mapping[str, grammar.Declaration]) -> dict:
@@ -305,10 +307,10 @@ def recorded(folder: Path, names: Mapping[str, grammar.Declaration]) -> dict:
     values = {name: kept[name] for name in places if _is_place(kept[name])}
     by_end = sorted(records, key=lambda step: str(records[step].get("finished", "")))
     for step in by_end:
-        given = records[step].get("parameters")
-        if not isinstance(given, dict):
+        settings = records[step].get("parameters")
+        if not isinstance(settings, dict):
             raise files.damaged(run.folder / step, "it has no parameters")
-        values |= given
+        values |= settings
     return {name: values[name] for name in names if name in values}
 
 
@@ -332,8 +334,8 @@ def _parameters(place: Path, _changed: tuple) -> dict:
 def _copied(value: object) -> object:
     """A deep copy, so that a caller cannot change the cached values."""
     if isinstance(value, dict):
-        return {name: _copied(each) for name, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list) else value
+        return {name: _copied(item) for name, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -414,10 +416,10 @@ def folder_of_video(run: Run, video: Path) -> Path:
     further = (f"{beside}-{number}" for number in itertools.count(2))
     mine = fingerprint(video)
     for name in itertools.chain([stem, beside], further):
-        place = f"videos/{name}/recording.json"
-        before = run.read_json(place, {})
+        file = f"videos/{name}/recording.json"
+        before = run.read_json(file, {})
         if not before:
-            run.write_json(place, mine)
+            run.write_json(file, mine)
         if before in ({}, mine):
             return run.path("videos", name)
     raise AssertionError("names do not end")
@@ -440,11 +442,11 @@ def as_text(value: object) -> object:
 
 
 def _failure(step: str, item: object, error: Exception) -> dict:
-    told = {name: getattr(error, name, "") for name in FAILURE_COLUMNS[2:]}
-    told["what"] = told["what"] or str(error)
-    if error.__traceback__ and not told["traceback"]:
-        told["traceback"] = "".join(traceback.format_exception(error))
-    return {"step": step, "item": str(getattr(item, "trial", item)), **told}
+    details = {name: getattr(error, name, "") for name in FAILURE_COLUMNS[2:]}
+    details["what"] = details["what"] or str(error)
+    if error.__traceback__ and not details["traceback"]:
+        details["traceback"] = "".join(traceback.format_exception(error))
+    return {"step": step, "item": str(getattr(item, "trial", item)), **details}
 
 
 def _plain(value: object) -> object:
@@ -495,13 +497,13 @@ def _read_versions(required: Path, _state: tuple) -> dict[str, str]:
     runner writes the environment at each step.
     """
     text = required.read_text(encoding="utf-8")
-    found = {}
+    versions = {}
     for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _git() -> dict:

@@ -232,17 +232,17 @@ class Shelf:
 
     def find(self, name: str, parameters: Mapping, version: int) -> list[Path]:
         """All arrays of that name, with these parameters and version, made of any inputs."""
-        found = []
+        paths = []
         for sidecar in sorted(self.folder.glob(f"{name}-????????.json")):
             made_from = facts(sidecar)["made_from"]
-            wanted = {
+            expected = {
                 "name": name,
                 "parameters": json.loads(json.dumps(parameters)),
                 "version": version,
             }
-            if wanted == {key: made_from.get(key) for key in wanted}:
-                found.append(sidecar.with_suffix(".npy"))
-        return [path for path in found if path.is_file()]
+            if expected == {key: made_from.get(key) for key in expected}:
+                paths.append(sidecar.with_suffix(".npy"))
+        return [path for path in paths if path.is_file()]
 
     @contextlib.contextmanager
     def creating(self, made_from: Mapping, shape: tuple, dtype, **facts) -> Iterator[np.memmap]:
@@ -251,7 +251,7 @@ class Shelf:
         `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note,
         channel counts.
         """
-        with self._whole_or_not(made_from) as (data, told):
+        with self._whole_or_not(made_from) as (data, record):
             array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
             # Space is allocated first: if the disk ran full inside the memory map of a sparse file,
             # the process would be killed.
@@ -259,7 +259,7 @@ class Shelf:
             yield array
             array.flush()
             del array
-            told |= {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts}
+            record |= {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts}
 
     @contextlib.contextmanager
     def growing(self, made_from: Mapping, row: tuple, dtype, **facts) -> Iterator[Callable]:
@@ -268,7 +268,7 @@ class Shelf:
         """
         head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
         count = 0
-        with self._whole_or_not(made_from) as (data, told):
+        with self._whole_or_not(made_from) as (data, record):
             with data.open("w+b") as stream:
                 np.lib.format.write_array_header_1_0(stream, {**head, "shape": (0, *row)})
                 start = stream.tell()
@@ -285,25 +285,25 @@ class Shelf:
                 if stream.tell() != start:
                     raise RuntimeError(f"the header of {data} has grown")
             _reserve(data)  # some file systems notice only later that they have no space left
-            told |= {"shape": [count, *row], "dtype": str(np.dtype(dtype)), **facts}
+            record |= {"shape": [count, *row], "dtype": str(np.dtype(dtype)), **facts}
 
     @contextlib.contextmanager
     def _whole_or_not(self, made_from: Mapping) -> Iterator[tuple[Path, dict]]:
         """Atomic write of an array: yields a temporary path, and a mapping for its JSON; both files
         appear when the block ends without an error.
         """
-        path, told = self.path(made_from), {}
+        path, record = self.path(made_from), {}
         with (
             explain_full_disk(path),
             temporary_name(path) as data,
             temporary_name(path.with_suffix(".json")) as sidecar,
         ):
             self.folder.mkdir(parents=True, exist_ok=True)
-            yield data, told
+            yield data, record
             _sync(data)
-            told["made_from"] = dict(made_from)
-            told["crc32"] = checksum(data, told)
-            sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+            record["made_from"] = dict(made_from)
+            record["crc32"] = checksum(data, record)
+            sidecar.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
             # The JSON comes last: without it, an array does not count as existing.
             data.replace(path)
             sidecar.replace(path.with_suffix(".json"))
@@ -311,8 +311,8 @@ class Shelf:
     def write(self, made_from: Mapping, array: np.ndarray, **facts) -> Path:
         """Store a whole array; see `creating`."""
         array = np.asarray(array)
-        with self.creating(made_from, array.shape, array.dtype, **facts) as place:
-            place[...] = array
+        with self.creating(made_from, array.shape, array.dtype, **facts) as target:
+            target[...] = array
         return self.path(made_from)
 
 
@@ -342,17 +342,18 @@ def read(path: Path) -> np.ndarray:
 
     Raises InputError for one that is damaged.
     """
-    told = facts(path)
+    record = facts(path)
     try:
-        array = mapped(path, empty=0 in told["shape"])
+        array = mapped(path, empty=0 in record["shape"])
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise too_many_open(error, path) or _damaged(path, str(error)) from error
-    if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
+    if (list(array.shape), str(array.dtype)) != (record["shape"], record["dtype"]):
         raise _damaged(
             path,
-            f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}",
+            f"it holds {array.dtype}{array.shape}, "
+            f"its JSON says {record['dtype']}{record['shape']}",
         )
     return array
 
@@ -400,16 +401,16 @@ def facts(path: Path | str) -> dict:
             size = os.fstat(stream.fileno()).st_size
             if size > LARGEST_JSON:
                 raise ValueError(f"its JSON has {size / 1e6:.1f} MB")
-            told = json.loads(stream.read())
+            record = json.loads(stream.read())
     except OSError as error:
         raise too_many_open(error, path) or error from None
     except (ValueError, RecursionError) as error:
         raise _damaged(Path(path), str(error)) from error
-    if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
+    if not isinstance(record, dict) or not {"shape", "dtype", "made_from"} <= record.keys():
         raise _damaged(Path(path), "its JSON lacks shape, dtype or made_from")
-    if not isinstance(told["made_from"], dict) or not isinstance(told["shape"], list):
+    if not isinstance(record["made_from"], dict) or not isinstance(record["shape"], list):
         raise _damaged(Path(path), "its JSON has no list as shape, or no mapping as made_from")
-    return told
+    return record
 
 
 def checksum(path: Path, told: Mapping) -> str:
@@ -455,12 +456,12 @@ def sidecar_fingerprint(path: Path) -> dict:
     """
     sidecar = Path(path).with_suffix(".json")
     try:
-        told = facts(sidecar)
+        record = facts(sidecar)
     except (OSError, InputError):
         return fingerprint(sidecar)
-    if "crc32" not in told:
+    if "crc32" not in record:
         return fingerprint(sidecar)
-    text = _without_checksum(told)
+    text = _without_checksum(record)
     return {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
 
 

@@ -47,8 +47,8 @@ CODES = {"%": "%25", JOINED_SEPARATOR: "%7C", ROWS_SEPARATOR: "%3A%3A"}
 
 def label_column(files: Iterable[str], rows: str = "") -> str:
     """The entry of a label column for these files and rows of a table; see `label_files`."""
-    told = JOINED_SEPARATOR.join(map(_coded, files))
-    return f"{told}{ROWS_SEPARATOR}{rows}" if rows else told
+    text = JOINED_SEPARATOR.join(map(_coded, files))
+    return f"{text}{ROWS_SEPARATOR}{rows}" if rows else text
 
 
 def _coded(file: str) -> str:
@@ -243,8 +243,8 @@ def subjects(trials: pd.DataFrame) -> dict[str, str]:
     """
     known = trials[["trial", "video", "person", "subject"]].astype(str)
     known = known[known["subject"] != ""]
-    own = (known["subject"] == known["video"]) & (known["person"] != "")
-    names = known["subject"].where(~own, known["subject"] + "_" + known["person"])
+    of_recording = (known["subject"] == known["video"]) & (known["person"] != "")
+    names = known["subject"].where(~of_recording, known["subject"] + "_" + known["person"])
     return dict(zip(known["trial"], names, strict=True))
 
 
@@ -261,7 +261,7 @@ def in_people_order(rows: pd.DataFrame, column: str = "trial") -> pd.DataFrame:
 def counted(name: object) -> list:
     """Text and numbers by turns, by which names are sorted as people count: 1, 2, 10."""
     parts = re.split(r"(\d+)", str(name))
-    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)]
+    return [int(part) if index % 2 else part.lower() for index, part in enumerate(parts)]
 
 
 def name(trial: dict) -> str:

@@ -293,15 +293,15 @@ _ENTRIES = (
 def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
     """Name -> entry. Raises InputError for a duplicate name: one entry would be hidden."""
     names: dict[str, Weights] = {}
-    for each in entries:
-        if each.name in names:
+    for weights in entries:
+        if weights.name in names:
             raise InputError(
-                f"the weights {each.name} are registered twice",
+                f"the weights {weights.name} are registered twice",
                 where="lib/weights.py",
                 expected="one entry, with one licence",
                 todo="remove one of the two",
             )
-        names[each.name] = each
+        names[weights.name] = weights
     return names
 
 
@@ -339,7 +339,9 @@ def card_line(*names: str) -> str:
 
 def card_line_of(file: Path) -> str:
     """The same for a published file, which is known by its name."""
-    entries = [each.name for each in REGISTRY.values() if Path(each.file).name == file.name]
+    entries = [
+        weights.name for weights in REGISTRY.values() if Path(weights.file).name == file.name
+    ]
     pairs = ((entry, card) for entry in entries for card in CARDED)
     return card_line(*(card for entry, card in pairs if f"{entry}_".startswith(f"{card}_")))
 
@@ -351,11 +353,11 @@ def path(name: str, weights_root: Path) -> Path:
 
 def find(name: str, weights_root: Path) -> Path:
     """The path of the checked file. Raises InputError if it is absent or a different file."""
-    place = path(name, weights_root)
-    if not place.is_file():
-        raise _absent(entry(name), place)
+    file = path(name, weights_root)
+    if not file.is_file():
+        raise _absent(entry(name), file)
     check(name, weights_root)
-    return place
+    return file
 
 
 class AbsentError(InputError):
@@ -381,16 +383,16 @@ def check(name: str, weights_root: Path) -> str:
     If none was published, the SHA-256 at first use is written to ``<weights_root>/recorded.json``
     and holds from then on. Raises InputError for a different file.
     """
-    wanted, place = entry(name), path(name, weights_root)
-    found = _digest(place, "sha256")
-    if wanted.sha256 or wanted.md5:
-        _compare(wanted, place)
-        return found
-    recorded = _recorded(wanted, place, found)["sha256"]
-    if recorded != found:
-        first = f"recorded at its first use in {place.parent / RECORDS}"
-        raise _damaged(wanted, place, found, f"{recorded}, {first}")
-    return found
+    weights, file = entry(name), path(name, weights_root)
+    digest = _digest(file, "sha256")
+    if weights.sha256 or weights.md5:
+        _compare(weights, file)
+        return digest
+    recorded = _recorded(weights, file, digest)["sha256"]
+    if recorded != digest:
+        first = f"recorded at its first use in {file.parent / RECORDS}"
+        raise _damaged(weights, file, digest, f"{recorded}, {first}")
+    return digest
 
 
 def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
@@ -406,10 +408,10 @@ def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
 
 def _compare(wanted: Weights, place: Path) -> None:
     kind, right = ("sha256", wanted.sha256) if wanted.sha256 else ("md5", wanted.md5)
-    found = _digest(place, kind)
-    if not found.startswith(right):
+    digest = _digest(place, kind)
+    if not digest.startswith(right):
         raise _damaged(
-            wanted, place, found, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}"
+            wanted, place, digest, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}"
         )
 
 
@@ -428,14 +430,14 @@ def _digest(place: Path, kind: str) -> str:
 
 
 def _records(weights_root: Path) -> dict:
-    place = Path(weights_root) / RECORDS
-    if not place.is_file():
+    records_file = Path(weights_root) / RECORDS
+    if not records_file.is_file():
         return {}
     todo = "remove it: what is there now is written down as the first use"
-    records = read_mapping(place, todo)
-    for file, told in records.items():
-        if not isinstance(told, dict) or not isinstance(told.get("sha256"), str):
-            raise damaged(place, f"no check-sum of {file}", todo)
+    records = read_mapping(records_file, todo)
+    for file, record in records.items():
+        if not isinstance(record, dict) or not isinstance(record.get("sha256"), str):
+            raise damaged(records_file, f"no check-sum of {file}", todo)
     return records
 
 
@@ -491,21 +493,21 @@ def get(
     (`Weights.parts`) are downloaded first, and the notice of its licence is written beside it.
     Raises InputError that says which file goes where.
     """
-    wanted, place = entry(name), path(name, weights_root)
-    for part in wanted.parts:
+    weights, file = entry(name), path(name, weights_root)
+    for part in weights.parts:
         get(part, weights_root, url, progress)
-    if wanted.notice:
-        _write(Path(weights_root) / f"LICENSE.{name}", wanted.notice)
-    part = place.with_name(f".{place.name}.part")
+    if weights.notice:
+        _write(Path(weights_root) / f"LICENSE.{name}", weights.notice)
+    part = file.with_name(f".{file.name}.part")
     clear_leftovers(Path(weights_root), deep=False)
-    if place.is_file():
+    if file.is_file():
         _lock(part).unlink(missing_ok=True)  # of a process that was killed when it had the file
         return find(name, weights_root)
-    address = _address(wanted, place, url)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with explain_full_disk(place), _alone(part):
-        if not place.is_file():  # another process may have finished it while this one waited
-            _download(wanted, address, part, place, progress)
+    address = _address(weights, file, url)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with explain_full_disk(file), _alone(part):
+        if not file.is_file():  # another process may have finished it while this one waited
+            _download(weights, address, part, file, progress)
     return find(name, weights_root)
 
 
@@ -589,18 +591,18 @@ def _continue(address: str, part: Path, most: int, progress: Callable | None) ->
     asked = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
         continued = answer.status == 206
-        there = start if continued else 0
+        size = start if continued else 0
         length = _length(answer.headers.get("Content-Length"))
-        total = there + length if length else 0
+        total = size + length if length else 0
         _bounded(total, most)
         with part.open("ab" if continued else "wb") as stream:
             while piece := answer.read(CHUNK):
-                there += len(piece)
-                _bounded(there, most)
+                size += len(piece)
+                _bounded(size, most)
                 stream.write(piece)
                 if progress:
-                    progress(there, total)
-    return not total or there == total
+                    progress(size, total)
+    return not total or size == total
 
 
 def _length(text: str | None) -> int:
@@ -628,14 +630,14 @@ def provide(place: Path) -> str:
     if known is None:
         return ""
     absent = [
-        each
-        for each in (known, *map(entry, known.parts))
-        if not path(each.name, place.parent).is_file()
+        weights
+        for weights in (known, *map(entry, known.parts))
+        if not path(weights.name, place.parent).is_file()
     ]
     if not absent:
         return ""
     get(known.name, place.parent)
-    size = sum(each.size for each in absent) / 1e6
+    size = sum(weights.size for weights in absent) / 1e6
     return f"fetched {known.name} ({size:.2f} MB; licence: {known.licence}) from {known.source}"
 
 
@@ -659,7 +661,7 @@ def verify(place: Path) -> None:
 
 
 def _of_file(place: Path) -> Weights | None:
-    return next((each for each in REGISTRY.values() if each.file == place.name), None)
+    return next((weights for weights in REGISTRY.values() if weights.file == place.name), None)
 
 
 def listing(weights_root: Path) -> list[dict]:
@@ -670,28 +672,28 @@ def listing(weights_root: Path) -> list[dict]:
     nothing.
     """
     rows = []
-    for wanted in REGISTRY.values():
-        place, digest, fault = path(wanted.name, weights_root), wanted.sha256, ""
-        if place.is_file():
+    for weights in REGISTRY.values():
+        file, digest, fault = path(weights.name, weights_root), weights.sha256, ""
+        if file.is_file():
             try:
-                digest = check(wanted.name, weights_root)
+                digest = check(weights.name, weights_root)
             except InputError as error:
                 fault = error.what
-        size = place.stat().st_size if place.is_file() else wanted.size
-        digest = digest or (f"MD5 {wanted.md5}" if wanted.md5 else "")
+        size = file.stat().st_size if file.is_file() else weights.size
+        digest = digest or (f"MD5 {weights.md5}" if weights.md5 else "")
         rows.append(
             {
-                "name": wanted.name,
-                "file": wanted.file,
-                "there": place.is_file(),
+                "name": weights.name,
+                "file": weights.file,
+                "there": file.is_file(),
                 "mb": size / 1e6,
                 "sha256": digest,
-                "state": wanted.state,
+                "state": weights.state,
                 "fault": fault,
-                "licence": wanted.licence,
-                "source": wanted.source,
-                "what": wanted.what,
-                "address": wanted.address,
+                "licence": weights.licence,
+                "source": weights.source,
+                "what": weights.what,
+                "address": weights.address,
             }
         )
     return rows

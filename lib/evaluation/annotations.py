@@ -40,24 +40,24 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
 
 def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of a tier -> its label in each frame, "" for none."""
-    found = {}
+    labels = {}
     if "speaking" in rows:
         speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # false for NaN
-        found["speaking"] = np.where(speaks, "speaking", "")
-    found["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
+        labels["speaking"] = np.where(speaks, "speaking", "")
+    labels["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
     for name in ("valence", "arousal"):
         for column in (name, f"{name}_derived"):
             if column in rows:
-                found[column.replace("_", " ")] = _binned(
+                labels[column.replace("_", " ")] = _binned(
                     rows[column].to_numpy(float), BIN_NAMES[name]
                 )
-    return found
+    return labels
 
 
 def _binned(values: np.ndarray, words: tuple[str, str, str]) -> np.ndarray:
     names = np.array([*words, ""], object)
-    place = np.digitize(values, [-THIRD, THIRD])
-    return names[np.where(np.isnan(values), 3, place)]
+    bins = np.digitize(values, [-THIRD, THIRD])
+    return names[np.where(np.isnan(values), 3, bins)]
 
 
 def _ends(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,10 +79,10 @@ def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tup
 
     note : what a user must know of the values; a property of the .eaf, a tier of the .TextGrid.
     """
-    found = tiers(table)
+    by_tier = tiers(table)
     eaf, grid = (named(folder, video.stem, ending) for ending in (".eaf", ".TextGrid"))
-    elan = _elan(found, video, folder, note)
-    for target, made in ((eaf, elan), (grid, _praat(found, table, note))):
+    elan = _elan(by_tier, video, folder, note)
+    for target, made in ((eaf, elan), (grid, _praat(by_tier, table, note))):
         with whole(target) as part:
             made.to_file(str(part))
     return eaf, grid

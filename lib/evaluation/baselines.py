@@ -110,12 +110,12 @@ def evaluate(
         return {}
     label = np.concatenate(labels)
     mean = np.zeros_like(label)  # any constant has a CCC of 0
-    found = {"training mean": dict(zip(EMOTIONS, _cccs(mean, label), strict=True))}
+    scores = {"training mean": dict(zip(EMOTIONS, _cccs(mean, label), strict=True))}
     for name, (source, function) in BASELINE_INPUTS.items():
         known, unseen = (_all_frames(trials, source, function) for trials in (train, val))
         if known and unseen:
-            found[f"{name} ({CHOSEN})"] = _best(known, unseen)
-    return found
+            scores[f"{name} ({CHOSEN})"] = _best(known, unseen)
+    return scores
 
 
 def _cccs(values: np.ndarray, label: np.ndarray) -> list[float]:
@@ -125,8 +125,8 @@ def _cccs(values: np.ndarray, label: np.ndarray) -> list[float]:
 
 def _all_frames(trials: list, source: str, function: Callable) -> list:
     """`_frames` of the trials that have this input; [] where no frame is labelled."""
-    found = [_frames(trial, source, function) for trial in trials if source in trial]
-    return found if any(len(label) for _, label in found) else []
+    pairs = [_frames(trial, source, function) for trial in trials if source in trial]
+    return pairs if any(len(label) for _, label in pairs) else []
 
 
 def _labelled(trial: Mapping[str, np.ndarray]) -> np.ndarray:

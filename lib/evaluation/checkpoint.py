@@ -52,27 +52,27 @@ def worth(checkpoint: Path) -> str:
         return "\n".join(filter(None, [first, weights.card_line_of(checkpoint)]))
     saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
     # A checkpoint outside its run folder has no scores beside it.
-    found = {}
+    metrics = {}
     if Path(checkpoint).parent.name == "checkpoints":
-        found = runs.Run(folder).read_json("metrics.json", {})
+        metrics = runs.Run(folder).read_json("metrics.json", {})
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
     dataset, options = saved["params"]["dataset"], saved["params"].get("options", {})
     card = weights.card_line(saved["params"]["recipe"], options.get("network", ""))
     if is_synthetic(dataset):
         return "\n".join(filter(None, [_note(saved), f"run {name}, trained on {dataset}", card]))
-    scores = _scores((found or {}).get("val", {}))
-    told = "not validated yet (no metrics.json beside its checkpoint)"
+    scores = _scores((metrics or {}).get("val", {}))
+    validation = "not validated yet (no metrics.json beside its checkpoint)"
     if scores:
-        told = f"validation {scores}"
-    first = f"run {name}, trained on {dataset}: {told}"
+        validation = f"validation {scores}"
+    first = f"run {name}, trained on {dataset}: {validation}"
     return "\n".join(filter(None, [first, _note(saved), card]))
 
 
 def _scores(val: Mapping) -> str:
     """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of speaking; "" for none."""
-    found = []
+    parts = []
     va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
-    for label, key, some in (
+    for label, key, entries in (
         ("CCC", "ccc", va),
         ("UAR", "uar", [("expression", val.get("expression", {}))]),
         ("F1", "f1_macro", [("expression", _scored_by(val, "f1_macro"))]),
@@ -80,18 +80,18 @@ def _scores(val: Mapping) -> str:
         ("AP", "ap", [("who speaks", val.get("speaking", {}))]),
     ):
         values = [
-            f"{name} {rounded(one[key])}{in_brackets(*(one.get('ci95') or NO_ENDS))}"
-            for name, one in some
-            if one.get(key) is not None
+            f"{name} {rounded(entry[key])}{in_brackets(*(entry.get('ci95') or NO_ENDS))}"
+            for name, entry in entries
+            if entry.get(key) is not None
         ]
-        found += [f"{label} {', '.join(values)}"] if values else []
-    return "; ".join(found)
+        parts += [f"{label} {', '.join(values)}"] if values else []
+    return "; ".join(parts)
 
 
 def _scored_by(val: Mapping, first: str) -> Mapping:
     """The scores of expressions, where `first` is the one that has the interval."""
-    found = val.get("expression", {})
-    return found if next(iter(found), "") == first else {}
+    scores = val.get("expression", {})
+    return scores if next(iter(scores), "") == first else {}
 
 
 def is_published(path: Path) -> bool:
@@ -102,8 +102,8 @@ def is_published(path: Path) -> bool:
     reported here.
     """
     try:
-        found = published.read(path)
-        return not published.is_run(found) and bool(published.weights_in(found, path))
+        content = published.read(path)
+        return not published.is_run(content) and bool(published.weights_in(content, path))
     except published.UnsafeError:
         raise
     except InputError:
@@ -121,9 +121,9 @@ def open_checkpoint(path: Path, params) -> dict:
     # Parameters that notebook 06 does not declare were recorded in the run folder by earlier
     # notebooks.
     left = runs.parameters(Path(params.runs_root) / params.run) or {"rules": "published"}
-    given = {**left, **checkpoints.plain(params)}
+    values = {**left, **checkpoints.plain(params)}
     names = grammar.all_declared()
-    full = complete({name: value for name, value in given.items() if name in names})
+    full = complete({name: value for name, value in values.items() if name in names})
     if full["rules"] != "published":
         raise InputError(
             f"rules: {full['rules']}",
@@ -142,7 +142,7 @@ def load(path: Path, params, store: Store) -> Predictor:
     `params`. Raises InputError if the checkpoint is missing or needs a modality that the data lack.
     """
     saved = open_checkpoint(path, params)
-    recipe, place = recipe_of(saved, params, store), device.pick(params.device)
+    recipe, torch_device = recipe_of(saved, params, store), device.pick(params.device)
     model = recipe.model()
     if saved["licence"]:
         published.fill(model, path)
@@ -150,8 +150,8 @@ def load(path: Path, params, store: Store) -> Predictor:
         checkpoints.fill(model, saved, path)
     return Predictor(
         recipe,
-        model.to(place).eval(),
-        place,
+        model.to(torch_device).eval(),
+        torch_device,
         fingerprint(path),
         saved["epoch"],
         is_synthetic(saved["params"]["dataset"]) and not saved["licence"],

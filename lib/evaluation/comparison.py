@@ -61,11 +61,11 @@ def _compare(folders: list[Path], target: Path, split: str, against: str) -> Com
     groups = _groups(evaluated, split)
     table = comparison_rows.table(evaluated, groups, split, against)
     notes = _notes(evaluated, groups, left_out, split, table)
-    several, named = len(set(groups.values())) > 1, {}
+    several, scores = len(set(groups.values())) > 1, {}
     for folder, metrics in evaluated.items():
         letter = f" ({groups[folder]})" if several else ""
-        named[f"{folder.name}{letter}"] = metrics[split]
-    shown, few = _drawn(named)
+        scores[f"{folder.name}{letter}"] = metrics[split]
+    shown, few = _drawn(scores)
     notes += few
     plotted = ccc_table(shown, comparison_rows.baselines(list(evaluated.values())))
     text = "\n".join([_for_terminal(_blocks(table)), *notes])
@@ -77,8 +77,8 @@ def _drawn(named: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
     if len(named) <= DRAWN:
         return named, []
     best = sorted(named, key=lambda name: _mean_of(named[name]), reverse=True)[:DRAWN]
-    told = f"the picture shows the {DRAWN} of {len(named)} runs with the highest mean CCC"
-    return {name: named[name] for name in named if name in set(best)}, [told]
+    sentence = f"the picture shows the {DRAWN} of {len(named)} runs with the highest mean CCC"
+    return {name: named[name] for name in named if name in set(best)}, [sentence]
 
 
 def _mean_of(scores: dict) -> float:
@@ -112,7 +112,7 @@ def tables(
     groups = _groups(evaluated, split)
     table = comparison_rows.table(evaluated, groups, split, against, carried)
     blocks = _blocks(table)
-    synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
+    synthetic = {folder.name for folder, metrics in evaluated.items() if metrics.get("synthetic")}
     for block in blocks.values():
         noted(block, bool(synthetic & _single_runs(table, block["run"])))
     return blocks, _notes(evaluated, groups, left_out, split, table)
@@ -126,13 +126,13 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
     for folder in map(Path, folders):
         once.setdefault(folder.resolve(), folder)
     # Other files lie beside runs, as a comparison itself.
-    found = {each: _metrics(each, split) for each in once.values() if not each.is_file()}
+    outcomes = {folder: _metrics(folder, split) for folder in once.values() if not folder.is_file()}
     evaluated = {
         folder: metrics
-        for folder, metrics in found.items()
+        for folder, metrics in outcomes.items()
         if isinstance(metrics, dict) and metrics.get(split)
     }
-    if not evaluated and (broken := _broken(found)):
+    if not evaluated and (broken := _broken(outcomes)):
         raise broken[0]
     if not evaluated:
         raise InputError(
@@ -143,13 +143,13 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
         )
     return evaluated, {
         folder: metrics if isinstance(metrics, InputError) else None
-        for folder, metrics in found.items()
+        for folder, metrics in outcomes.items()
         if folder not in evaluated
     }
 
 
 def _broken(found: dict[Path, object]) -> list[InputError]:
-    return [each for each in found.values() if isinstance(each, InputError)]
+    return [outcome for outcome in found.values() if isinstance(outcome, InputError)]
 
 
 def _metrics(folder: Path, split: str) -> dict | InputError | None:
@@ -180,8 +180,8 @@ def _require_scores(path: Path, metrics: dict, split: str) -> None:
             numbers += _numbers_of(group[name])
     for scores in groups[2].values():
         scores = scores if isinstance(scores, dict) else {"valence": "no scores"}
-        own = [scores[name] for name in EMOTIONS if name in scores]
-        numbers += [value.get("ccc") if isinstance(value, dict) else value for value in own]
+        entries = [scores[name] for name in EMOTIONS if name in scores]
+        numbers += [value.get("ccc") if isinstance(value, dict) else value for value in entries]
     rules = metrics.get("rules", "")
     numbers += [] if isinstance(rules, str) else [rules]
     for number in numbers:
@@ -229,13 +229,13 @@ def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
         if scores.get("n_frames") != 0:  # 0: an emotion that was not learnt
             counts.add((scores.get("n_frames"), scores.get("n_trials")))
     ordered = sorted(counts, key=str)  # a count may be unknown
-    told = [f"{frames} labelled frames of {trials} trials" for frames, trials in ordered]
-    return f"{dataset}, {split}: {', '.join(told) or 'no valence and arousal'}"
+    sizes = [f"{frames} labelled frames of {trials} trials" for frames, trials in ordered]
+    return f"{dataset}, {split}: {', '.join(sizes) or 'no valence and arousal'}"
 
 
 @cache
 def _defaults() -> dict:
-    return {name: one.default for name, one in all_declared().items()}
+    return {name: declaration.default for name, declaration in all_declared().items()}
 
 
 def _notes(
@@ -250,11 +250,11 @@ def _notes(
         "mean: of both; "
         "smoothed: width chosen on val; s/epoch: training alone, on the machine of that run"
     ]
-    told = {
+    data_sets = {
         letter: _evaluated_on(folder, evaluated[folder], split) for folder, letter in groups.items()
     }
-    notes += [f"data {letter}: {what}" for letter, what in told.items()]
-    if len(told) > 1:
+    notes += [f"data {letter}: {what}" for letter, what in data_sets.items()]
+    if len(data_sets) > 1:
         notes.append(
             "the runs were evaluated on different frames: numbers of different letters cannot be "
             "compared"
@@ -291,14 +291,14 @@ def _about_left_out(left_out: dict[Path, object]) -> list[str]:
 def _about_shared(name: str, metrics: dict) -> str:
     """Which val trials are of people or recordings that a run knew, and its scores without."""
     shared, rest = metrics["shared"], metrics.get("val_without_shared", {})
-    told = ", ".join(f"{trial} ({why})" for trial, why in list(shared.items())[:5])
-    told += ", …" if len(shared) > 5 else ""
+    listed = ", ".join(f"{trial} ({why})" for trial, why in list(shared.items())[:5])
+    listed += ", …" if len(shared) > 5 else ""
     known = [key for key in (*EMOTIONS, "mean") if rest.get(key, {}).get("ccc") is not None]
     scores = ", ".join(f"{key} {rounded(rest[key]['ccc'])}" for key in known)
     without = f"CCC without them: {scores}" if scores else "no other is labelled"
     return (
         f"{name}: {len(shared)} of its val trials are of people or recordings that it learnt from, "
-        f"too: {told}; {without}"
+        f"too: {listed}; {without}"
     )
 
 
@@ -322,14 +322,14 @@ def _about_seeds(table: pd.DataFrame) -> list[str]:
     notes, rows = [], table.to_dict("records")
     parts: dict[str, list[str]] = {}
     for row in rows:
-        told = f"{row['name']} {rounded(row['mean'])}"
-        parts.setdefault(row.get("part_of", ""), []).append(told)
+        text = f"{row['name']} {rounded(row['mean'])}"
+        parts.setdefault(row.get("part_of", ""), []).append(text)
     for row in rows:
         if pd.notna(row.get("seeds")):
-            told = ", ".join(parts[row["name"]])
+            text = ", ".join(parts[row["name"]])
             notes.append(
                 f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
-                f"and subjects or trials]; mean CCC of each: {told}"
+                f"and subjects or trials]; mean CCC of each: {text}"
             )
     return notes
 

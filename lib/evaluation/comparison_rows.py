@@ -42,9 +42,11 @@ def table(
         del row["scored"]
         del row["outcomes"]
     trivial = baselines(list(evaluated.values()))
-    found = pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
-    found.attrs["unpaired"] = {name: text for name, text in why.items() if text}
-    return found
+    all_rows = pd.DataFrame(
+        rows + [_baseline_row(name, scores) for name, scores in trivial.items()]
+    )
+    all_rows.attrs["unpaired"] = {name: text for name, text in why.items() if text}
+    return all_rows
 
 
 def _rows_on_same_frames(
@@ -65,41 +67,49 @@ def _rows_on_same_frames(
 
 def _predictions(folder: Path, carried: Predictions | None) -> Predictions:
     """The predictions of a run folder: `carried` if they are its own."""
-    own = folder / "predictions"
-    return carried if carried and carried.folder == own else Predictions(own)
+    predictions_folder = folder / "predictions"
+    return (
+        carried
+        if carried and carried.folder == predictions_folder
+        else Predictions(predictions_folder)
+    )
 
 
 def _seeds_row(rows: list[dict]) -> dict:
     """One row for several seeds of an experiment: means, spread over seeds, an interval."""
     first, parts = rows[0], [row["outcomes"][0] for row in rows]
     same = ("recipe", "modality", "rules", "data", "frames", "trials", "n_weights")
-    found = {name: first[name] for name in same}
-    found |= {"name": f"{first['name']} ({len(rows)} seeds)", "seeds": len(rows), "outcomes": parts}
+    mean_row = {name: first[name] for name in same}
+    mean_row |= {
+        "name": f"{first['name']} ({len(rows)} seeds)",
+        "seeds": len(rows),
+        "outcomes": parts,
+    }
     numbers = [*EMOTIONS, "mean", *(f"{emotion}_smoothed" for emotion in EMOTIONS)]
     for name in [*numbers, "seconds_per_epoch"]:
         values = [row[name] for row in rows]
-        found[name] = sum(values) / len(values) if None not in values else None
+        mean_row[name] = sum(values) / len(values) if None not in values else None
         if name in (*EMOTIONS, "mean") and None not in values:
-            found[f"{name}_over_seeds"] = float(pd.Series(values).std(ddof=1))
+            mean_row[f"{name}_over_seeds"] = float(pd.Series(values).std(ddof=1))
     for name, (scores, left_out) in paired.of_runs(parts).items():
         interval = intervals.over_seeds(scores, left_out, "correlation", first["trials"])["ci95"]
-        found[f"{name}_low"], found[f"{name}_high"] = interval or (None, None)
-    return found
+        mean_row[f"{name}_low"], mean_row[f"{name}_high"] = interval or (None, None)
+    return mean_row
 
 
 def _add_differences(rows: list[dict], against: str) -> None:
     """Add to each shown row the difference of its CCC from that of its block's reference."""
     for letter in dict.fromkeys(row["data"] for row in rows):
         block = [row for row in rows if row["data"] == letter]
-        named = [row for row in block if row["name"] == against]
-        reference = (named or block)[0]
+        references = [row for row in block if row["name"] == against]
+        reference = (references or block)[0]
         for row in block:
             if row is reference or row.get("part_of") == reference["name"]:
                 continue
-            found = paired.difference(
+            differences = paired.difference(
                 row["outcomes"], reference["outcomes"], row["scored"], reference["scored"]
             )
-            for name, entry in found.items():
+            for name, entry in differences.items():
                 low, high = entry["ci95"] or (None, None)
                 row |= {
                     f"{name}_above": entry["difference"],
@@ -151,16 +161,16 @@ def _outcomes(predictions: Predictions, metrics: dict, split: str) -> tuple[dict
     no comparison of the others.
     """
     try:
-        found = paired.outcomes(predictions, metrics, split)
-        return found, paired.unpaired(predictions, metrics, split, found)
+        by_emotion = paired.outcomes(predictions, metrics, split)
+        return by_emotion, paired.unpaired(predictions, metrics, split, by_emotion)
     except InputError as error:
         return {}, error.what
 
 
 def seconds(folder: Path) -> float | None:
     """Median seconds of a training epoch without validation; None for published networks."""
-    place = folder / "history.csv"
-    return _seconds(place, files.version(place)) if place.is_file() else None
+    path = folder / "history.csv"
+    return _seconds(path, files.version(path)) if path.is_file() else None
 
 
 @lru_cache(maxsize=4096)
@@ -173,17 +183,17 @@ def _seconds(history: Path, _changed: tuple) -> float:
 
 def baselines(all_metrics: list[dict]) -> dict[str, dict]:
     """Trivial predictors, each once for runs on the same data; all if they differ."""
-    found: dict[str, dict] = {}
+    predictors: dict[str, dict] = {}
     for metrics in all_metrics:
         for name, scores in metrics.get("baselines", {}).items():
             if not scores.keys() & set(EMOTIONS):  # of another task
                 continue
             number, unique = 1, name
-            while unique in found and found[unique] != scores:
+            while unique in predictors and predictors[unique] != scores:
                 number += 1
                 unique = f"{name} ({number})"
-            found[unique] = scores
-    return found
+            predictors[unique] = scores
+    return predictors
 
 
 def _baseline_row(name: str, scores: dict) -> dict:

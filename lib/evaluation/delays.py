@@ -65,11 +65,11 @@ def scores(data: Sequence[tuple[np.ndarray, np.ndarray]], delays: Sequence[float
     rows = []
     for number, delay in enumerate(delays):
         pairs = [(x[known], y[number][known]) for (x, y), known in zip(data, use, strict=True)]
-        found, label = _crossed(pairs)
+        predictions, label = _crossed(pairs)
         for k, emotion in enumerate(EMOTIONS):
             best = float("nan")
             if len(label):
-                best = max(metrics.ccc(one[:, k], label[:, k]) for one in found)
+                best = max(metrics.ccc(prediction[:, k], label[:, k]) for prediction in predictions)
             rows.append((float(delay), emotion, best, len(label)))
     return rows
 
@@ -84,28 +84,28 @@ def inputs(trial: Mapping, place: Store) -> np.ndarray:
     """(T, d) inputs that need no network: pixels of the face (NaN without one), loudness, or one of
     them.
     """
-    found = []
+    columns = []
     with contextlib.suppress(InputError):
         seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)
         valid = np.asarray(arrays.read(trial, request("face_valid"), place), bool)
-        found += [np.where(valid[:, None], seen, np.nan)] if valid.any() else []
+        columns += [np.where(valid[:, None], seen, np.nan)] if valid.any() else []
     with contextlib.suppress(InputError):
-        found.append(np.asarray(arrays.read(trial, request("loudness"), place)))
-    if not found:
+        columns.append(np.asarray(arrays.read(trial, request("loudness"), place)))
+    if not columns:
         raise InputError(
             "neither pixels nor loudness",
             where=f"trial {trial['trial']}",
             todo="run notebooks 02 and 03 first",
         )
-    return np.concatenate(found, axis=1)
+    return np.concatenate(columns, axis=1)
 
 
 def _labels(trial: Mapping, place: Store, delays: Sequence[float], mismatch: str) -> np.ndarray:
     paths = [place.data_root / file for file in label_files(trial["va_path"])[0]]
     times = np.asarray(arrays.read(trial, request("time"), place))
-    told = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
+    parameters = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
     read = partial(labels_arrays.read, paths, "va", times)
-    return np.stack([read({**told, "delay": float(delay)})[0] for delay in delays])
+    return np.stack([read({**parameters, "delay": float(delay)})[0] for delay in delays])
 
 
 def _crossed(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

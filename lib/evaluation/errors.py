@@ -57,8 +57,8 @@ def parts(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
         for k, emotion in enumerate(EMOTIONS):
             if np.isfinite(known[:, k]).any() and np.isfinite(values[:, k]).any():
                 frames = int(np.isfinite(known[:, k]).sum())
-                found = metrics.ccc_parts(values[:, k], known[:, k])
-                rows.append({"trial": trial, "emotion": emotion, "frames": frames, **found})
+                entries = metrics.ccc_parts(values[:, k], known[:, k])
+                rows.append({"trial": trial, "emotion": emotion, "frames": frames, **entries})
     shown = pd.DataFrame(rows, columns=list(COLUMNS))
     order = shown.groupby("trial")["ccc"].transform("mean")
     shown = shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
@@ -85,8 +85,8 @@ def stretches(
         labels are sparser than that everywhere, half as many as in the stretch with most.
     """
     squared = np.square(np.asarray(prediction, np.float64) - label)
-    told = np.isfinite(squared).any(axis=0)
-    squared = squared[:, told].mean(axis=1) if told.any() else np.full(len(squared), np.nan)
+    columns = np.isfinite(squared).any(axis=0)
+    squared = squared[:, columns].mean(axis=1) if columns.any() else np.full(len(squared), np.nan)
     known = np.isfinite(squared)
     sums, counts = (
         np.concatenate([[0.0], np.cumsum(values)])
@@ -103,13 +103,13 @@ def stretches(
     if not enough.any():
         enough = (count > 0) & (2 * count >= count.max(initial=0))
     mean = np.where(enough, (sums[stop[start]] - sums[start]) / np.maximum(count, 1), -1)
-    found: list[tuple[int, int, float]] = []
-    while len(found) < most and len(mean) and mean.max() >= 0:
-        place = int(mean.argmax())
-        first, last = int(start[place]), int(stop[start[place]])
-        found.append((first, last, float(np.sqrt(mean[place]))))
+    spans: list[tuple[int, int, float]] = []
+    while len(spans) < most and len(mean) and mean.max() >= 0:
+        index = int(mean.argmax())
+        first, last = int(start[index]), int(stop[start[index]])
+        spans.append((first, last, float(np.sqrt(mean[index]))))
         mean[(start < last) & (stop[start] > first)] = -1
-    return found
+    return spans
 
 
 def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, note: str = ""):
@@ -120,8 +120,8 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
     """
     time = predictions.table(trial["trial"], ["time"])["time"].to_numpy()
     values, known = predictions.pairs(trial["trial"])
-    found = stretches(time, values, known)
-    if not found:
+    spans = stretches(time, values, known)
+    if not spans:
         raise InputError(
             "no stretch with labels",
             where=f"trial {trial['trial']}",
@@ -129,7 +129,7 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
             todo="look at its labels in notebook 04",
         )
     shown = []
-    for first, last, error in found:
+    for first, last, error in spans:
         faces = _faces(trial, place, size, first, last)
         shown.append({"span": (time[first], time[last - 1]), "rmse": error, **faces})
     return plots.worst_stretches(
@@ -138,7 +138,7 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
         values,
         known,
         _sound(trial, place),
-        title=f"trial {trial['trial']}: the {len(found)} worst stretches of {STRETCH_SECONDS:g} s",
+        title=f"trial {trial['trial']}: the {len(spans)} worst stretches of {STRETCH_SECONDS:g} s",
         note=note,
     )
 
@@ -169,14 +169,14 @@ def write(
         plots.png(picture(trial, place, predictions, size, note)),
         plots.png(pages.traces(predictions, note, name)),
     ]
-    own = rows[rows["trial"] == name].drop(columns="trial").round(3)
-    told = {
-        "What its CCC is made of": own,
+    trial_rows = rows[rows["trial"] == name].drop(columns="trial").round(3)
+    sections = {
+        "What its CCC is made of": trial_rows,
         **{f"{word}": meaning for word, meaning in PART_MEANINGS.items()},
         "Note": note or "labels and predictions as in the prediction file",
     }
     images = Html("".join(map(_image, drawn)))
-    text = page(f"Errors of trial {name}", {**told, "Pictures": images})
+    text = page(f"Errors of trial {name}", {**sections, "Pictures": images})
     return write_text(named(out, name, ".html"), text)
 
 

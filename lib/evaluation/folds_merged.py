@@ -91,9 +91,9 @@ def are_folds(folders: list[Path]) -> bool:
     They are not if one has no fold, nor if all have the same fold and emotion: such runs are
     averaged.
     """
-    given = [runs.parameters(Path(folder)) for folder in folders]
-    different = {(values.get("fold", -1), values.get("emotion", "both")) for values in given}
-    return all(fold >= 0 for fold, _ in different) and (len(different) > 1 or len(given) == 1)
+    parameters = [runs.parameters(Path(folder)) for folder in folders]
+    different = {(values.get("fold", -1), values.get("emotion", "both")) for values in parameters}
+    return all(fold >= 0 for fold, _ in different) and (len(different) > 1 or len(parameters) == 1)
 
 
 def merge(
@@ -115,8 +115,8 @@ def merge(
     one fold and emotion.
     """
     folders = [Path(folder) for folder in folders]
-    given = {folder: runs.parameters(folder) for folder in folders}
-    _check(given)
+    parameters = {folder: runs.parameters(folder) for folder in folders}
+    _check(parameters)
     target = target or folders[0].parent / f"{_without_fold(folders[0].name)}_merged"
     files.clear_leftovers(target)  # of a process that was killed
     tables = {folder: _predictions(folder) for folder in folders}
@@ -126,13 +126,15 @@ def merge(
         trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial)
         for trial in test
     }
-    own = _out_of_fold(tables, held_out)
-    scores = _scores(given, joined, own, tables, rule, clip, with_intervals)
-    run, first = runs.Run(target), next(iter(given.values()))
+    out_of_fold = _out_of_fold(tables, held_out)
+    scores = _scores(parameters, joined, out_of_fold, tables, rule, clip, with_intervals)
+    run, first = runs.Run(target), next(iter(parameters.values()))
     merged = {"run": run.name, "fold": -1, "emotion": "both"}
     names = {"merge_runs": [folder.name for folder in folders]}
     run.write_text("params.yaml", _yaml({**first, **merged, **names}))
-    return Merged(scores, _text(scores), run.folder, _write(run, given, joined, own, scores))
+    return Merged(
+        scores, _text(scores), run.folder, _write(run, parameters, joined, out_of_fold, scores)
+    )
 
 
 def _without_fold(name: str) -> str:
@@ -173,27 +175,27 @@ def _check(given: Mapping[Path, Mapping]) -> None:
 
 def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
     predictions = Predictions(folder / "predictions")
-    found = {trial: predictions.table(trial) for trial in predictions.names()}
-    if not found or not (folder / "metrics.json").is_file():
+    tables = {trial: predictions.table(trial) for trial in predictions.names()}
+    if not tables or not (folder / "metrics.json").is_file():
         raise InputError(
             "a run without predictions",
             where=folder,
             expected="an evaluated run",
             todo="run it up to 06_inference",
         )
-    return found
+    return tables
 
 
 def _held_out(folder: Path) -> set[str]:
     """The val trials of a run's fold, as 06 recorded them."""
-    found = runs.Run(folder).read_json("metrics.json").get("val_trials")
-    if found is None:
+    val_trials = runs.Run(folder).read_json("metrics.json").get("val_trials")
+    if val_trials is None:
         raise InputError(
             "metrics.json does not say which trials were validated",
             where=folder,
             todo="run 06_inference again",
         )
-    return {files.safe_name(trial) for trial in found}
+    return {files.safe_name(trial) for trial in val_trials}
 
 
 def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -> pd.DataFrame:
@@ -214,13 +216,13 @@ def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
     """Each labelled trial as predicted by the fold that held it out; emotions are completed from
     runs of one emotion each.
     """
-    found: dict[str, pd.DataFrame] = {}
+    by_trial: dict[str, pd.DataFrame] = {}
     for folder, trials in held_out.items():
         for trial in sorted(trials & set(tables[folder])):
             table = tables[folder][trial]
             rows = _clipped(table)
-            found[trial] = found[trial].combine_first(rows) if trial in found else rows
-    return found
+            by_trial[trial] = by_trial[trial].combine_first(rows) if trial in by_trial else rows
+    return by_trial
 
 
 def _clipped(table: pd.DataFrame) -> pd.DataFrame:
@@ -240,14 +242,14 @@ def _score(
 ) -> dict:
     """Scores of those emotions that have labels and predictions; {} without any."""
     labels, values = _arrays(tables, LABELS), _arrays(tables, list(EMOTIONS))
-    found = {}
+    scores = {}
     for number, emotion in enumerate(EMOTIONS):
         known = {
             trial: rows for trial, rows in labels.items() if np.isfinite(rows[:, number]).any()
         }
         if known and all(np.isfinite(values[trial][:, number]).all() for trial in known):
-            found |= metrics.va_scores(known, values, [emotion], with_intervals, subjects)
-    return found
+            scores |= metrics.va_scores(known, values, [emotion], with_intervals, subjects)
+    return scores
 
 
 def _scores(given, joined, own, tables, rule, clip, with_intervals) -> dict:
@@ -323,8 +325,8 @@ def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
 
     run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]})
     run.write_text("folds.csv", table(scores).to_csv(index=False))
-    told = SYNTHETIC_NOTE if scores["synthetic"] else scores["terms"]
-    note = {"note": told} if told else {}
+    remark = SYNTHETIC_NOTE if scores["synthetic"] else scores["terms"]
+    note = {"note": remark} if remark else {}
     only_seen = all(values.get("modality") == "video" for values in given.values())
     for trial, rows in {**joined, **own}.items():
         shown = rows.assign(**note)

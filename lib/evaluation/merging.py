@@ -75,13 +75,13 @@ def join(
             todo="name another folder with --to",
         )
     if folds_merged.are_folds(folders):
-        found = folds_merged.merge(folders, target, rule, clip, with_intervals)
+        merged = folds_merged.merge(folders, target, rule, clip, with_intervals)
         return Joined(
-            found.folder,
-            folds_merged.table(found.scores),
-            found.text,
-            found.folder / "figures" / "folds.png",
-            found.problems,
+            merged.folder,
+            folds_merged.table(merged.scores),
+            merged.text,
+            merged.folder / "figures" / "folds.png",
+            merged.problems,
         )
     if target is None:
         raise InputError(
@@ -175,8 +175,10 @@ class Ensemble(prediction.Predictor):
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32: the mean of the runs' raw outputs."""
-        found = [each.raw(trial, self.recipe.tasks) for each in self.recipe.predictions]
-        lengths = {len(next(iter(values.values()))) for values in found}
+        outputs = [
+            predictions.raw(trial, self.recipe.tasks) for predictions in self.recipe.predictions
+        ]
+        lengths = {len(next(iter(values.values()))) for values in outputs}
         if len(lengths) > 1:
             raise InputError(
                 f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
@@ -185,7 +187,7 @@ class Ensemble(prediction.Predictor):
                 todo="predict them again with the same data",
             )
         tasks = self.recipe.tasks
-        return {task: _mean(np.stack([values[task] for values in found])) for task in tasks}
+        return {task: _mean(np.stack([values[task] for values in outputs])) for task in tasks}
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -205,8 +207,8 @@ def load(folders: list[Path]) -> Ensemble:
             f"{len(folders)} run to merge", expected="two or more different run folders"
         )
     metrics = [runs.Run(folder).read_json("metrics.json") for folder in folders]
-    for folder, found in zip(folders, metrics, strict=True):
-        if not found:
+    for folder, entry in zip(folders, metrics, strict=True):
+        if not entry:
             raise InputError(
                 "no metrics.json",
                 where=folder,
@@ -227,16 +229,16 @@ def load(folders: list[Path]) -> Ensemble:
     tasks = _common_tasks(folders)
     rules = "published" if all(p.get("rules") == "published" for p in known) else "corrected"
     recipe = Recipe(Params({**known[0], "rules": rules}), folders, tasks)
-    licences = sorted({found["licence"] for found in metrics if found.get("licence")})
+    licences = sorted({entry["licence"] for entry in metrics if entry.get("licence")})
     return Ensemble(
         recipe,
         None,
         None,
         {},
         0,
-        any(found.get("synthetic") for found in metrics),
+        any(entry.get("synthetic") for entry in metrics),
         " ".join(licences),
-        terms="; ".join(sorted({found["terms"] for found in metrics if found.get("terms")})),
+        terms="; ".join(sorted({entry["terms"] for entry in metrics if entry.get("terms")})),
     )
 
 
@@ -245,13 +247,13 @@ def trial_names(folders: list[Path]) -> list[str]:
     InputError if one run lacks a trial that another has.
     """
     names = [set(_predictions(folder).names()) for folder in map(Path, folders)]
-    told = []
+    sentences = []
     for folder, mine in zip(folders, names, strict=True):
         if lacking := sorted(set.union(*names) - mine):
-            told.append(f"{folder.name} lacks {len(lacking)}: {', '.join(lacking[:4])}")
-    if told:
+            sentences.append(f"{folder.name} lacks {len(lacking)}: {', '.join(lacking[:4])}")
+    if sentences:
         raise InputError(
-            f"the runs predicted different trials; {'; '.join(told)}",
+            f"the runs predicted different trials; {'; '.join(sentences)}",
             expected="the same trials in all",
             todo="run 06_inference of each with the same `splits` and `trials`",
         )
@@ -294,10 +296,10 @@ def merge(
     for trial in names:
         prediction.predict_trial(ensemble, predictions, trial)
     hidden = _labels_of_test(ensemble.recipe, table)
-    found = scores.finish(ensemble, table, predictions, widths, with_intervals, hidden)
+    metrics = scores.finish(ensemble, table, predictions, widths, with_intervals, hidden)
     first = ensemble.recipe.folders[0]
-    found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
-    run.write_json("metrics.json", found)
+    metrics["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
+    run.write_json("metrics.json", metrics)
     return submission.submit(ensemble, table, predictions, run.folder / "submission")
 
 
@@ -314,7 +316,7 @@ def _labels_of_test(recipe: Recipe, table: pd.DataFrame) -> dict[str, np.ndarray
 
 
 def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
-    own = {
+    settings = {
         "run": run.name,
         "recipe": "merged",
         "modality": "",
@@ -323,8 +325,8 @@ def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
         "merge_runs": [folder.name for folder in folders],
     }
     emotions = {runs.parameters(folder).get("emotion", "both") for folder in folders}
-    own |= {"emotion": "both"} if len(emotions) > 1 else {}
-    runs.remember(run, {**runs.parameters(folders[0]), **own})
+    settings |= {"emotion": "both"} if len(emotions) > 1 else {}
+    runs.remember(run, {**runs.parameters(folders[0]), **settings})
 
 
 def _common_tasks(folders: list[Path]) -> tuple[str, ...]:

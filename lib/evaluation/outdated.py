@@ -21,7 +21,7 @@ def sentence(checkpoint: Path, recipe, store: Store) -> str:
     """
     folder = Path(checkpoint).absolute().parents[1]
     record = runs.Run(folder).read_json("steps/05_train.json") or {}
-    read = {Path(place).parts[-4:] for place in record.get("inputs", ()) if place.endswith(".npy")}
+    read = {Path(path).parts[-4:] for path in record.get("inputs", ()) if path.endswith(".npy")}
     if not read or not store.trials_path.is_file():
         return ""
     reasons, names = {}, []
@@ -47,8 +47,8 @@ def _differs(trial: dict, wanted: Iterable, store: Store, read: set[tuple]) -> b
         except InputError:
             continue
         start = today.name.rsplit("-", 1)[0] + "-"
-        place = today.parts[-4:-1]
-        others = {parts for parts in read if parts[:3] == place and parts[3].startswith(start)}
+        folder = today.parts[-4:-1]
+        others = {parts for parts in read if parts[:3] == folder and parts[3].startswith(start)}
         if others and today.parts[-4:] not in others:
             return True
     return False

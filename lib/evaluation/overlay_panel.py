@@ -53,8 +53,8 @@ class Panel:
         cv2.line(out, (x, 2), (x, side - 3), INK, 1)
         for column, emotion in enumerate(EMOTIONS):
             if np.isfinite(self.va[index, column]):
-                place = (x, int(self._y(self.va[index, column], column)))
-                cv2.circle(out, place, max(2, side // 30), COLOURS[emotion], -1, cv2.LINE_AA)
+                point = (x, int(self._y(self.va[index, column], column)))
+                cv2.circle(out, point, max(2, side // 30), COLOURS[emotion], -1, cv2.LINE_AA)
         return out
 
     def _on_plane(self, va: np.ndarray) -> np.ndarray:

@@ -48,15 +48,15 @@ def whole_trial(
     trial, rows = preprocessing.row(table, name), predictions.table(name)
     values = _columns(rows, "{}")
     known = _columns(rows, "label_{}")
-    found: dict = {"sd": _columns(rows, "{}_sd")}
+    parts: dict = {"sd": _columns(rows, "{}_sd")}
     with contextlib.suppress(InputError):  # a network that uses sound only needs no faces
-        found["faces"] = arrays.opened(trial, request("face", size=size), store)
+        parts["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that uses pictures only needs no sound
-        wanted = request("audio_44k", rate=sound.SOUND_RATE)
-        found |= {
-            "sound": arrays.read(trial, wanted, store),
+        audio = request("audio_44k", rate=sound.SOUND_RATE)
+        parts |= {
+            "sound": arrays.read(trial, audio, store),
             "rate": sound.SOUND_RATE,
-            "t0": arrays.facts(trial, wanted, store)["t0"],
+            "t0": arrays.facts(trial, audio, store)["t0"],
             "mel": preprocessing.decibels(trial, store),
         }
-    return plots.Trial(name, rows["time"].to_numpy(), values, known, note=note, **found)
+    return plots.Trial(name, rows["time"].to_numpy(), values, known, note=note, **parts)

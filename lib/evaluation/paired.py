@@ -36,7 +36,7 @@ class Outcome:
         """Whether both were scored on the same labelled frames of the same trials."""
         if self.trials != other.trials:
             return False
-        mine, theirs = (each.sums[:, [0, 2, 4]] for each in (self, other))  # n, Σy, Σyy
+        mine, theirs = (outcome.sums[:, [0, 2, 4]] for outcome in (self, other))  # n, Σy, Σyy
         return np.allclose(mine, theirs, rtol=1e-6, atol=1e-6)
 
     @cached_property
@@ -55,7 +55,7 @@ def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str
         ``val_trials``, joined folds, networks that score recordings instead of frames.
     """
     tables = _tables(predictions, metrics, split)
-    found = {}
+    by_emotion = {}
     for column, emotion in enumerate(EMOTIONS):
         pairs = {
             trial: (table[f"{emotion}_raw"], table[LABELS[column]])
@@ -67,8 +67,8 @@ def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str
             continue
         outcome = Outcome(tuple(pairs), moments_of(pairs.values()), metrics.get("subjects", {}))
         if abs(ccc_of_sums(outcome.sums.sum(axis=0)) - known) < SCORE_TOLERANCE:
-            found[emotion] = outcome
-    return found
+            by_emotion[emotion] = outcome
+    return by_emotion
 
 
 def unpaired(
@@ -110,17 +110,19 @@ def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndar
     """Emotion, and "mean" if both are known -> scores (S,), and scores (S, n) without each unit, of
     the S runs of one experiment.
     """
-    found = {}
+    by_emotion = {}
     for emotion in EMOTIONS:
         known = [member[emotion] for member in members if emotion in member]
-        if len(known) == len(members) and all(known[0].on_same_labels(each) for each in known):
-            scores, left_out = zip(*(each.scores for each in known), strict=True)
-            found[emotion] = np.array(scores), np.array(left_out)
-    shapes = {left_out.shape for _, left_out in found.values()}
-    if len(found) == len(EMOTIONS) and len(shapes) == 1:
-        both = [found[emotion] for emotion in EMOTIONS]
-        found["mean"] = tuple(np.mean(parts, axis=0) for parts in zip(*both, strict=True))
-    return found
+        if len(known) == len(members) and all(
+            known[0].on_same_labels(outcome) for outcome in known
+        ):
+            scores, left_out = zip(*(outcome.scores for outcome in known), strict=True)
+            by_emotion[emotion] = np.array(scores), np.array(left_out)
+    shapes = {left_out.shape for _, left_out in by_emotion.values()}
+    if len(by_emotion) == len(EMOTIONS) and len(shapes) == 1:
+        both = [by_emotion[emotion] for emotion in EMOTIONS]
+        by_emotion["mean"] = tuple(np.mean(parts, axis=0) for parts in zip(*both, strict=True))
+    return by_emotion
 
 
 def difference(
@@ -143,14 +145,14 @@ def difference(
         and emotion in theirs
         and first[0][emotion].on_same_labels(second[0][emotion])
     ]
-    found = {}
+    differences = {}
     for name in [*same, *(["mean"] if len(same) == len(EMOTIONS) else [])]:
         if name in mine and name in theirs:
             gain = float(mine[name][0].mean() - theirs[name][0].mean())
             trials = len(first[0][EMOTIONS[0] if name == "mean" else name].trials)
             interval = intervals.of_difference(*mine[name], *theirs[name], trials)
-            found[name] = {"difference": gain, **interval}
-    return found
+            differences[name] = {"difference": gain, **interval}
+    return differences
 
 
 def experiments(folders: Sequence[Path]) -> list[list[Path]]:

@@ -89,13 +89,13 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     faces = _faces(row, params, store)
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
     times = np.asarray(arrays.read(row, request("time"), store))
-    found = sorted(persons.find(tracks), key=lambda person: person.x)
-    notes = [NOTE, arrays.facts(row, faces, store).get("note", ""), _left_out(tracks, found)]
-    notes += _across_cuts(row, tracks, times, found, store)
+    people = sorted(persons.find(tracks), key=lambda person: person.x)
+    notes = [NOTE, arrays.facts(row, faces, store).get("note", ""), _left_out(tracks, people)]
+    notes += _across_cuts(row, tracks, times, people, store)
     spoken, files, remark = _speaking(video, row, params, folder, store, bool(heard))
     logits = _logits(np.asarray(arrays.read(row, faces, store)), params, store)
-    tables = [_of_person(one, tracks, times, logits, spoken) for one in found]
-    tables, about = _with_affect(tables, found, video, params, folder)
+    tables = [_of_person(person, tracks, times, logits, spoken) for person in people]
+    tables, about = _with_affect(tables, people, video, params, folder)
     tables, said, written = _with_voice(tables, row, params, folder, store, bool(heard))
     files += written
     notes = tuple(filter(None, [*notes, remark, about, *said]))
@@ -117,7 +117,7 @@ def fetch(params: Mapping) -> list[str]:
     downloads. Raises InputError with the command to type if that is not possible.
     """
     names = (face_arrays.DETECTOR, expression_arrays.NETWORK)
-    return [told for name in names if (told := _provide(name, params))]
+    return [sentence for name in names if (sentence := _provide(name, params))]
 
 
 def _provide(name: str, params: Mapping) -> str:
@@ -156,10 +156,10 @@ def _across_cuts(
     inputs = {"tracks": tracks, "time": times}
     inputs["tracks_facts"] = arrays.facts(row, request("tracks"), store)
     said = []
-    for one in found:
-        told = face_arrays.joining(inputs, {"person": one.name})
-        if told and (words := face_arrays.told_of_joining({**told, "others": 0})):
-            said.append(f"person {one.name}: {words}" if one.name else words)
+    for person in found:
+        facts = face_arrays.joining(inputs, {"person": person.name})
+        if facts and (words := face_arrays.told_of_joining({**facts, "others": 0})):
+            said.append(f"person {person.name}: {words}" if person.name else words)
     return said
 
 
@@ -209,30 +209,30 @@ def _speaking(video: Path, row, params, folder, store, has_sound: bool):
     """
     if not has_sound:
         return None, (), "the video has no sound: nobody can be heard"
-    named = str(params.get("speaker_run", "") or "") or _named_listener(params)
-    if named == "none":
+    run_name = str(params.get("speaker_run", "") or "") or _named_listener(params)
+    if run_name == "none":
         return None, (), ""
     try:
-        found = speakers_video.find(video, _listener(named, params), params, folder, store, row)
+        search = speakers_video.find(video, _listener(run_name, params), params, folder, store, row)
     except weights.AbsentError as error:
         return None, (), f"who speaks is not known: {error.what} ({error.todo})"
-    values = speakers_video.table(found, params.get("speaker_smoothing", speakers_video.SMOOTH))
+    values = speakers_video.table(search, params.get("speaker_smoothing", speakers_video.SMOOTH))
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
-    place = {(int(frame), int(track)): k for k, (frame, track) in enumerate(tracks[:, :2])}
+    row_numbers = {(int(frame), int(track)): k for k, (frame, track) in enumerate(tracks[:, :2])}
     spoken = np.full(len(tracks), np.nan)
     of_rows = zip(values["frame"], values["track"], values["smoothed"], strict=True)
     for frame, track, probability in of_rows:
-        spoken[place[frame - 1, track]] = probability
-    return spoken, tuple(speakers_video.write(values, found, folder)), found.note
+        spoken[row_numbers[frame - 1, track]] = probability
+    return spoken, tuple(speakers_video.write(values, search, folder)), search.note
 
 
 def _named_listener(params: Mapping) -> str:
     """`predict_run`, if that is a network that tells who speaks (params/speakers.yaml)."""
-    named = params.get("predict_run", "")
-    file = weights_file(named, params["runs_root"]) if named else None
+    run_name = params.get("predict_run", "")
+    file = weights_file(run_name, params["runs_root"]) if run_name else None
     if file is not None and params.get("fetch_weights", True) and weights.can_be_fetched(file):
         weights.provide(file)
-    return named if file is not None and file.is_file() and speakers_video.learnt(file) else ""
+    return run_name if file is not None and file.is_file() and speakers_video.learnt(file) else ""
 
 
 def _listener(named: str, params: Mapping) -> Path:
@@ -248,19 +248,19 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
     """The tables with the predictions of the network of `predict_run` (or of the run), and a
     sentence on how far to trust them.
     """
-    named = params.get("predict_run", "") or params.get("run", "")
-    file = weights_file(named, params["runs_root"]) if named else None
+    run_name = params.get("predict_run", "") or params.get("run", "")
+    file = weights_file(run_name, params["runs_root"]) if run_name else None
     if file is None or not (file.is_file() or params.get("predict_run", "")):
         return tables, ""
-    checkpoint = checkpoint_of(named, params["runs_root"])
+    checkpoint = checkpoint_of(run_name, params["runs_root"])
     if checkpoint.suffix == published.MANIFEST or speakers_video.learnt(checkpoint):
         return tables, ""  # the networks that are used anyway
     if note_of(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
-        return tables, f"run {named} has learnt from sample data: its values are left out"
+        return tables, f"run {run_name} has learnt from sample data: its values are left out"
     done = []
     for person, table in zip(found, tables, strict=True):
-        own = Params({**params, "speaker_run": "none"})
-        _, values, _ = predict_video(video, checkpoint, own, folder, person=person.name)
+        affect_params = Params({**params, "speaker_run": "none"})
+        _, values, _ = predict_video(video, checkpoint, affect_params, folder, person=person.name)
         have = [name for name in values if name not in table or name == "expression"]
         done.append(table.assign(**{_own(name): values[name].to_numpy() for name in have}))
     return done, worth(checkpoint)
@@ -303,7 +303,7 @@ def _sentence(name: str, rows: pd.DataFrame) -> str:
     step = spacing(rows["time"].to_numpy())
     shares = seen["expression"].value_counts(normalize=True)
     words = ", ".join(f"{word} {share:.0%}" for word, share in shares.items() if share >= 0.05)
-    told = f"person {name}: seen {len(seen) * step:.1f} of {len(rows) * step:.1f} s; {words}"
+    sentence = f"person {name}: seen {len(seen) * step:.1f} of {len(rows) * step:.1f} s; {words}"
     if "speaking" in rows and rows["speaking"].notna().any():
-        told += f"; speaks {(rows['speaking'] > 0.5).sum() * step:.1f} s"
-    return told
+        sentence += f"; speaks {(rows['speaking'] > 0.5).sum() * step:.1f} s"
+    return sentence

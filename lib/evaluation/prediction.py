@@ -122,10 +122,10 @@ def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) ->
 def parts(predictor: Predictor, predictions: Predictions, trial: str) -> list[sharing.Part]:
     """What workers can share of the prediction of a trial; [] if it is short, or there already."""
     try:
-        found = sharing.parts(predictor.recipe, trial)
-        if found and _is_current(predictions, trial, _made_from(predictor.recipe, trial)):
+        trial_parts = sharing.parts(predictor.recipe, trial)
+        if trial_parts and _is_current(predictions, trial, _made_from(predictor.recipe, trial)):
             return []
-        return found
+        return trial_parts
     except InputError:  # reported when the trial is predicted
         return []
 
@@ -170,8 +170,8 @@ def begin(folder: Path, predictor: Predictor) -> Predictions:
     note = Path(folder) / "made_from.txt"
     made_from = predictor.made_from
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
-    there = remote.current()
-    mine += f"{there.told if there and there.gpus else predictor.how}\n"
+    workers = remote.current()
+    mine += f"{workers.told if workers and workers.gpus else predictor.how}\n"
     if not says(note, mine):
         if Path(folder).is_dir():
             shutil.rmtree(folder)
@@ -210,10 +210,10 @@ def prediction_table(
 
 def columns(recipe, values: Mapping[str, np.ndarray], times: np.ndarray) -> dict[str, np.ndarray]:
     """Column -> (T,) of all tasks, see `Recipe.columns`."""
-    found: dict[str, np.ndarray] = {}
+    by_column: dict[str, np.ndarray] = {}
     for task, rows in values.items():
-        found |= recipe.columns(task, rows, times)
-    return found
+        by_column |= recipe.columns(task, rows, times)
+    return by_column
 
 
 def decided(names: Iterable[str]) -> list[str]:
@@ -239,11 +239,11 @@ def about_faces(recipe, trial: str) -> str:
         return ""
     if not recipe.has_faces(trial):
         return ""
-    wanted = request("face_valid")
-    if wanted.name not in [item.name for item in recipe.arrays()]:
+    face_valid = request("face_valid")
+    if face_valid.name not in [item.name for item in recipe.arrays()]:
         return ""
-    valid = locate(recipe.trial(trial), wanted, recipe.store)
-    told = facts(valid.path) if valid.exists else {}
-    crossed = face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
+    valid = locate(recipe.trial(trial), face_valid, recipe.store)
+    notes = facts(valid.path) if valid.exists else {}
+    crossed = face_arrays.told_of_crossing(notes.get(face_arrays.CROSSED, []))
     words = [face_arrays.note(valid.request, recipe.store), crossed]
-    return "; ".join(filter(None, [*words, face_arrays.told_of_joining(told)]))
+    return "; ".join(filter(None, [*words, face_arrays.told_of_joining(notes)]))

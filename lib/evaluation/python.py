@@ -55,17 +55,17 @@ def predict(
     _refuse_unused(values)
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
-    given = {
+    settings = {
         name: _from_here(name, value, places)
         for name, value in {"weights_root": _weights(), **values}.items()
     }
-    params = parameters.placed({**given, "video_path": str(video)}, declared)
+    params = parameters.placed({**settings, "video_path": str(video)}, declared)
     for line in people.fetch(params):
         (say or _write)(line)
     if folder is not None:
         return people.look(video, params, folder).table
-    with tempfile.TemporaryDirectory(prefix="affect-") as place:
-        return people.look(video, params, Path(place)).table
+    with tempfile.TemporaryDirectory(prefix="affect-") as scratch:
+        return people.look(video, params, Path(scratch)).table
 
 
 def _refuse_unused(names: Iterable[str]) -> None:

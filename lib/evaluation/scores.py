@@ -61,24 +61,24 @@ def finish(
     of_split = {"val": list(val["trial"]), "test": [name for name in hidden or {} if name in raw]}
     chosen = _widths(recipe, labels, raw, of_split["val"], widths)
     smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
-    found = _about(predictor, of_split["val"], owners)
+    entries = _about(predictor, of_split["val"], owners)
     score = partial(_scores, recipe, labels, with_intervals, owners)
     for name, members in of_split.items():
         if members:
-            found[name] = score(raw, members, explained=True)
-            found[f"{name}_smoothed"] = score(smooth, members, explained=True)
+            entries[name] = score(raw, members, explained=True)
+            entries[f"{name}_smoothed"] = score(smooth, members, explained=True)
     if learnt := _shared_with_training(predictor, val):
-        found["shared"] = learnt
+        entries["shared"] = learnt
         if rest := [trial for trial in of_split["val"] if trial not in learnt]:
-            found["val_without_shared"] = score(raw, rest)
+            entries["val_without_shared"] = score(raw, rest)
     if recipe.published and "va" in recipe.tasks and len(val):
         of_va = (_of_task(rows, "va", of_split["val"]) for rows in (labels, raw))
-        found["val_zero_filled"] = zero_filled(*of_va, chosen)
+        entries["val_zero_filled"] = zero_filled(*of_va, chosen)
     for trial in raw:
         _rewrite(predictions, trial, recipe, smooth[trial], labels[trial])
     if summary := uncertainty.summary(recipe, table, predictions):
-        found["uncertainty"] = summary
-    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+        entries["uncertainty"] = summary
+    return {**entries, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 
 def _labels(
@@ -107,7 +107,7 @@ def _widths(
 def _about(predictor: Predictor, val: list[str], owners: Mapping[str, str]) -> dict:
     """The entries of metrics.json before the scores."""
     recipe = predictor.recipe
-    found = {
+    entries = {
         "rules": recipe.params.rules,
         "epoch": predictor.epoch,
         "synthetic": predictor.synthetic,
@@ -115,13 +115,13 @@ def _about(predictor: Predictor, val: list[str], owners: Mapping[str, str]) -> d
         "chosen_on": recipe.chosen_on,
     }
     if predictor.terms:
-        found["terms"] = predictor.terms
+        entries["terms"] = predictor.terms
     if predictor.licence:
-        found["licence"] = predictor.licence
-        found["chosen_on"] = "nothing: weights and rules are the authors'"
+        entries["licence"] = predictor.licence
+        entries["chosen_on"] = "nothing: weights and rules are the authors'"
     if owners:
-        found["subjects"] = owners
-    return found
+        entries["subjects"] = owners
+    return entries
 
 
 def _of_task(rows: Mapping, task: str, names: list[str]) -> dict[str, np.ndarray]:
@@ -162,11 +162,11 @@ def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, 
     if not learnt or not learnt <= set(everyone["trial"]):
         return {}  # it was trained on other data
     shared = folds.shared(everyone[everyone["trial"].isin(learnt)], val)
-    found = {}
+    reasons = {}
     for column, names in shared.items():
         for row in val[val[column].astype(str).isin(names)].to_dict("records"):
-            found[str(row["trial"])] = f"{column} {row[column]}"
-    return found
+            reasons[str(row["trial"])] = f"{column} {row[column]}"
+    return reasons
 
 
 def _official_training(predictor: Predictor, everyone: pd.DataFrame) -> set[str]:
@@ -223,15 +223,15 @@ def zero_filled(
         for trial in labels
         if np.isfinite(labels[trial]).any()
     ]
-    found = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
+    scores = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
     for column, emotion in enumerate(EMOTIONS):
         if not pairs:
-            found[emotion] = {"ccc": None}
+            scores[emotion] = {"ccc": None}
             continue
         known = [label[:, column] for label, _ in pairs]
         values = [smoothing.published_box(prediction, widths)[:, column] for _, prediction in pairs]
-        found[emotion] = {"ccc": metrics.ccc(np.concatenate(values), np.concatenate(known))}
-    return found
+        scores[emotion] = {"ccc": metrics.ccc(np.concatenate(values), np.concatenate(known))}
+    return scores
 
 
 def _rewrite(
@@ -273,8 +273,8 @@ def _without_a_face_empty(
     if not (recipe.from_face_alone and smooth and (table["valid"] == 0).any()):
         predictions.write_complete(trial, None)
         return table
-    found = prediction.columns(recipe, smooth, table["time"].to_numpy())
-    values = pd.DataFrame({name: found[name] for name in prediction.decided(found)})
+    columns = prediction.columns(recipe, smooth, table["time"].to_numpy())
+    values = pd.DataFrame({name: columns[name] for name in prediction.decided(columns)})
     predictions.write_complete(trial, values)
     return prediction.without_a_face_empty(table.assign(**values), values)
 
@@ -295,14 +295,14 @@ def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, n
     """
     if not folder:
         return {}
-    found = {}
+    labels = {}
     for trial in table[table["split"] == "test"].to_dict("records"):
         path = store.data_root / folder / "VA_Set" / f"{trial['trial']}.txt"
         n_frames = len(arrays.read(trial, request("time"), store))
-        found[trial["trial"]] = official.fit_rows(official.read(path, "va"), n_frames, "fit", path)[
-            0
-        ]
-    return found
+        labels[trial["trial"]] = official.fit_rows(
+            official.read(path, "va"), n_frames, "fit", path
+        )[0]
+    return labels
 
 
 def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
@@ -310,7 +310,7 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
 
     A trial without sound or faces is left out of the predictors that need them.
     """
-    wanted = {
+    requests = {
         "pixels": request("pixels"),
         "loudness": request("loudness"),
         "va": request("va", mismatch=mismatch),
@@ -319,9 +319,9 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
     data: dict[str, list] = {"train": [], "val": []}
     for trial in table[table["split"].isin(data) & (table["va_path"] != "")].to_dict("records"):
         item = {}
-        for name, one in wanted.items():
+        for name, array_request in requests.items():
             with contextlib.suppress(InputError):
-                item[name] = np.asarray(arrays.read(trial, one, store))
+                item[name] = np.asarray(arrays.read(trial, array_request, store))
         if "va" in item:
             data[trial["split"]].append(item)
     return baselines.evaluate(data["train"], data["val"])
@@ -332,11 +332,11 @@ CLASS_TASKS = ("expression", "action_units")
 
 def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
     """trial -> its labels, without trials whose labels were lost in 04, which reports them."""
-    found = {}
+    labels = {}
     for trial in names:
         with contextlib.suppress(InputError):
-            found[trial] = np.asarray(recipe.labels(trial, task))
-    return found
+            labels[trial] = np.asarray(recipe.labels(trial, task))
+    return labels
 
 
 def majority(table: pd.DataFrame, recipe) -> dict:
@@ -348,11 +348,11 @@ def majority(table: pd.DataFrame, recipe) -> dict:
     that have classes; empty without such a task, or without labels on either side.
     """
     rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
-    found = {}
+    task_scores = {}
     for task, score in rules.items():
         if task in recipe.tasks and (scores := _of_majority(table, recipe, task, score)):
-            found[task] = scores
-    return {"majority class": found} if found else {}
+            task_scores[task] = scores
+    return {"majority class": task_scores} if task_scores else {}
 
 
 def _of_majority(table: pd.DataFrame, recipe, task: str, score: Callable) -> dict:
@@ -444,17 +444,19 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
 
 def pairs(table: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
-    found = [(np.zeros((0, 2)), np.zeros((0, 2)))]
-    found += [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
-    values, known = map(np.concatenate, zip(*found, strict=True))
+    trial_pairs = [(np.zeros((0, 2)), np.zeros((0, 2)))]
+    trial_pairs += [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
+    values, known = map(np.concatenate, zip(*trial_pairs, strict=True))
     labelled = np.isfinite(known).all(axis=1)
     return values[labelled], known[labelled]
 
 
 def by_trial(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Scores of each labelled val trial, see `metrics.per_trial`."""
-    found = {trial: predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]}
-    labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
+    trial_pairs = {
+        trial: predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]
+    }
+    labelled = {trial: pair for trial, pair in trial_pairs.items() if np.isfinite(pair[1]).any()}
     rows = metrics.per_trial(
         {trial: known for trial, (_, known) in labelled.items()},
         {trial: values for trial, (values, _) in labelled.items()},

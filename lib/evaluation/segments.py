@@ -54,9 +54,9 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
     notes = remarks(stretches, values["time"].to_numpy(float))
     rows = []
     for number, stretch in enumerate(stretches.to_dict("records")):
-        for person, own in people:
-            begin, until = np.searchsorted(own["time"], [stretch["start"], stretch["end"]])
-            inside = own.iloc[begin : max(begin, until)]
+        for person, frames in people:
+            begin, until = np.searchsorted(frames["time"], [stretch["start"], stretch["end"]])
+            inside = frames.iloc[begin : max(begin, until)]
             rows.append({**stretch, "person": person, **_of_stretch(inside, notes[number])})
     return pd.DataFrame(rows)
 
@@ -119,8 +119,8 @@ def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
         return {f"{name}_{statistic}": np.nan for statistic in STATISTICS}
     spread = ((t - t.mean()) ** 2).sum()
     slope = ((t - t.mean()) * x).sum() / spread if spread > 0 else np.nan
-    found = (x.mean(), np.median(x), x.std(), slope, x.max(), t[x.argmax()])
-    return {f"{name}_{key}": value for key, value in zip(STATISTICS, found, strict=True)}
+    numbers = (x.mean(), np.median(x), x.std(), slope, x.max(), t[x.argmax()])
+    return {f"{name}_{key}": value for key, value in zip(STATISTICS, numbers, strict=True)}
 
 
 # ---- of a recording, of a run
@@ -129,7 +129,7 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     text that a spreadsheet would take for a formula is quoted.
     """
     # As the file has them.
-    names, given = ([*map(runs.quoted, some)] for some in (table.columns, _own(table)))
+    names, given = ([*map(runs.quoted, columns)] for columns in (table.columns, _own(table)))
     csv_columns.record(path.parent, names, given)
     run = runs.Run(path.parent)
     rounded = table.copy()
@@ -162,13 +162,15 @@ def of_video(
     values : the table of people. alone : whether it is the only recording. Raises InputError
     as `segments.of_recording` does.
     """
-    found = segments.of_recording(path, [video], alone)
-    if found is None:
+    stretches = segments.of_recording(path, [video], alone)
+    if stretches is None:
         return None, [f"no stretches of {video} in {path}"]
     if values.empty:
-        return None, [f"{found.path.name}: nobody was found in {video}, so there are no numbers"]
-    table = statistics(values, found.table).assign(recording=video)
-    return write(named(folder, f"{video}_segments", ".csv"), table), _said(found, table)
+        return None, [
+            f"{stretches.path.name}: nobody was found in {video}, so there are no numbers"
+        ]
+    table = statistics(values, stretches.table).assign(recording=video)
+    return write(named(folder, f"{video}_segments", ".csv"), table), _said(stretches, table)
 
 
 def check(path: Path | str) -> None:
@@ -201,16 +203,16 @@ def of_run(
     for trial in trials.to_dict("records"):
         names = [trial["trial"], trial["video"]]
         try:
-            found = segments.of_recording(path, names, trials["video"].nunique() == 1)
+            stretches = segments.of_recording(path, names, trials["video"].nunique() == 1)
         except InputError as error:
             lost.append((trial["trial"], error))
             continue
-        if found is None:
+        if stretches is None:
             without.append(str(trial["trial"]))
             continue
-        table = _of_trial(trial, found, predictions)
+        table = _of_trial(trial, stretches, predictions)
         tables.append(table)
-        notes += _said(found, table)
+        notes += _said(stretches, table)
     left = segments.unused(path, {*trials["trial"], *trials["video"]})
     notes += [f"without stretches: {', '.join(without)}"] if without else []
     notes += [f"called like no recording, not used: {', '.join(left)}"] if left else []
@@ -233,12 +235,12 @@ def _of_trial(trial: Mapping, found: Segments, predictions: Predictions) -> pd.D
 def _said(found: Segments, table: pd.DataFrame) -> list[str]:
     """Sentences on a recording's stretches, without those of another recording."""
     said = [f"{found.path.name}: {note}" for note in found.notes]
-    told = table.drop_duplicates("row")
-    told = told[told["note"] != ""]
-    if len(told):
-        first = told.iloc[0]
+    noted = table.drop_duplicates("row")
+    noted = noted[noted["note"] != ""]
+    if len(noted):
+        first = noted.iloc[0]
         said.append(
-            f"{found.path.name}: {len(told)} of {table['row'].nunique()} stretches have a note "
+            f"{found.path.name}: {len(noted)} of {table['row'].nunique()} stretches have a note "
             f"(first: row {first['row']}, {first['note']})"
         )
     return said

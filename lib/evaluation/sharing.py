@@ -59,24 +59,24 @@ def outputs(predictor, folder: Path, part: Part, made_from: str) -> dict[str, np
     one, else computed and written. folder : of the predictions. made_from : of the trial's.
     """
     path, made_from = _path(folder, part), json.dumps([made_from, part.count])
-    found = _read(path, made_from)
-    if found is None:
+    arrays = _read(path, made_from)
+    if arrays is None:
         windows = _windows(predictor.recipe, part.trial)
         size = predictor.recipe.params.batch_size
         batches = math.ceil(len(windows) / size)
         numbers = part.number, part.number + 1
         first, stop = (size * (batches * number // part.count) for number in numbers)
-        found = predictor.outputs(windows.iloc[first:stop])
-        _write(path, found, made_from)
-    return found
+        arrays = predictor.outputs(windows.iloc[first:stop])
+        _write(path, arrays, made_from)
+    return arrays
 
 
 def predicted(predictor, folder: Path, trial: str, made_from: str) -> dict[str, np.ndarray]:
     """`Predictor.predict`, of a long recording from its parts, of which missing ones are made."""
-    own, recipe = parts(predictor.recipe, trial), predictor.recipe
-    if not own:
+    trial_parts, recipe = parts(predictor.recipe, trial), predictor.recipe
+    if not trial_parts:
         return predictor.predict(trial)
-    joined = forward.joined(outputs(predictor, folder, part, made_from) for part in own)
+    joined = forward.joined(outputs(predictor, folder, part, made_from) for part in trial_parts)
     return recipe.assemble(_windows(recipe, trial), joined, recipe.n_frames(trial))
 
 
@@ -101,8 +101,8 @@ def _path(folder: Path, part: Part) -> Path:
 def _read(path: Path, made_from: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as kept:
-            found = dict(kept)
-        return found if str(found.pop(MADE_FROM)) == made_from else None
+            arrays = dict(kept)
+        return arrays if str(arrays.pop(MADE_FROM)) == made_from else None
     except UNREADABLE:  # not there, or left of a version that wrote something else
         return None
 

@@ -98,18 +98,18 @@ def ccc_by_width(
 
 
 def _prediction(predictions: Mapping, trial: str, labels: Mapping) -> np.ndarray:
-    found = predictions.get(trial)
-    if found is None and not np.isfinite(labels[trial]).any():
+    prediction = predictions.get(trial)
+    if prediction is None and not np.isfinite(labels[trial]).any():
         return np.full((len(labels[trial]), len(EMOTIONS)), np.nan)
-    if found is None or len(found) != len(labels[trial]):
-        rows = "none" if found is None else len(found)
+    if prediction is None or len(prediction) != len(labels[trial]):
+        rows = "none" if prediction is None else len(prediction)
         raise InputError(
             f"{rows} predicted frames for {len(labels[trial])} frames of labels",
             where=f"trial {trial}",
             expected="one prediction a frame",
             todo="predict all validation trials before choosing widths",
         )
-    return np.asarray(found)
+    return np.asarray(prediction)
 
 
 def _box(x: np.ndarray, width: int, start: np.ndarray, stop: np.ndarray) -> np.ndarray:

@@ -145,14 +145,14 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
     folder = Path(folder) / FOLDER_OF_KIND[task]
     if not folder.is_dir():
         return [f"{folder}: the folder is not there"]
-    found = {path.name for path in folder.iterdir()}
-    extra = sorted(found - {files.named("", trial, ".txt").name for trial in expected})
+    names = {path.name for path in folder.iterdir()}
+    extra = sorted(names - {files.named("", trial, ".txt").name for trial in expected})
     problems = [f"{folder / name}: {_why_extra(name, expected)}" for name in extra]
     for trial, n_frames in expected.items():
         path = files.named(folder, trial, ".txt")
-        there = path.name in found
+        exists = path.name in names
         problems += (
-            _file_problems(path, task, n_frames) if there else [f"{path}: the file is missing"]
+            _file_problems(path, task, n_frames) if exists else [f"{path}: the file is missing"]
         )
     return problems
 
@@ -180,8 +180,8 @@ def validate_single(path: Path, expected: Mapping) -> list[str]:
     )
     wrong, problems = np.flatnonzero(~(np.abs(values) <= 1).all(axis=1)), []
     if len(wrong):
-        told = f"{path}:{wrong[0] + 2}: {','.join(table.iloc[wrong[0]])!r}"
-        problems = [f"{told}, expected two numbers in [-1, 1]{_more(wrong)}"]
+        line = f"{path}:{wrong[0] + 2}: {','.join(table.iloc[wrong[0]])!r}"
+        problems = [f"{line}, expected two numbers in [-1, 1]{_more(wrong)}"]
     return problems + _location_problems(path, table["image_location"], expected)
 
 
@@ -244,23 +244,23 @@ def _location_problems(path: Path, locations: pd.Series, expected: Mapping) -> l
             f"{path}:{row + 2}: {locations[row]!r}, expected <trial>/00001.jpg{_more(unreadable)}"
         )
     parts = parts.dropna().astype({"frame": np.int64})
-    found = {}
+    written = {}
     for trial, group in parts.groupby("trial", sort=False)["frame"]:
-        found[trial] = group.to_numpy()
+        written[trial] = group.to_numpy()
         if trial not in expected:
-            told = f"{len(group)} lines of {trial}, a trial that is not expected"
-            problems.append(f"{path}: {told}")
+            problem = f"{len(group)} lines of {trial}, a trial that is not expected"
+            problems.append(f"{path}: {problem}")
     for trial, frames in expected.items():
-        wanted = np.arange(1, frames + 1) if np.isscalar(frames) else np.asarray(frames)
-        present = found.get(trial, np.zeros(0, np.int64))
+        numbers = np.arange(1, frames + 1) if np.isscalar(frames) else np.asarray(frames)
+        present = written.get(trial, np.zeros(0, np.int64))
         counts = {
-            "missing": len(np.setdiff1d(wanted, present)),
-            "not expected": len(np.setdiff1d(present, wanted)),
+            "missing": len(np.setdiff1d(numbers, present)),
+            "not expected": len(np.setdiff1d(present, numbers)),
             "written twice": len(present) - len(np.unique(present)),
         }
         if any(counts.values()):
             text = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-            problems.append(f"{path}: trial {trial}: of {len(wanted)} frames {text}")
+            problems.append(f"{path}: trial {trial}: of {len(numbers)} frames {text}")
     return problems
 
 

@@ -64,9 +64,9 @@ def predict_video(
         table, speakers_arrays.column(row, params, store, make=True)
     )
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
-    told = [worth(checkpoint).replace("\n", "; "), about_faces(predictor.recipe, name)]
-    told.append(predictor.recipe.remark(name))
-    table["note"] = "; ".join(filter(None, told))
+    remarks = [worth(checkpoint).replace("\n", "; "), about_faces(predictor.recipe, name)]
+    remarks.append(predictor.recipe.remark(name))
+    table["note"] = "; ".join(filter(None, remarks))
     write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name
 
@@ -96,6 +96,8 @@ def _who_is_there(predictor: Predictor, trial: str) -> str:
     face = arrays.locate(recipe.trial(trial), request("face_valid"), recipe.store)
     if face.request.parameters.get("faces") != "detect":
         return face.note or "nobody by name: faces were not looked for"
-    found = persons.find(np.asarray(recipe.read(trial, request("tracks"))))
-    listed = ", ".join(f"{one.name or 'one person'} ({one.n_frames} frames)" for one in found)
+    people = persons.find(np.asarray(recipe.read(trial, request("tracks"))))
+    listed = ", ".join(
+        f"{person.name or 'one person'} ({person.n_frames} frames)" for person in people
+    )
     return listed or "nobody: no face was found"

@@ -170,10 +170,10 @@ def beside_faces(table: pd.DataFrame, heard: pd.DataFrame) -> pd.DataFrame:
     of the voice that a face does not have ("calm") count as the nearest one.
     """
     names = [name for name in heard if name.startswith("voice_")]
-    own = heard[heard["person"] == table["person"].iloc[0]] if len(table) else heard[:0]
+    stretches = heard[heard["person"] == table["person"].iloc[0]] if len(table) else heard[:0]
     said = np.full((len(table), len(names)), np.nan)
     share = np.zeros(len(table))
-    for stretch in own.to_dict("records"):
+    for stretch in stretches.to_dict("records"):
         inside = table["time"].between(stretch["start"], stretch["end"]).to_numpy()
         said[inside] = [stretch[name] for name in names]
         share[inside] = stretch["person_speaking"]
@@ -204,5 +204,5 @@ def _joint(table: pd.DataFrame, voices: np.ndarray, share: np.ndarray) -> dict[s
         joint = np.where(total[:, None] > 0, parts / total[:, None], np.nan)
     words = np.array(["", "face", "voice", "face and voice"], object)
     source = words[(weights[:, 0] > 0) + 2 * (weights[:, 1] > 0)]
-    columns = {f"joint_{name}": joint[:, place] for place, name in enumerate(OF_FACE)}
+    columns = {f"joint_{name}": joint[:, column] for column, name in enumerate(OF_FACE)}
     return {**columns, "joint_from": source}

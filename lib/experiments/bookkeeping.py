@@ -120,11 +120,11 @@ def paths(outcomes: list) -> list[Path]:
 
 def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
     """Files of these arrays of these trials that exist."""
-    wanted, found = list(wanted), set()
+    wanted, array_files = list(wanted), set()
     for trial in table.to_dict("records"):
         located = [arrays.locate(trial, item, store) for item in arrays.of_trial(trial, wanted)]
-        found |= {each.path for each in located if each.exists}
-    return sorted(found)
+        array_files |= {array.path for array in located if array.exists}
+    return sorted(array_files)
 
 
 def _files_of_column(values: Iterable[str], is_of_labels: bool) -> set[str]:
@@ -137,13 +137,17 @@ def sources(
     table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: Iterable[Request]
 ) -> list[Path]:
     """What arrays are made from: files and folders in `columns` of the trial table, checkpoints."""
-    named: set[str] = set()
+    file_names: set[str] = set()
     for column in columns:
-        named |= _files_of_column(table[column], column in LABEL_PATHS)
+        file_names |= _files_of_column(table[column], column in LABEL_PATHS)
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = faces_arrays.detector(table, store) if "crops_dir" in columns else []
     features = [item for item in wanted if item.name == "feature"]
     for trial, item in product(table.to_dict("records"), features):
         files = own.sources_of_file(trial, item).values()
-        named |= {file for file in files if isinstance(file, str)}
-    return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]
+        file_names |= {file for file in files if isinstance(file, str)}
+    return [
+        *(store.data_root / value for value in sorted(file_names)),
+        *sorted(checkpoints),
+        *detector,
+    ]

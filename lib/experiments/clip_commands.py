@@ -135,16 +135,16 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
         raise InputError(
             "only Ego4D's layout has a test set to be removed", todo="set dataset: ego4d"
         )
-    found = pruning.plan(job.layout)
-    for path in found.paths:
+    removal = pruning.plan(job.layout)
+    for path in removal.paths:
         _say(job.layout.relative(path))
     _say(
-        f"{len(found.paths)} entries of {len(job.layout.ids['test'])} test clips "
+        f"{len(removal.paths)} entries of {len(job.layout.ids['test'])} test clips "
         f"{'are removed' if yes else 'would be removed (dry run; --yes removes them)'}\nbefore:"
     )
-    _table(found.before)
+    _table(removal.before)
     if yes:
-        pruning.remove(found)
+        pruning.remove(removal)
         _say("after:")
         _table(pruning.counts(job.layout))
         kept = sum(len(job.layout.ids[split]) for split in ("train", "val"))

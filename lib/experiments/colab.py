@@ -78,29 +78,33 @@ def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
     """The requirements that no installed package meets, including those of the packages `added`."""
     from packaging.requirements import Requirement  # Matplotlib brings it
 
-    added_names, waiting, seen, found = (
+    added_names, waiting, seen, unmet = (
         {Requirement(text).name for text in added},
         list(wanted),
         set(),
         [],
     )
     while waiting:
-        one = Requirement(waiting.pop(0))
-        if one.name in seen | NOT_NEEDED or (one.marker and not one.marker.evaluate({"extra": ""})):
+        requirement = Requirement(waiting.pop(0))
+        if requirement.name in seen | NOT_NEEDED or (
+            requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        ):
             continue
-        seen.add(one.name)
+        seen.add(requirement.name)
         versions = [
             version
-            for name in (one.name, *SYNONYMS.get(one.name, ()))
+            for name in (requirement.name, *SYNONYMS.get(requirement.name, ()))
             if (version := _version(name))
         ]
-        stays = one.name.lower().replace("_", "-") in KERNEL_PACKAGES and versions
-        fits = any(one.specifier.contains(version, prereleases=True) for version in versions)
+        stays = requirement.name.lower().replace("_", "-") in KERNEL_PACKAGES and versions
+        fits = any(
+            requirement.specifier.contains(version, prereleases=True) for version in versions
+        )
         if not (fits or stays):
-            found.append(f"{one.name}{one.specifier}")
-        elif one.name in added_names:
-            waiting += metadata.requires(one.name) or []
-    return found
+            unmet.append(f"{requirement.name}{requirement.specifier}")
+        elif requirement.name in added_names:
+            waiting += metadata.requires(requirement.name) or []
+    return unmet
 
 
 def _version(name: str) -> str:
@@ -123,14 +127,14 @@ def fetch(p: Mapping) -> None:
     folder = _folder(p)
     if folder is None:
         return
-    named = {p[name] for name in RUN_PARAMETERS if p.get(name)}
-    named |= {p["options"]["start_from"]} if p.get("options", {}).get("start_from") else set()
+    run_names = {p[name] for name in RUN_PARAMETERS if p.get(name)}
+    run_names |= {p["options"]["start_from"]} if p.get("options", {}).get("start_from") else set()
     places = [p[name] for name in PLACE_PARAMETERS if p.get(name)]
-    places += [Path(p["runs_root"]) / name for name in sorted(named)]
-    pairs = [(_in_drive(folder, Path(place)), Path(place)) for place in places]
+    places += [Path(p["runs_root"]) / name for name in sorted(run_names)]
+    pairs = [(_in_drive(folder, Path(path)), Path(path)) for path in places]
     files: list[tuple[Path, Path]] = []
-    for there, here in pairs:
-        files += [(source, here / source.relative_to(there)) for source in _files(there)]
+    for drive_path, here in pairs:
+        files += [(source, here / source.relative_to(drive_path)) for source in _files(drive_path)]
     files = [(source, target) for source, target in files if not target.exists()]
     needed, free = sum(source.stat().st_size for source, _ in files), shutil.disk_usage(ROOT).free
     if needed > free:

@@ -68,22 +68,22 @@ def measure(
     rows, end = [], time.monotonic() + seconds
     absent = [file for file in arrays.detector(table, place) if not file.is_file()]
     with files.temporary_folder(files.existing(place.folder), "costs") as folder:
-        there = replace(
+        scratch_store = replace(
             place, processed_root=folder, weights_root=None if absent else place.weights_root
         )
         for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
             for item in wanted:
                 if time.monotonic() >= end:
                     break
-                before = _bytes(there.folder)
+                before = _bytes(scratch_store.folder)
                 try:
-                    row = arrays_module.make(trial, item, there, pack=pack)
+                    row = arrays_module.make(trial, item, scratch_store, pack=pack)
                 except InputError:
                     continue  # the check report names the error
                 step = arrays_module.NOTEBOOKS[arrays_module.maker_of(item).step]
                 if absent and step == arrays_module.NOTEBOOKS["visual"]:
                     step += f" (without finding faces: {absent[0].name} is not there)"
-                size = _bytes(there.folder) - before
+                size = _bytes(scratch_store.folder) - before
                 rows.append([step, str(item), trial["n_frames"], row["seconds"], size])
     sums = pd.DataFrame(rows, columns=["step", "array", "frames", "seconds", "bytes"])
     sums = sums.groupby(["step", "array"], sort=False).sum().reset_index()
@@ -115,34 +115,34 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     from ..models import device
 
     p = parameters.placed({**values, **_trained(values)})
-    recipe, place, rows = recipes.create(p.recipe, p, None), device.pick(p.device), []
+    recipe, torch_device, rows = recipes.create(p.recipe, p, None), device.pick(p.device), []
     frames = table.groupby("split")["n_frames"].sum()
-    if p.backbone_run and (found := recipe.sketch_of_features()):
-        cost = _seconds(found, place, seconds / 2, ("forward",))
-        seconds_of_all = frames.sum() / found.frames * cost["forward"]
+    if p.backbone_run and (sketch := recipe.sketch_of_features()):
+        cost = _seconds(sketch, torch_device, seconds / 2, ("forward",))
+        seconds_of_all = frames.sum() / sketch.frames * cost["forward"]
         step = f"02, 03: features of {p.backbone_run}"
-        rows.append((step, seconds_of_all, frames.sum() * found.kept))
-    found = recipe.sketch()
-    if found is None:
-        return _in_hours(rows, place)
+        rows.append((step, seconds_of_all, frames.sum() * sketch.kept))
+    sketch = recipe.sketch()
+    if sketch is None:
+        return _in_hours(rows, torch_device)
     kinds = ("forward",) if p.predict_run else ("forward", "training")
-    cost = _seconds(found, place, seconds / 2, kinds, p.batch_size)
+    cost = _seconds(sketch, torch_device, seconds / 2, kinds, p.batch_size)
     if not p.predict_run:
-        learnt = frames.get("train", 0) / found.learnt * p.epochs
-        judged = frames.get("val", 0) / found.frames / p.val_every * p.epochs
-        weights = sum(4 * weight.numel() for weight in found.net.parameters())
-        step = frames.get("train", 0) / max(1.0, frames.get("train", 0) / found.learnt)
-        told = f"every {step:.0f}th frame, " if found.frames == 1 < step else ""
+        learnt = frames.get("train", 0) / sketch.learnt * p.epochs
+        judged = frames.get("val", 0) / sketch.frames / p.val_every * p.epochs
+        weights = sum(4 * weight.numel() for weight in sketch.net.parameters())
+        step = frames.get("train", 0) / max(1.0, frames.get("train", 0) / sketch.learnt)
+        sampling = f"every {step:.0f}th frame, " if sketch.frames == 1 < step else ""
         rows.append(
             (
-                f"05_train: {p.recipe}, width {p.width:g}, {told}{p.epochs} epochs",
+                f"05_train: {p.recipe}, width {p.width:g}, {sampling}{p.epochs} epochs",
                 learnt * cost["training"] + judged * cost["forward"],
                 2 * 3 * weights,
             )
         )  # best and last checkpoint, each with both moments of the optimiser
-    predicted = frames.reindex(p.splits).sum() / found.frames
+    predicted = frames.reindex(p.splits).sum() / sketch.frames
     rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted * cost["forward"], 0))
-    return _in_hours(rows, place)
+    return _in_hours(rows, torch_device)
 
 
 def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def _seconds(
     import torch
 
     net = sketch.net.to(place)
-    found = {}
+    by_kind = {}
     for kind in kinds:
         share = seconds * (0.75 if kind == "training" else 0.25)
         end = time.monotonic() + share
@@ -183,10 +183,10 @@ def _seconds(
             larger = min(most, int(left / (2 * took / count)))
             if larger > count:
                 other = _a_batch(sketch, net, place, kind == "training", larger)
-                found[kind] = _a_sample((count, took), (larger, other), most)
+                by_kind[kind] = _a_sample((count, took), (larger, other), most)
             else:
-                found[kind] = took / count
-    return found
+                by_kind[kind] = took / count
+    return by_kind
 
 
 def _a_sample(small: tuple[int, float], large: tuple[int, float], most: int) -> float:
@@ -195,8 +195,10 @@ def _a_sample(small: tuple[int, float], large: tuple[int, float], most: int) -> 
     batch: two measurements of a busy machine may lie anywhere.
     """
     (few, quick), (many, slow) = small, large
-    each = min(max((slow - quick) / (many - few), FIXED_TIME_SHARE * slow / many), slow / many)
-    return each + (slow - each * many) / most
+    per_sample = min(
+        max((slow - quick) / (many - few), FIXED_TIME_SHARE * slow / many), slow / many
+    )
+    return per_sample + (slow - per_sample * many) / most
 
 
 def _a_batch(sketch, net, place, training: bool, count: int) -> float:
@@ -236,9 +238,9 @@ def forecast(
     """
     frames, free = int(table["n_frames"].sum()), shutil.disk_usage(files.existing(folder)).free
     rows, steps, free = [], [], free / 1e9
-    for step, some in measured.groupby("step"):
-        hours = frames * some["seconds"].sum() / max(1, workers) / 3600
-        steps.append((step, hours, frames * some["bytes"].sum() / 1e9))
+    for step, step_rows in measured.groupby("step"):
+        hours = frames * step_rows["seconds"].sum() / max(1, workers) / 3600
+        steps.append((step, hours, frames * step_rows["bytes"].sum() / 1e9))
     if networks is not None:
         steps += networks.itertuples(index=False, name=None)
     together = 0.0

@@ -67,18 +67,18 @@ class Experiment:
         """
         if self.video:
             return [YOUR_VIDEO]
-        there = [name for name in NOTEBOOKS if self.has(name)]
-        first = there.index(_step(start, there)) if start else 0
-        last = there.index(_step(stop, there)) if stop else len(there)
-        chosen = there[first : last + 1]
-        if some := self.values.get("notebooks"):
-            own = {_step(text, there) for text in some}
-            chosen = [name for name in chosen if name in own]
+        names = [name for name in NOTEBOOKS if self.has(name)]
+        first = names.index(_step(start, names)) if start else 0
+        last = names.index(_step(stop, names)) if stop else len(names)
+        chosen = names[first : last + 1]
+        if texts := self.values.get("notebooks"):
+            listed = {_step(text, names) for text in texts}
+            chosen = [name for name in chosen if name in listed]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
         if not chosen:
             raise InputError(
-                f"no notebook is left to execute from {start or there[0]} to {stop or there[-1]}",
+                f"no notebook is left to execute from {start or names[0]} to {stop or names[-1]}",
                 where=self.run.folder,
                 expected="--from before --to, and between them one of `notebooks` (with "
                 f"`predict_run` without {TRAIN})",
@@ -88,10 +88,10 @@ class Experiment:
 
 
 def _step(text: str, there: list[str]) -> str:
-    found = [name for name in there if name.startswith(text.zfill(2))]
-    if len(found) != 1:
+    matches = [name for name in there if name.startswith(text.zfill(2))]
+    if len(matches) != 1:
         raise InputError(f"no notebook is called {text}", expected=", ".join(there))
-    return found[0]
+    return matches[0]
 
 
 # ---- from parameter files
@@ -124,7 +124,9 @@ def of_these_data(name: str, values: Mapping) -> str:
 
     mine, runs_root = processed_name(values), files.resolve(values["runs_root"])
     names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-    return next(each for each in names if study.data_of(Run(runs_root / each)) in ("", mine))
+    return next(
+        run_name for run_name in names if study.data_of(Run(runs_root / run_name)) in ("", mine)
+    )
 
 
 def processed_name(values: Mapping) -> str:
@@ -149,19 +151,19 @@ def plan(
     They get the same overlays, and those overrides that say where data are and on which machine: a
     run that bears a file's name is what the file says.
     """
-    wanted = read(files, overrides, notebooks)
-    name = wanted.values["run"]
+    experiment = read(files, overrides, notebooks)
+    name = experiment.values["run"]
     if name in above:
         circle = " → ".join([*above, name])
         raise InputError(f"runs build on each other in a circle: {circle}", where=files[0])
     first: dict[str, Experiment] = {}
     for parameter in BUILDS_ON:
-        text = file = wanted.values.get(parameter, "")
+        text = file = experiment.values.get(parameter, "")
         if text and (library / f"{text}.yaml").is_file():
             # A run that a fold builds on must have learnt from the same trials: it is a run of that
             # fold.
-            text = wanted.values[parameter] = parameters.of_fold(text, wanted.values)
-        if not text or _exists(text, wanted):
+            text = experiment.values[parameter] = parameters.of_fold(text, experiment.values)
+        if not text or _exists(text, experiment):
             continue
         if not (library / f"{file}.yaml").is_file():
             raise InputError(
@@ -170,33 +172,38 @@ def plan(
                 expected=f"a name out of {library}, or a file",
             )
         other = library / f"{file}.yaml"
-        names = _shared(notebooks, alike=_dataset(other) == wanted.values.get("dataset"))
+        names = _shared(notebooks, alike=_dataset(other) == experiment.values.get("dataset"))
         shared = {key: value for key, value in overrides.items() if key in names}
         shared |= {"run": text}
-        shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
+        shared |= {
+            name: str(experiment.values[name]) for name in ("fold", "fold_rule") if text != file
+        }
         more = plan(
             [library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name)
         )
         first |= {other.values["run"]: other for other in more}
-    return [*first.values(), wanted]
+    return [*first.values(), experiment]
 
 
 def needed(planned: list[Experiment], start: str = "", stop: str = "") -> list[Experiment]:
     """The last experiment that `plan` returned, and those that its notebooks `start` to `stop`
     build on.
     """
-    wanted, by_run = planned[-1], {each.values["run"]: each for each in planned[:-1]}
+    last, by_run = (
+        planned[-1],
+        {experiment.values["run"]: experiment for experiment in planned[:-1]},
+    )
     names: set[str] = set()
-    for step in wanted.steps(start, stop):
-        names |= set(declared(step, wanted.notebooks))
-    waiting = [wanted.values.get(name) for name in BUILDS_ON if name in names]
+    for step in last.steps(start, stop):
+        names |= set(declared(step, last.notebooks))
+    waiting = [last.values.get(name) for name in BUILDS_ON if name in names]
     kept = set()
     while waiting:
         run = waiting.pop()
         if run in by_run and run not in kept:
             kept.add(run)
             waiting += [by_run[run].values.get(name) for name in BUILDS_ON]
-    return [*(each for run, each in by_run.items() if run in kept), wanted]
+    return [*(experiment for run, experiment in by_run.items() if run in kept), last]
 
 
 def absent_data(values: Mapping) -> str:
@@ -208,14 +215,14 @@ def absent_data(values: Mapping) -> str:
 
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
-    place = datasets.store(parameters.placed({**values, "run": ""}))
-    if place.trials_path.is_file():
+    store = datasets.store(parameters.placed({**values, "run": ""}))
+    if store.trials_path.is_file():
         return ""
     kind = MEDIA_KINDS.get(values["dataset"], "")
-    why = contents.unusable(place.data_root)
-    if not why and kind and not contents.holds(place.data_root, kind):
+    why = contents.unusable(store.data_root)
+    if not why and kind and not contents.holds(store.data_root, kind):
         why = f"holds no recording: no file in it begins as a {kind} file does"
-    return f"data_root: {files.short(place.data_root)} {why}" if why else ""
+    return f"data_root: {files.short(store.data_root)} {why}" if why else ""
 
 
 def _shared(notebooks: Path, alike: bool) -> set[str]:
@@ -224,8 +231,8 @@ def _shared(notebooks: Path, alike: bool) -> set[str]:
     own: its recordings are never written into a person's folder.
     """
     groups = ["place", "machine", "data"] if alike else ["place", "machine"]
-    own = set(parameters.MUST_EXIST) if alike else {*parameters.MUST_EXIST, "data_root"}
-    return of_groups(all_declared(notebooks), groups) - own
+    excluded = set(parameters.MUST_EXIST) if alike else {*parameters.MUST_EXIST, "data_root"}
+    return of_groups(all_declared(notebooks), groups) - excluded
 
 
 def _dataset(file: Path) -> str:
@@ -273,7 +280,7 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
         return Reason(f"its record is damaged: steps/{step}.json")
     if not record:
         return Reason("not done yet")
-    inputs = {place: runs.fingerprint(run.found(place)) for place in record["inputs"]}
+    inputs = {path: runs.fingerprint(run.found(path)) for path in record["inputs"]}
     if changed := _differing(record["inputs"], inputs):
         return Reason(f"inputs changed: {_first(changed)}", anew=True)
     code = code_digest.digests(step, _modules(record), experiment.notebooks)
@@ -286,7 +293,7 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
     now = runs.counted(step, experiment.values, experiment.notebooks)
     if changed := _differing(with_options(record["parameters"]), now):
         return Reason(f"parameters changed: {_first(changed)}")
-    if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
+    if missing := [path for path in record["outputs"] if not run.found(path).exists()]:
         return Reason(f"no longer there: {missing[0]}")
     if record["unfinished"] or record.get("started_again") or begun(run, step).is_file():
         return Reason("goes on where it stopped")
@@ -354,8 +361,8 @@ def take_over(experiment: Experiment, step: str) -> str:
 def _copy_step(other: Run, run: Run, step: str) -> None:
     """Copy the record of a step, what it wrote into its run folder, and its executed notebook."""
     record = record_of(other, step) or {"outputs": []}
-    outputs = [place for place in record["outputs"] if place.startswith("<run>/")]
-    names = [place.removeprefix("<run>/") for place in outputs]
+    outputs = [path for path in record["outputs"] if path.startswith("<run>/")]
+    names = [path.removeprefix("<run>/") for path in outputs]
     for name in [*names, f"{step}.ipynb", f"steps/{step}.json"]:
         if (other.folder / name).exists():
             _copy(other.folder / name, run.path(*name.split("/")))
@@ -402,10 +409,10 @@ def begin_training(p: Mapping, notebooks: Path = runs.SHIPPED) -> Run:
     the runner has done this already, nothing happens.
     """
     run = Run(Path(p["runs_root"]) / p["run"], p=p)
-    own = {name: runs.as_text(value) for name, value in p.items()}
+    values = {name: runs.as_text(value) for name, value in p.items()}
     plain = defaults(all_declared(notebooks))
-    runs.refuse_other(run.folder, own)
-    experiment = Experiment((), {**plain, **runs.parameters(run.folder), **own}, notebooks)
+    runs.refuse_other(run.folder, values)
+    experiment = Experiment((), {**plain, **runs.parameters(run.folder), **values}, notebooks)
     reason = other_training(experiment)
     if not reason and (changed := outdated(experiment, TRAIN, run)).anew:
         reason = changed.text

@@ -84,8 +84,8 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
     if not out and not source.params:
         folder = source.folder / f"{source.name}_{kind}"
     file = export.FILES[kind]
-    with explain_full_disk(folder), temporary_folder(folder.parent, "export") as place:
-        path = export.write(source.net, kind, place)
+    with explain_full_disk(folder), temporary_folder(folder.parent, "export") as scratch:
+        path = export.write(source.net, kind, scratch)
         deviations = export.deviation(source.net, path)
         folder.mkdir(parents=True, exist_ok=True)
         path.replace(folder / file)
@@ -125,11 +125,11 @@ def _source(run: str, network: str) -> Source:
 
 def _file(run: str) -> Path:
     """The checkpoint or weights file that a text means; paths count from the current folder."""
-    given = Path(run).expanduser()
-    best = given / "checkpoints" / "best.pt"
+    path = Path(run).expanduser()
+    best = path / "checkpoints" / "best.pt"
     if best.is_file():
         return best
-    return given if given.is_file() else checkpoint_file(run, RUNS_FOLDER)
+    return path if path.is_file() else checkpoint_file(run, RUNS_FOLDER)
 
 
 def _trained(path: Path) -> Source:
@@ -159,10 +159,10 @@ def _trained(path: Path) -> Source:
 def _of_features(recipe) -> str:
     """The licence of the published weights that a network's features come from."""
     try:
-        told = recipe.licence_of_features()
+        licence = recipe.licence_of_features()
     except InputError:  # a checkpoint that was copied without its features
         return "of the weights that gave its features: not known here, their file is not there"
-    return f"of the weights that gave its features: {told or 'none that others published'}"
+    return f"of the weights that gave its features: {licence or 'none that others published'}"
 
 
 def _counting(params: Mapping) -> dict:

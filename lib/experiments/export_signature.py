@@ -88,8 +88,8 @@ def describe(net: Model, params: Mapping, normalisation: Mapping, row: str) -> d
 
 def _letter(net: Model, letter: str, least: int, most: int) -> dict:
     """Least and most of a size; where it follows from another one, how."""
-    told, rows = {"least": least, "most": most or None}, net.lengths().get(letter)
-    return told if rows is None else {**told, "rule": str(rows), **asdict(rows)}
+    bounds, rows = {"least": least, "most": most or None}, net.lengths().get(letter)
+    return bounds if rows is None else {**bounds, "rule": str(rows), **asdict(rows)}
 
 
 def _what_goes_in(net: Model, name: str, size: int | str) -> str:
@@ -109,14 +109,14 @@ def _told(net: Model, texts: Mapping[str, str], name: str) -> str:
 
 
 def _input(net: Model, name: str, shape: list, normalisation: Mapping) -> dict:
-    told = net.inputs[name]
+    description = net.inputs[name]
     return {
         "name": name,
         "shape": shape,
-        "dtype": "bool" if "bool" in told else "float32",
+        "dtype": "bool" if "bool" in description else "float32",
         "what": _what_goes_in(net, name, shape[-1]),
-        "unit": told[told.index(")") + 1 :].replace(", optional", "").strip(),
-        "range": _range(name, told),
+        "unit": description[description.index(")") + 1 :].replace(", optional", "").strip(),
+        "range": _range(name, description),
         "normalisation": _normalised(name, shape, normalisation),
     }
 

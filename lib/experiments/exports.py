@@ -81,10 +81,10 @@ class Plan:
 
 def plan(trial: Mapping, place: Store, wanted: Rule, out: Path) -> Plan:
     """Raises InputError when the folder's files were cut by another rule or from another sound."""
-    found = segments(trial, place, wanted)
-    left = found[_missing(trial, place, wanted, out, len(found))]
+    bounds = segments(trial, place, wanted)
+    left = bounds[_missing(trial, place, wanted, out, len(bounds))]
     content = HEADER + 2 * np.maximum(left[:, 1] - left[:, 0], 0)
-    return Plan(len(found), len(left), int(np.sum(-(-content // BLOCK) * BLOCK)))
+    return Plan(len(bounds), len(left), int(np.sum(-(-content // BLOCK) * BLOCK)))
 
 
 def free(out: Path) -> int:
@@ -110,15 +110,15 @@ def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: in
     """Frames (from 0) whose file is not there yet."""
     folder, label = files.named(out, trial["video"]), _label(trial, place, wanted)
     beside = _beside(folder)
-    if beside.is_file() and (found := files.read_json(beside, REMEDY)) != label:
+    if beside.is_file() and (recorded := files.read_json(beside, REMEDY)) != label:
         raise InputError(
-            f"this folder has files of another kind: {found}",
+            f"this folder has files of another kind: {recorded}",
             where=folder,
             expected=str(label),
             todo=REMEDY,
         )
-    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-    return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
+    names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in names], np.int64)
 
 
 REMEDY = "remove this folder of sounds with the .json beside it, or give another --out"
@@ -137,8 +137,8 @@ def _label(trial: Mapping, place: Store, wanted: Rule) -> dict:
 def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     """Write the missing files of one video; returns how many. Files are written atomically."""
     samples, folder = arrays.read(trial, SOUND_REQUEST, place), files.named(out, trial["video"])
-    found = segments(trial, place, wanted)
-    left = _missing(trial, place, wanted, out, len(found))
+    bounds = segments(trial, place, wanted)
+    left = _missing(trial, place, wanted, out, len(bounds))
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(out, f".{glob.escape(_beside(folder).name)}.*.part", deep=False)
@@ -146,7 +146,7 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
         clear_leftovers(folder, deep=False)  # of a process that was killed
         with temporary_name(folder / "frame.wav") as part:
             for frame in left:
-                part.write_bytes(writing.wav(sound.cut(samples, *found[frame]), SOUND_RATE))
+                part.write_bytes(writing.wav(sound.cut(samples, *bounds[frame]), SOUND_RATE))
                 part.replace(folder / f"{frame + 1}.wav")
     return f"{len(left)} files"
 

@@ -90,8 +90,10 @@ class Films:
 
     def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
         """Those of the trials, in the table's order; a film's first has the seconds of all."""
-        found = {id(one.item): one for one in every if not isinstance(one.item, Part)}
-        ordered = [found[id(row)] for row in self.rows]
+        by_row = {
+            id(outcome.item): outcome for outcome in every if not isinstance(outcome.item, Part)
+        }
+        ordered = [by_row[id(row)] for row in self.rows]
         for index, row in enumerate(self.rows):
             seconds = self._seconds.pop(row["video"], 0.0)
             ordered[index] = replace(ordered[index], seconds=ordered[index].seconds + seconds)
@@ -101,8 +103,8 @@ class Films:
         """The next parts of a film; its trials if no parts are left, or if the last ones failed."""
         parts: dict[tuple, Part] = {}
         for row in self._of[video]:
-            for wanted in self.requests:
-                for path, part in self._parts(row, wanted):
+            for request in self.requests:
+                for path, part in self._parts(row, request):
                     parts[path, part.number] = part
         if not parts or self._last.get(video) == list(parts):
             return list(self._of[video])
@@ -145,9 +147,11 @@ class Predicted:
 
     def __init__(self, names: Iterable[str], parts: Callable[[str], list]):
         self.names = list(names)
-        found = {name: parts(name) for name in self.names}
-        self._parts = {name: own for name, own in found.items() if own}
-        self._open = {name: len(own) for name, own in self._parts.items()}
+        by_name = {name: parts(name) for name in self.names}
+        self._parts = {
+            name: recording_parts for name, recording_parts in by_name.items() if recording_parts
+        }
+        self._open = {name: len(recording_parts) for name, recording_parts in self._parts.items()}
         self._seconds = dict.fromkeys(self.names, 0.0)
 
     def __bool__(self) -> bool:
@@ -155,7 +159,7 @@ class Predicted:
 
     def first(self) -> list:
         """Items to begin with: parts of long recordings, then short recordings."""
-        items = [part for own in self._parts.values() for part in own]
+        items = [part for parts in self._parts.values() for part in parts]
         return items + [name for name in self.names if name not in self._parts]
 
     def then(self, outcome: Outcome) -> list[str]:
@@ -169,8 +173,9 @@ class Predicted:
 
     def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
         """Those of the trials, in their order, with the seconds of their parts."""
-        found = {one.item: one for one in every if isinstance(one.item, str)}
+        by_name = {outcome.item: outcome for outcome in every if isinstance(outcome.item, str)}
         seconds = self._seconds
         return [
-            replace(found[name], seconds=found[name].seconds + seconds[name]) for name in self.names
+            replace(by_name[name], seconds=by_name[name].seconds + seconds[name])
+            for name in self.names
         ]

@@ -88,8 +88,8 @@ def _environment_of(notebook: Path, target: Path) -> Iterator[None]:
     """What a kernel finds beside this process's environment: where its executed notebook will lie,
     and, for a training, `MEMORY`, of which a person's own setting wins.
     """
-    own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
-    added = {name: value for name, value in own.items() if name not in os.environ}
+    settings = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
+    added = {name: value for name, value in settings.items() if name not in os.environ}
     added[EXECUTED_IN] = str(target.parent.absolute())
     outer = {name: os.environ[name] for name in added if name in os.environ}  # of a notebook's run
     os.environ.update(added)

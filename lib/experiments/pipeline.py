@@ -152,11 +152,11 @@ def batch(
     Returns DONE; FAILED when one failed or could not be started; else the highest status of all;
     Ctrl-C and SIGTERM stop at once.
     """
-    told = {}
+    statuses = {}
     for file in files:
-        told[file], cause = _run([file, *overlays], overrides, say=say, **places)
-        if told[file] == EXIT_INTERRUPTED or cause == "terminated":
-            return told[file]
+        statuses[file], cause = _run([file, *overlays], overrides, say=say, **places)
+        if statuses[file] == EXIT_INTERRUPTED or cause == "terminated":
+            return statuses[file]
     words = {
         EXIT_DONE: "done",
         EXIT_FAILED: "FAILED",
@@ -164,14 +164,14 @@ def batch(
         EXIT_LOST: "done, but something was lost",
         EXIT_CONTINUE: "to be continued",
     }
-    good = sum(status in (EXIT_DONE, EXIT_LOST) for status in told.values())
+    good = sum(status in (EXIT_DONE, EXIT_LOST) for status in statuses.values())
     say(f"{good} of {len(files)} experiments are done")
-    for file, status in told.items():
+    for file, status in statuses.items():
         say(f"  {short(file)}: {words[status]}")
     return (
         EXIT_FAILED
-        if {EXIT_FAILED, EXIT_WRONG} & set(told.values())
-        else max(told.values(), default=EXIT_DONE)
+        if {EXIT_FAILED, EXIT_WRONG} & set(statuses.values())
+        else max(statuses.values(), default=EXIT_DONE)
     )
 
 
@@ -187,18 +187,18 @@ def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
                 expected=f"the data set {experiment.values['dataset']} (data_README.md)",
                 todo="-p data_root /path/to/it",
             )
-    wanted = planned[-1]
-    steps = wanted.steps(start, stop)
-    reason = experiments_experiment.other_training(wanted)
+    last = planned[-1]
+    steps = last.steps(start, stop)
+    reason = experiments_experiment.other_training(last)
     if (
         reason
         and steps[-1:] > [TRAIN]
         and TRAIN not in steps
-        and not wanted.values.get("predict_run")
+        and not last.values.get("predict_run")
     ):
         raise InputError(
             reason,
-            where=wanted.run.folder,
+            where=last.run.folder,
             expected=f"{TRAIN} among the notebooks to execute",
             todo="leave out --from, or set the parameters as they were",
         )
@@ -216,12 +216,12 @@ def _refuse_other_recordings(experiment: Experiment) -> None:
 
 
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
-    status, wanted = EXIT_DONE, planned[-1]
+    status, last = EXIT_DONE, planned[-1]
     for experiment in planned:
-        missing = experiment is not wanted
+        missing = experiment is not last
         if missing:
             say(
-                f"{experiment.run.name} is not there yet and is made first: {wanted.run.name} "
+                f"{experiment.run.name} is not there yet and is made first: {last.run.name} "
                 "builds on it"
             )
         status = max(status, _all(experiment, *(("", "") if missing else (start, stop)), say))
@@ -267,8 +267,8 @@ def _fetch(experiment: Experiment, say: Callable) -> None:
     """Download absent published networks that an experiment names as files, with a line for each.
     Raises InputError with the command to type if that is not possible.
     """
-    named = [experiment.values.get(name, "") for name in ("predict_run", "speaker_run")]
-    for file in (resolve(text) for text in named if text):
+    texts = [experiment.values.get(name, "") for name in ("predict_run", "speaker_run")]
+    for file in (resolve(text) for text in texts if text):
         if weights.can_be_fetched(file) and not file.is_file():
             if not experiment.values.get("fetch_weights", True):
                 weights.find(weights.name_of(file), file.parent)
@@ -286,8 +286,8 @@ def _fetch_initial(experiment: Experiment, say: Callable) -> None:
     for name in weights.INITIAL:
         if not experiment.values.get("fetch_weights", True):
             weights.find(name, folder)
-        if told := weights.provide(weights.path(name, folder)):
-            say(f"      {told}")
+        if sentence := weights.provide(weights.path(name, folder)):
+            say(f"      {sentence}")
 
 
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:

@@ -34,21 +34,23 @@ def make(
     rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
     """
     requests, optional = list(requests), list(optional)
-    given = {"requests": requests, "place": place, "pack": pack, "optional": optional}
-    there = remote.current()
-    count = int(there.apart and p.device != "cpu") if there else _gpus(p.device)
+    arguments = {"requests": requests, "place": place, "pack": pack, "optional": optional}
+    workers = remote.current()
+    count = int(workers.apart and p.device != "cpu") if workers else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
-        work = partial(arrays.make_all, device=p.device, **given)
+        work = partial(arrays.make_all, device=p.device, **arguments)
         how = {"parallel": p.parallel, "networks": p.device != "cpu"}
-        return _shared(work, rows, given, p.device, p.workers, **how)
-    work, how = partial(arrays.make_before_networks, **given), {"parallel": p.parallel}
-    before = _shared(work, rows, given, "", p.workers, **how)
+        return _shared(work, rows, arguments, p.device, p.workers, **how)
+    work, how = partial(arrays.make_before_networks, **arguments), {"parallel": p.parallel}
+    before = _shared(work, rows, arguments, "", p.workers, **how)
     left = [
-        index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
+        index
+        for index, outcome in enumerate(before)
+        if outcome.ok and _left(rows[index], arguments)
     ]
-    work = partial(arrays.make_by_networks, device=p.device, **given)
+    work = partial(arrays.make_by_networks, device=p.device, **arguments)
     how = {"label": "networks", "environments": _environments(count), "networks": True}
-    after = _shared(work, [rows[index] for index in left], given, p.device, count, **how)
+    after = _shared(work, [rows[index] for index in left], arguments, p.device, count, **how)
     for index, outcome in zip(left, after, strict=True):
         before[index] = _joined(before[index], outcome)
     return before
@@ -62,9 +64,9 @@ def check(
 
     rows : of the trial table. p : parameters of the notebook: workers, parallel.
     """
-    given = {"requests": [request("time")], "optional": [], "place": place}
+    arguments = {"requests": [request("time")], "optional": [], "place": place}
     how = {"label": "trials decoded", "parallel": p.parallel}
-    return _shared(work, rows, given, "", p.workers, **how)
+    return _shared(work, rows, arguments, "", p.workers, **how)
 
 
 def predict(
@@ -127,8 +129,8 @@ def _shared(
 
 
 def _left(trial: dict, given: dict) -> bool:
-    wanted = [*given["requests"], *given["optional"]]
-    return any(arrays.needs_network(trial, item, given["place"]) for item in wanted)
+    requests = [*given["requests"], *given["optional"]]
+    return any(arrays.needs_network(trial, item, given["place"]) for item in requests)
 
 
 def _joined(first: mapping.Outcome, second: mapping.Outcome) -> mapping.Outcome:

@@ -26,11 +26,11 @@ def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for name, table in tables.items():
-        for person, own in _people(table):
-            valid = own[own["valid"] > 0] if "valid" in own else own
-            row = {"recording": name, "person": person, "frames": len(own)}
-            row["seconds"] = round(float(own["time"].max() - own["time"].min()), 1)
-            row["valid %"] = round(100 * len(valid) / max(1, len(own)))
+        for person, frames in _people(table):
+            valid = frames[frames["valid"] > 0] if "valid" in frames else frames
+            row = {"recording": name, "person": person, "frames": len(frames)}
+            row["seconds"] = round(float(frames["time"].max() - frames["time"].min()), 1)
+            row["valid %"] = round(100 * len(valid) / max(1, len(frames)))
             rows.append({**row, **_moments(valid)})
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
@@ -38,20 +38,20 @@ def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _people(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     if "person" not in table or table["person"].isna().all():
         return [("", table)]
-    return [(str(name), own) for name, own in table.groupby("person", sort=False)]
+    return [(str(name), frames) for name, frames in table.groupby("person", sort=False)]
 
 
 def _moments(valid: pd.DataFrame) -> dict:
     """Mean and SD of valence, arousal and who speaks; the share of each expression."""
     values = [name for name in (*EMOTIONS, *DERIVED, "speaking") if name in valid]
-    found = {}
+    moments = {}
     for name in values:
-        found[f"{name} mean"] = round(float(valid[name].mean()), 3)
-        found[f"{name} SD"] = round(float(valid[name].std(ddof=0)), 3)
+        moments[f"{name} mean"] = round(float(valid[name].mean()), 3)
+        moments[f"{name} SD"] = round(float(valid[name].std(ddof=0)), 3)
     if "expression" in valid and len(valid):
         shares = valid["expression"].value_counts(normalize=True)
-        found["most often"] = f"{shares.index[0]} ({100 * shares.iloc[0]:.0f} %)"
-    return found
+        moments["most often"] = f"{shares.index[0]} ({100 * shares.iloc[0]:.0f} %)"
+    return moments
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
@@ -60,8 +60,8 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
     from ..plots import results
 
     for name, table in list(tables.items())[:MAX_RECORDINGS]:
-        for person, own in _people(table):
-            if len(own) and (set(EMOTIONS) <= set(own) or "expression" in own):
+        for person, frames in _people(table):
+            if len(frames) and (set(EMOTIONS) <= set(frames) or "expression" in frames):
                 title = f"{name}, {person}" if person else name
-                note = str(own["note"].iloc[0]) if "note" in own and len(own) else ""
-                yield title, plots.png(results.predicted(own, title, note.partition(";")[0]), 80)
+                note = str(frames["note"].iloc[0]) if "note" in frames and len(frames) else ""
+                yield title, plots.png(results.predicted(frames, title, note.partition(";")[0]), 80)

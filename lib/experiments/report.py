@@ -46,11 +46,13 @@ def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
             todo="python -m lib run params/<name>.yaml",
         )
     predictions = predictions or Predictions(run.folder / "predictions")
-    found, pictures = run.read_json("metrics.json", {}), Pictures()
-    unlabelled = bool(found) and not recordings.is_scored(found)
-    told = {name: value for name, value in found.items() if name != "chosen_on" or not unlabelled}
-    parts: dict[str, pd.DataFrame | str] = {"": _first(values, told)}
-    parts |= _recordings(predictions, pictures) if unlabelled else _scores(found)
+    metrics, pictures = run.read_json("metrics.json", {}), Pictures()
+    unlabelled = bool(metrics) and not recordings.is_scored(metrics)
+    shown = {
+        name: value for name, value in metrics.items() if name != "chosen_on" or not unlabelled
+    }
+    parts: dict[str, pd.DataFrame | str] = {"": _first(values, shown)}
+    parts |= _recordings(predictions, pictures) if unlabelled else _scores(metrics)
     if not unlabelled:
         parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
     if (run.folder / "history.csv").is_file():
@@ -85,18 +87,18 @@ def _links(folder: Path) -> Html:
 def _counted(path: Path) -> str:
     if not path.is_dir():
         return ""
-    count = sum(each.is_file() for each in path.iterdir())
+    count = sum(entry.is_file() for entry in path.iterdir())
     return f" ({count} {'file' if count == 1 else 'files'})"
 
 
 def _first(values: Mapping, found: Mapping) -> Html:
     """The first lines: what was done, and what a reader must know before reading a number."""
-    told = [
+    texts = [
         f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
         f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
     ]
-    told += [str(found[name]) for name in ("licence", "terms", "chosen_on") if found.get(name)]
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in told)
+    texts += [str(found[name]) for name in ("licence", "terms", "chosen_on") if found.get(name)]
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in texts)
     synthetic = found.get("synthetic", is_synthetic(values.get("dataset", "")))
     return Html(lines + (f"<p class='note'>{html.escape(SYNTHETIC_NOTE)}</p>" if synthetic else ""))
 
@@ -138,7 +140,7 @@ def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
 
 
 def _figures(folder: Path, pictures: Pictures) -> Iterable[str]:
-    order = {name: place for place, name in enumerate(FIRST_FIGURES)}
+    order = {name: index for index, name in enumerate(FIRST_FIGURES)}
     for path in sorted(
         folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)
     ):
@@ -212,11 +214,11 @@ def _plain(text: str) -> str:
 
 def _flat(values: Mapping, above: str = "") -> dict:
     """``{"git": {"commit": …}}`` to ``{"git commit": …}``."""
-    found: dict = {}
+    flat: dict = {}
     for name, value in values.items():
         inside = isinstance(value, Mapping)
-        found |= _flat(value, f"{above}{name} ") if inside else {f"{above}{name}": value}
-    return found
+        flat |= _flat(value, f"{above}{name} ") if inside else {f"{above}{name}": value}
+    return flat
 
 
 def _rows(values: Mapping, heading: str) -> pd.DataFrame:

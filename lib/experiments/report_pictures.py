@@ -78,5 +78,5 @@ def _smaller(encoded: str) -> str:
         picture = picture.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     picture.quantize(PALETTE_COLOURS, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
-    found = base64.b64encode(stream.getvalue()).decode()
-    return min(found, encoded, key=len)
+    reduced = base64.b64encode(stream.getvalue()).decode()
+    return min(reduced, encoded, key=len)

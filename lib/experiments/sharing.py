@@ -108,13 +108,13 @@ def opened(chosen: Roles, say: Callable[[str], None]) -> Iterator[list[Keeper]]:
     with contextlib.ExitStack() as stack:
         keepers = [stack.enter_context(_kept(spec, say)) for spec in chosen.files]
         cpu, gpu = keepers[0], keepers[-1]
-        there = remote.Remote(
+        workers = remote.Remote(
             cpu.cluster.scheduler_address,
             gpu.cluster.scheduler_address,
             max(spec.tries for spec in chosen.files),
             bool(chosen.gpu.gpus) and chosen.gpu.kind != "local",
         )
-        stack.enter_context(mock.patch.dict(os.environ, there.environment()))
+        stack.enter_context(mock.patch.dict(os.environ, workers.environment()))
         process = torchrun.current()
         process.elsewhere = partial(train, gpu) if chosen.trains else None
         stack.callback(setattr, process, "elsewhere", None)
@@ -165,10 +165,10 @@ class Keeper(threading.Thread):
 
     def look(self) -> None:
         """Start jobs that are needed, end those that have been idle for long."""
-        wanted, standing, busy = self.cluster.sync(self._state)
+        n_items, standing, busy = self.cluster.sync(self._state)
         self.stood = self.stood or bool(standing)
         try:
-            self.jobs.keep(math.ceil(wanted / _each(self.spec)), standing)
+            self.jobs.keep(math.ceil(n_items / _each(self.spec)), standing)
         except InputError as error:
             # At the start a person must act; later the scheduler may merely be down for an hour.
             if not self.stood:
@@ -176,8 +176,8 @@ class Keeper(threading.Thread):
                 _thread.interrupt_main()
             return
         now, names = time.monotonic(), set(map(str, self.cluster.worker_spec))
-        resting = names - busy if wanted < len(names) * _each(self.spec) else set()
-        if wanted:  # queued jobs may be needed
+        resting = names - busy if n_items < len(names) * _each(self.spec) else set()
+        if n_items:  # queued jobs may be needed
             resting &= standing
         self.idle = {name: self.idle.get(name, now) for name in resting}
         self.jobs.release([name for name, since in self.idle.items() if now - since > REST])
@@ -185,10 +185,10 @@ class Keeper(threading.Thread):
     async def _state(self) -> tuple[int, set[str], set[str]]:
         """Items that notebooks still have, jobs whose workers run, jobs at work."""
         scheduler = self.cluster.scheduler
-        wanted = scheduler.task_metadata.get(remote.ITEMS_LEFT_NAME, 0)
+        n_items = scheduler.task_metadata.get(remote.ITEMS_LEFT_NAME, 0)
         workers = list(scheduler.workers.values())
         standing = {self._job(state.name) for state in workers}
-        return wanted, standing, {self._job(state.name) for state in workers if state.processing}
+        return n_items, standing, {self._job(state.name) for state in workers if state.processing}
 
     def _job(self, worker: object) -> str:
         """The job that a worker of several belongs to."""

@@ -62,9 +62,9 @@ def help_to_train(experiment: Experiment) -> None:
     """Take part in the training of notebook 05 as a rank other than 0, which writes no file."""
     from ..training.trainer import Trainer  # only here: PyTorch is large
 
-    own = experiment.read_by(TRAIN)
-    placed = parameters.placed(own)
-    p = parameters.Params({name: placed[name] for name in own})
+    values = experiment.read_by(TRAIN)
+    placed = parameters.placed(values)
+    p = parameters.Params({name: placed[name] for name in values})
     store = datasets.store(p)
     method = recipes.create(p.recipe, p, store)
     table = trials.select(trials.read(store.trials_path), p.trials)

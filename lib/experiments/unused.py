@@ -51,20 +51,20 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
 
 def _of_run(p: Params, used: set[Path], doubtful: dict[Path, str]) -> None:
     """Add the paths, in the processed root, of all arrays that a run asks for to `used`."""
-    place = datasets.store(p)
-    if not place.trials_path.is_file():
+    data_store = datasets.store(p)
+    if not data_store.trials_path.is_file():
         return
-    wanted, optional = recipes.create(p.recipe, p, place).arrays(), list(_optional(p))
-    for row in trials.read(place.trials_path).to_dict("records"):
-        for asked in [*arrays.of_trial(row, wanted), *optional]:
+    requests, optional = recipes.create(p.recipe, p, data_store).arrays(), list(_optional(p))
+    for row in trials.read(data_store.trials_path).to_dict("records"):
+        for asked in [*arrays.of_trial(row, requests), *optional]:
             try:
-                used.update(_paths(arrays.locate(row, asked, place), place))
+                used.update(_paths(arrays.locate(row, asked, data_store), data_store))
             except InputError as error:
                 # Sound of a silent film is asked for where it may be absent: then there is none.
                 if asked not in optional or isinstance(error, arrays.AbsentError):
                     owner = arrays.maker_of(asked).owner
-                    shelf = place.shelf(owner, row[owner]).folder
-                    doubtful[shelf.relative_to(place.processed_root)] = error.what
+                    shelf = data_store.shelf(owner, row[owner]).folder
+                    doubtful[shelf.relative_to(data_store.processed_root)] = error.what
 
 
 def _optional(p: Params) -> Iterator[Request]:

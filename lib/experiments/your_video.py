@@ -85,15 +85,15 @@ def recordings_in(place: Path) -> list[Path]:
     place = Path(place)
     if place.is_file():
         return [place]
-    found = _videos([place])
-    if not found:
+    videos = _videos([place])
+    if not videos:
         raise InputError(
             "no recording is here",
             where=place,
             expected="a video, or a folder with videos",
             todo="correct video_path",
         )
-    return found
+    return videos
 
 
 def listing(folders: list[Path]) -> list[Path]:
@@ -107,8 +107,8 @@ def _videos(folders: list[Path]) -> list[Path]:
     """
     entries = chain.from_iterable(folder.iterdir() for folder in folders if folder.is_dir())
     paths = {path.resolve(): path for path in entries}
-    found = (path for path in paths.values() if path.is_file() and _is_video(path))
-    return sorted(found, key=lambda path: (trials.counted(path.name), path))
+    videos = (path for path in paths.values() if path.is_file() and _is_video(path))
+    return sorted(videos, key=lambda path: (trials.counted(path.name), path))
 
 
 def _is_video(path: Path) -> bool:
@@ -136,16 +136,16 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     table.
     """
     folder = folder_of(video, p)
-    found = people.look(video, p, folder)
-    say(f"{video.name}\n{people.summary(found)}\n{found.note}")
-    stretches = _stretches(found, p, folder, say)
+    result = people.look(video, p, folder)
+    say(f"{video.name}\n{people.summary(result)}\n{result.note}")
+    stretches = _stretches(result, p, folder, say)
     target = files.named(folder, video.stem, ".mp4")
     drawn, heard = Progress("frames drawn"), evaluation_video.hearing(video, p)
-    overlay.write(video, found.table, target, found.note, drawn, **heard)
-    _display(viewer.video(target), *_curves(found, files.named(folder, video.stem, ".png")))
+    overlay.write(video, result.table, target, result.note, drawn, **heard)
+    _display(viewer.video(target), *_curves(result, files.named(folder, video.stem, ".png")))
     say(f"all of it lies in {files.short(folder)}")
-    _display(*map(viewer.link, (*found.files, *stretches, target)))
-    return found
+    _display(*map(viewer.link, (*result.files, *stretches, target)))
+    return result
 
 
 def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
@@ -194,12 +194,12 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     below = ipywidgets.Output()
 
     def refresh(_=None, first: Path | None = None):
-        found, wanted = listing(folders), first or names.value
+        videos, choice = listing(folders), first or names.value
         # In one message: between two messages the page would undo a person's choice.
         with names.hold_sync():
-            names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
-            if wanted in found:
-                names.value = wanted
+            names.options = [(path.name, path) for path in videos] or [(NONE_YET, None)]
+            if choice in videos:
+                names.value = choice
 
     def take(change):
         with below:
@@ -235,15 +235,15 @@ def contents_of(value: object) -> dict[str, bytes]:
     8.
     """
     if isinstance(value, Mapping):
-        return {name: bytes(each["content"]) for name, each in value.items()}
-    found: dict[str, bytes] = {}
-    for each in value:
-        name, number = each["name"], 1
-        while found.get(name, each["content"]) != each["content"]:  # two files of one name
+        return {name: bytes(upload["content"]) for name, upload in value.items()}
+    contents: dict[str, bytes] = {}
+    for upload in value:
+        name, number = upload["name"], 1
+        while contents.get(name, upload["content"]) != upload["content"]:  # two files of one name
             number += 1
-            name = _numbered(each["name"], number)
-        found[name] = bytes(each["content"])
-    return found
+            name = _numbered(upload["name"], number)
+        contents[name] = bytes(upload["content"])
+    return contents
 
 
 def _numbered(name: str, number: int) -> str:
@@ -266,9 +266,9 @@ def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
         last = Path(name.replace("\\", "/")).name or "upload"
         ending = Path(last).suffix if ENDING.fullmatch(Path(last).suffix) else ""
         stem, number = last.removesuffix(ending) if ending else last, 1
-        place = files.named(folder, stem, ending)
-        while place.is_file() and place.read_bytes() != content:
+        target = files.named(folder, stem, ending)
+        while target.is_file() and target.read_bytes() != content:
             number += 1
-            place = files.named(folder, f"{stem}-{number}", ending)
-        written.append(files.write_bytes(place, content))
+            target = files.named(folder, f"{stem}-{number}", ending)
+        written.append(files.write_bytes(target, content))
     return written

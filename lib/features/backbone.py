@@ -37,8 +37,8 @@ def licence(path: Path) -> str:
 
 
 def _state(path: Path) -> dict:
-    found = published.read(path)
-    return found["model"] if published.is_run(found) else published.weights_in(found, path)
+    content = published.read(path)
+    return content["model"] if published.is_run(content) else published.weights_in(content, path)
 
 
 def draws(number: int, n_frames: int) -> torch.Tensor:
@@ -46,12 +46,12 @@ def draws(number: int, n_frames: int) -> torch.Tensor:
 
     Drawn for 32 clips at a time, so that they do not depend on how many a device takes at once.
     """
-    found = []
+    chunks = []
     for start in range(0, n_frames, FRAMES_ON_CPU):
         generator = np.random.default_rng([number, start])
         size = (2, min(FRAMES_ON_CPU, n_frames - start))
-        found.append(generator.uniform(1 - JITTER, 1 + JITTER, size).astype(np.float32))
-    return torch.from_numpy(np.concatenate(found, axis=1) if found else np.zeros((2, 0), "f4"))
+        chunks.append(generator.uniform(1 - JITTER, 1 + JITTER, size).astype(np.float32))
+    return torch.from_numpy(np.concatenate(chunks, axis=1) if chunks else np.zeros((2, 0), "f4"))
 
 
 def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
@@ -95,29 +95,29 @@ def visual(inputs, parameters, create, name, stretch: slice = slice(None)) -> No
 
     stretch : frames, of a long recording (`stretches.share_of_all`).
     """
-    place = device.pick(name)
-    network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
+    torch_device = device.pick(name)
+    network = load(inputs["weights"], torch_device, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
     faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
-    told, dilation = {"channels": channels, "positions": positions}, DILATION[parameters["clip"]]
-    own = stretches.share_of_all(stretch, len(clips), dilation * FRAMES_ON_CPU)
-    count = own.stop - own.first
-    with create((count, channels * positions), np.float16, **told, **own.told) as out:
+    facts, dilation = {"channels": channels, "positions": positions}, DILATION[parameters["clip"]]
+    share = stretches.share_of_all(stretch, len(clips), dilation * FRAMES_ON_CPU)
+    count = share.stop - share.first
+    with create((count, channels * positions), np.float16, **facts, **share.told) as out:
         size = parameters["size"]
-        at_once = _at_once(place, CLIP_BYTES * channels / CHANNELS * (size / 112) ** 2)
-        order = own.first + windows.together(count, dilation, at_once)
+        at_once = _at_once(torch_device, CLIP_BYTES * channels / CHANNELS * (size / 112) ** 2)
+        order = share.first + windows.together(count, dilation, at_once)
         drawn = _drawn(parameters, len(clips))
 
         def features(start: int, stop: int) -> np.ndarray:
-            batch = _clips(faces, clips[order[start:stop]], place)
+            batch = _clips(faces, clips[order[start:stop]], torch_device)
             if drawn is not None:  # each clip has its own draw: nothing can be shared
                 pictures = batch["pictures"][batch["shown"]]
                 batch = {"clip": jittered(pictures, drawn[:, order[start:stop]])}
             return network(batch)["visual"].half().cpu().numpy()
 
         for rows, values in memory.pieces(features, count, at_once):
-            out[order[rows] - own.first] = values
+            out[order[rows] - share.first] = values
 
 
 def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
@@ -125,9 +125,9 @@ def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
     if not parameters.get("jitter"):
         return None
     order = windows.together(n_frames, DILATION[parameters["clip"]], FRAMES_ON_CPU)
-    found = torch.zeros(2, n_frames)
-    found[:, order] = draws(parameters["jitter"], n_frames)
-    return found
+    frame_draws = torch.zeros(2, n_frames)
+    frame_draws[:, order] = draws(parameters["jitter"], n_frames)
+    return frame_draws
 
 
 def _clips(faces: Recent, clips: np.ndarray, place: torch.device) -> dict[str, torch.Tensor]:
@@ -154,23 +154,23 @@ def sound(inputs, parameters, create, name, stretch: slice = slice(None)) -> Non
     """Fill (T, A) float16: the sound's features of the segment at every frame. stretch : frames, of
     a long recording.
     """
-    place = device.pick(name)
-    network = load(inputs["weights"], place)
+    torch_device = device.pick(name)
+    network = load(inputs["weights"], torch_device)
     times = np.asarray(inputs["time"])
     if parameters["anchor"] == "published":
         cut = _published_cutter(inputs)
     else:
-        cut = _cutter(inputs, parameters, place)
-    own = stretches.share_of_all(stretch, len(times), FRAMES_ON_CPU)
-    count = own.stop - own.first
-    with create((count, network.audio_channels), np.float16, **own.told) as out:
+        cut = _cutter(inputs, parameters, torch_device)
+    share = stretches.share_of_all(stretch, len(times), FRAMES_ON_CPU)
+    count = share.stop - share.first
+    with create((count, network.audio_channels), np.float16, **share.told) as out:
 
         def features(start: int, stop: int) -> np.ndarray:
-            heard = cut(slice(own.first + start, own.first + stop)).to(place)
+            heard = cut(slice(share.first + start, share.first + stop)).to(torch_device)
             return network({"mel": heard})["audio"].half().cpu().numpy()
 
         bytes_each = SOUND_BYTES * network.audio_channels / CHANNELS
-        for rows, values in memory.pieces(features, count, _at_once(place, bytes_each)):
+        for rows, values in memory.pieces(features, count, _at_once(torch_device, bytes_each)):
             out[rows] = values
 
 
@@ -196,10 +196,13 @@ def _published_cutter(inputs):
 @torch.inference_mode()
 def blank_sound(inputs, parameters, create, name) -> None:
     """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules)."""
-    place = device.pick(name)
-    network = load(inputs["weights"], place)
+    torch_device = device.pick(name)
+    network = load(inputs["weights"], torch_device)
     silence = published_sound.silence(published_sound.longest(np.asarray(inputs["time"])))
     with create((1, network.audio_channels), np.float16) as out:
         out[...] = (
-            network({"mel": torch.from_numpy(silence).to(place)})["audio"].half().cpu().numpy()
+            network({"mel": torch.from_numpy(silence).to(torch_device)})["audio"]
+            .half()
+            .cpu()
+            .numpy()
         )

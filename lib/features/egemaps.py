@@ -67,14 +67,16 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """
     times = np.asarray(times, np.float64)
     out = np.zeros((len(times), DESCRIPTORS), np.float32)
-    wanted = np.round((times - t0) * RATE).astype(np.int64)  # sample of each frame
-    for first in range(int(wanted.min(initial=0)), int(wanted.max(initial=-1)) + 1, BLOCK):
-        inside = np.flatnonzero((wanted >= first) & (wanted < first + BLOCK))
+    positions = np.round((times - t0) * RATE).astype(np.int64)  # sample of each frame
+    for first in range(int(positions.min(initial=0)), int(positions.max(initial=-1)) + 1, BLOCK):
+        inside = np.flatnonzero((positions >= first) & (positions < first + BLOCK))
         if not len(inside):
             continue
         start = first - CONTEXT_SAMPLES
-        starts, rows = descriptors(cut(samples, start, int(wanted[inside].max()) + CONTEXT_SAMPLES))
-        out[inside] = rows[nearest(starts, (wanted[inside] - start) / RATE)]
+        starts, rows = descriptors(
+            cut(samples, start, int(positions[inside].max()) + CONTEXT_SAMPLES)
+        )
+        out[inside] = rows[nearest(starts, (positions[inside] - start) / RATE)]
     return out
 
 
@@ -82,8 +84,8 @@ def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> 
     """(T, 88): functionals of the second that begins with each frame. Slow, as in the published
     code.
     """
-    wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
-    rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in wanted]
+    starts = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
+    rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in starts]
     if not rows:
         return np.zeros((0, FUNCTIONALS), np.float32)
     return np.stack(rows)

@@ -45,18 +45,18 @@ def wanted(settings: Mapping, face_size: int, may_fetch: bool = True) -> Request
     """
     model, name = settings["model"], kind(settings, may_fetch)
     usual = {"layers": [], "pooling": "auto", "architecture": "", "kept": "float16"}
-    own = {key: settings[key] for key, value in usual.items() if settings[key] != value}
+    parameters = {key: settings[key] for key, value in usual.items() if settings[key] != value}
     rate = settings["rate"] or (CLIP_RATE if name == CLIPS else 0)
-    own |= {"rate": rate} if rate else {}
+    parameters |= {"rate": rate} if rate else {}
     if name == SOUND:
-        own["seconds"] = settings["seconds"]
-        own.pop("pooling", None)
+        parameters["seconds"] = settings["seconds"]
+        parameters.pop("pooling", None)
     else:
-        own["size"] = face_size
-        own |= {"span": settings["span"]} if name == CLIPS else {}
+        parameters["size"] = face_size
+        parameters |= {"span": settings["span"]} if name == CLIPS else {}
     local = is_local(model)
     present = files(model) if local or encoder_files.complete(files(model)) else {}
-    return request(name, present, model=path_of(model).name if local else model, **own)
+    return request(name, present, model=path_of(model).name if local else model, **parameters)
 
 
 def kind(settings: Mapping, may_fetch: bool = True) -> str:
@@ -138,9 +138,9 @@ def bytes_a_frame(asked: Request) -> int:
     config = config.get("vision_config", config)
     width = config.get("hidden_size") or (config.get("hidden_sizes") or [0])[-1]
     layers = len(asked.parameters.get("layers", ())) or 1
-    each = width * layers * (4 if asked.parameters.get("kept") == "float32" else 2)
+    row_bytes = width * layers * (4 if asked.parameters.get("kept") == "float32" else 2)
     rate = asked.parameters.get("rate") or USUAL_FPS
-    return round(each * min(1.0, rate / USUAL_FPS))
+    return round(row_bytes * min(1.0, rate / USUAL_FPS))
 
 
 # ---- rows at a rate of their own
@@ -208,8 +208,8 @@ def make_sound(inputs, parameters, create, device, *stretch) -> None:
 
 
 def _maker(name: str, step: str, sources: Callable, make: Callable) -> Maker:
-    given = (name, step, OWNER[name], VERSION[name], sources, make, resolve, prepare)
-    return Maker(*given, network=True, by_stretch=stretches.by_rows(make))
+    arguments = (name, step, OWNER[name], VERSION[name], sources, make, resolve, prepare)
+    return Maker(*arguments, network=True, by_stretch=stretches.by_rows(make))
 
 
 MAKERS = [

@@ -43,14 +43,14 @@ def of_pictures(encoder: encoders.Encoder, shown: torch.Tensor, layers=(), pooli
     if encoder.config is None:  # of timm
         refuse_layers(layers, 0)
         return encoder.see(shown)
-    found = encoder.see(pixel_values=shown, output_hidden_states=bool(layers))
+    outputs = encoder.see(pixel_values=shown, output_hidden_states=bool(layers))
     if layers:
-        refuse_layers(layers, len(found.hidden_states) - 1)
-        return torch.cat([_pooled(encoder, found.hidden_states[k], pooling) for k in layers], 1)
-    own = getattr(found, "pooler_output", None)
-    if pooling == "auto" and own is not None and encoder.pools:
-        return own.flatten(1)
-    return _pooled(encoder, found.last_hidden_state, pooling)
+        refuse_layers(layers, len(outputs.hidden_states) - 1)
+        return torch.cat([_pooled(encoder, outputs.hidden_states[k], pooling) for k in layers], 1)
+    pooled = getattr(outputs, "pooler_output", None)
+    if pooling == "auto" and pooled is not None and encoder.pools:
+        return pooled.flatten(1)
+    return _pooled(encoder, outputs.last_hidden_state, pooling)
 
 
 def _pooled(encoder: encoders.Encoder, layer: torch.Tensor, pooling: str) -> torch.Tensor:
@@ -73,16 +73,16 @@ def make(
     seen, rate = np.flatnonzero(inputs["face_valid"]), parameters.get("rate")
     if not rate:
         chosen, count = seen, len(inputs["face_valid"])
-        given = inputs, parameters, create, device, stretch
-        _fill(*given, count, chosen, chosen[:, None])
+        arguments = inputs, parameters, create, device, stretch
+        _fill(*arguments, count, chosen, chosen[:, None])
         return
     times = np.asarray(inputs["time"])
     chosen, frames = _nearest_to_the_middle(times, seen, rate)
     count = len(moments(times, rate))
-    told = f"{rate:g} rows per second, each of the face nearest to the middle of its span"
+    note = f"{rate:g} rows per second, each of the face nearest to the middle of its span"
     facts = {"rate": rate, "t0": float(times[0])}
-    given = inputs, parameters, create, device, rows_in(stretch, times, rate)
-    _fill(*given, count, chosen, frames[:, None], told, **facts)
+    arguments = inputs, parameters, create, device, rows_in(stretch, times, rate)
+    _fill(*arguments, count, chosen, frames[:, None], note, **facts)
 
 
 def _nearest_to_the_middle(
@@ -117,10 +117,10 @@ def make_clips(
     frames = seen[nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
     inside = np.abs(times[frames] - middles[:, None]) <= span / 2
     chosen = np.flatnonzero(inside.any(axis=1) & (len(seen) > 0))
-    told = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
+    note = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
     facts = {"rate": rate, "span": span, "t0": float(times[0])}
-    given = inputs, parameters, create, device, rows_in(stretch, times, rate)
-    _fill(*given, len(middles), chosen, frames[chosen], told, clips=True, **facts)
+    arguments = inputs, parameters, create, device, rows_in(stretch, times, rate)
+    _fill(*arguments, len(middles), chosen, frames[chosen], note, clips=True, **facts)
 
 
 @torch.inference_mode()
@@ -140,13 +140,13 @@ def _fill(
     """Create (count, k), or of a stretch the share of some `rows` in it, and fill the rows `chosen`
     by the network's view of their `frames` (n, 1), or (n, pictures) of clips.
     """
-    place = models_device.pick(device)
-    encoder = encoders.load(inputs, parameters, place)
+    torch_device = models_device.pick(device)
+    encoder = encoders.load(inputs, parameters, torch_device)
     layers, pooling = parameters.get("layers", ()), parameters.get("pooling", "auto")
     size, dtype, together = parameters["size"], encoders.kept(parameters), frames.shape[1]
 
     def rows_of(pictures: np.ndarray) -> np.ndarray:
-        shown = pixels(pictures, encoder, place)
+        shown = pixels(pictures, encoder, torch_device)
         shown = shown.unflatten(0, (-1, together)) if clips else shown
         return of_pictures(encoder, shown, layers, pooling).cpu().numpy()
 
@@ -156,11 +156,11 @@ def _fill(
     width = rows_of(np.zeros((together, size, size, 3), np.uint8)).shape[1]
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), told]))
     most, on_cpu = (max(1, number // together) for number in (AT_MOST, ON_CPU))
-    own = stretches.share(rows, chosen, count, on_cpu)
-    chosen, frames = chosen[own.items] - own.first, frames[own.items]
-    with create((own.stop - own.first, width), dtype, note=note, **facts, **own.told) as out:
+    share = stretches.share(rows, chosen, count, on_cpu)
+    chosen, frames = chosen[share.items] - share.first, frames[share.items]
+    with create((share.stop - share.first, width), dtype, note=note, **facts, **share.told) as out:
         out[...] = 0
-        at_once = memory.at_once(place, most, on_cpu=on_cpu)
+        at_once = memory.at_once(torch_device, most, on_cpu=on_cpu)
         for part, values in memory.pieces(some, len(frames), at_once):
             out[chosen[part]] = encoders.fitting(values, dtype)
             give_back(out)

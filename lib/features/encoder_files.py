@@ -67,12 +67,12 @@ def files(model: str) -> dict[str, Path]:
     """The files of a network, by the names of an array's inputs; required files are included even
     if absent.
     """
-    place = folder(model)
-    if is_local(model) and place.suffix and not place.is_dir():
-        return {"weights": place}
-    seen = place / PREPROCESSOR
+    path = folder(model)
+    if is_local(model) and path.suffix and not path.is_dir():
+        return {"weights": path}
+    seen = path / PREPROCESSOR
     seen = {"seen": seen} if seen.is_file() else {}
-    return {"config": place / CONFIG, **seen, **{part: place / part for part in _parts(place)}}
+    return {"config": path / CONFIG, **seen, **{part: path / part for part in _parts(path)}}
 
 
 def _parts(place: Path) -> list[str]:

@@ -74,12 +74,13 @@ class Grid:
         previous one.
         """
         times = np.maximum.accumulate(np.asarray(times, np.float64))
-        place = ((times - t0) * SPEECH_RATE - self.reach / 2) / self.stride  # in rows
-        half = float(np.median(np.diff(place))) / 2 if len(place) > 1 else 0.5
+        positions = ((times - t0) * SPEECH_RATE - self.reach / 2) / self.stride  # in rows
+        half = float(np.median(np.diff(positions))) / 2 if len(positions) > 1 else 0.5
         first, last = (
-            np.clip(np.ceil(place + side * half - SLACK), 0, rows).astype(int) for side in (-1, 1)
+            np.clip(np.ceil(positions + side * half - SLACK), 0, rows).astype(int)
+            for side in (-1, 1)
         )
-        nearest = np.clip(np.rint(place), 0, rows - 1).astype(int)
+        nearest = np.clip(np.rint(positions), 0, rows - 1).astype(int)
         none = last <= first
         return np.where(none, nearest, first), np.where(none, nearest + 1, last)
 
@@ -142,8 +143,8 @@ class Heard:
         begin, end = windows.tolist()
         if first < stop:  # the first one may need rows of a window before
             begin = int(np.searchsorted(ends, self.first[first], side="right"))
-        told = {} if stretch == slice(None) else {ROWS: [first, stop, len(self.first)]}
-        return Share(first, stop, slice(begin, end if first < stop else begin), told)
+        facts = {} if stretch == slice(None) else {ROWS: [first, stop, len(self.first)]}
+        return Share(first, stop, slice(begin, end if first < stop else begin), facts)
 
     def pieces(self, some: slice = slice(None)) -> Iterator[np.ndarray]:
         """(n, k) float32, all rows of some windows, or of the recording, one after the other."""
@@ -177,11 +178,11 @@ class Heard:
 @torch.inference_mode()
 def of_waves(encoder, waves: torch.Tensor, layers=()) -> torch.Tensor:
     """(N, samples) at 16 kHz → (N, rows, k): the last layer, or hidden ones side by side."""
-    found = encoder.see(waves, output_hidden_states=bool(layers))
+    outputs = encoder.see(waves, output_hidden_states=bool(layers))
     if not layers:
-        return found.last_hidden_state
-    refuse_layers(layers, len(found.hidden_states) - 1)
-    return torch.cat([found.hidden_states[layer] for layer in layers], dim=-1)
+        return outputs.last_hidden_state
+    refuse_layers(layers, len(outputs.hidden_states) - 1)
+    return torch.cat([outputs.hidden_states[layer] for layer in layers], dim=-1)
 
 
 def _level(folder: Path, sound: np.ndarray) -> tuple[float, float, list[str]]:
@@ -227,12 +228,12 @@ def on_frames(
         end = begin + len(rows)
         ready = int(np.searchsorted(last, end, side="right"))
         if ready > done:
-            some = slice(done, ready)
+            frames = slice(done, ready)
             sums = np.zeros((len(rows) + 1, rows.shape[1]))
             np.cumsum(rows, axis=0, dtype=np.float64, out=sums[1:])
-            counts = (last[some] - first[some])[:, None]
-            means = (sums[last[some] - begin] - sums[first[some] - begin]) / counts
-            yield some, means.astype(np.float32)
+            counts = (last[frames] - first[frames])[:, None]
+            means = (sums[last[frames] - begin] - sums[first[frames] - begin]) / counts
+            yield frames, means.astype(np.float32)
             done = ready
         needed = min(end, int(first[done])) if done < len(first) else end
         rows, begin = rows[needed - begin :], needed
@@ -250,20 +251,20 @@ def make(
     a rate (M, k), within each span of it. See `lib.store.Maker`. stretch : frames, of a long
     recording.
     """
-    place = models_device.pick(device)
-    encoder = encoders.load(inputs, parameters, place)
-    heard = Heard(inputs, encoder, parameters, place)
+    torch_device = models_device.pick(device)
+    encoder = encoders.load(inputs, parameters, torch_device)
+    heard = Heard(inputs, encoder, parameters, torch_device)
     dtype = encoders.kept(parameters)
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), *heard.notes]))
     rate = parameters.get("rate")
     times = np.asarray(inputs["time"])
     facts = {"rate": rate, "t0": float(times[0])} if rate else {}
-    own = heard.share(rows_in(stretch, times, rate) if rate else stretch)
-    shape = own.stop - own.first, heard.width
-    with create(shape, dtype, note=note, **facts, **own.told) as out:
-        begins = [first for _, first, _ in heard.windows[own.items]]
-        pieces, begin = heard.pieces(own.items), begins[0] if begins else 0
-        for frames, values in on_frames(pieces, heard.first, heard.last, begin, own.first):
-            here = slice(frames.start - own.first, frames.stop - own.first)
+    share = heard.share(rows_in(stretch, times, rate) if rate else stretch)
+    shape = share.stop - share.first, heard.width
+    with create(shape, dtype, note=note, **facts, **share.told) as out:
+        begins = [first for _, first, _ in heard.windows[share.items]]
+        pieces, begin = heard.pieces(share.items), begins[0] if begins else 0
+        for frames, values in on_frames(pieces, heard.first, heard.last, begin, share.first):
+            here = slice(frames.start - share.first, frames.stop - share.first)
             out[here] = encoders.fitting(values, dtype)
             give_back(out)

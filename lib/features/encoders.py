@@ -60,14 +60,14 @@ def load(inputs: Mapping, parameters: Mapping, place: torch.device) -> Encoder:
 @lru_cache(maxsize=4)
 def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Encoder:
     transformers = library("transformers")
-    given = {"local_files_only": True, "trust_remote_code": False}
+    settings = {"local_files_only": True, "trust_remote_code": False}
     todo = "fetch it again, or take another network"
     with foreign(folder, "a network of transformers", todo), _quiet(transformers):
-        config = transformers.AutoConfig.from_pretrained(folder, **given)
+        config = transformers.AutoConfig.from_pretrained(folder, **settings)
         if hasattr(config, "mask_ratio"):
             config.mask_ratio = 0.0  # a masked autoencoder would hide three quarters of a face
         net, report = transformers.AutoModel.from_pretrained(
-            folder, config=config, output_loading_info=True, dtype=torch.float32, **given
+            folder, config=config, output_loading_info=True, dtype=torch.float32, **settings
         )
     net = getattr(net, "vision_model", net)  # of CLIP and similar networks only the vision part
     absent = {name for name in report["missing_keys"] if not name.startswith("text_model")}
@@ -126,8 +126,8 @@ def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
         mean, sd = _colours(seen, of_timm)
     parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
     assumed = [words for words, value in parts.items() if not value]
-    told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
-    return size or SIDE, mean or IMAGENET_MEAN, sd or IMAGENET_SD, told
+    note = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
+    return size or SIDE, mean or IMAGENET_MEAN, sd or IMAGENET_SD, note
 
 
 def _side(config: Mapping, seen: Mapping, of_timm: Mapping) -> int:
@@ -155,9 +155,9 @@ def _colours(seen: Mapping, of_timm: Mapping) -> tuple[tuple[float, ...], tuple[
     factor = seen.get("rescale_factor", 1 / 255) if seen.get("do_rescale", True) else 1.0
     whole, less = 255 * float(factor), float(seen.get("offset") or seen.get("rescale_offset") or 0)
     if mean and sd and (less or abs(whole - 1) > ROUNDING):
-        mean = tuple((one + less) / whole for one in mean)
-        sd = tuple(one / whole for one in sd)
-    if not np.isfinite([*mean, *sd]).all() or not all(one > 0 for one in sd):
+        mean = tuple((value + less) / whole for value in mean)
+        sd = tuple(value / whole for value in sd)
+    if not np.isfinite([*mean, *sd]).all() or not all(value > 0 for value in sd):
         raise ValueError(f"mean {mean}, sd {sd}")
     return mean, sd
 
@@ -185,9 +185,9 @@ def _of_timm(architecture: str, file: Path, place: torch.device, _version: tuple
         file, f"weights of {architecture}", "take the file of this network", "", (RuntimeError,)
     ):
         net.load_state_dict(state)
-    told = timm.data.resolve_data_config({}, model=net)
+    config = timm.data.resolve_data_config({}, model=net)
     see = net.eval().requires_grad_(False).to(place)
-    return Encoder(see, told["input_size"][-1], tuple(told["mean"]), tuple(told["std"]))
+    return Encoder(see, config["input_size"][-1], tuple(config["mean"]), tuple(config["std"]))
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:
@@ -238,9 +238,9 @@ def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def told(inputs: Mapping, parameters: Mapping, encoder: Encoder) -> str:
     """One line on which network was used, where it came from, and what was chosen for it."""
-    place = Path(inputs.get("config", inputs.get("weights"))).parent
-    cached = place.parent.name == "snapshots"
-    where = f"the hub's cache, commit {place.name[:8]}" if cached else "a folder of this machine"
+    folder = Path(inputs.get("config", inputs.get("weights"))).parent
+    cached = folder.parent.name == "snapshots"
+    where = f"the hub's cache, commit {folder.name[:8]}" if cached else "a folder of this machine"
     layers = parameters.get("layers", ())
     which = f"layers {', '.join(map(str, layers))} side by side" if layers else ""
     name = f"{parameters['model']} from {where}"

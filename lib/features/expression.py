@@ -116,5 +116,5 @@ def columns(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     seen = ~np.isnan(rows).any(axis=1)
     names = np.full(len(rows), "", object)
     names[seen] = np.array(CLASSES, object)[rows[seen].argmax(axis=1)]
-    each = {f"expression_{name}": rows[:, k] for k, name in enumerate(CLASSES)}
-    return {"expression": names, **each, **{name: values[name] for name in COLUMNS}}
+    by_class = {f"expression_{name}": rows[:, k] for k, name in enumerate(CLASSES)}
+    return {"expression": names, **by_class, **{name: values[name] for name in COLUMNS}}

@@ -68,22 +68,22 @@ def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> No
     stretch : frames, of a long recording (`stretches.share`). parameters : size of the packed face,
     crop, ``cut`` (where the network goes on: `lib.models.blocks.ir50.CUTS`), variant.
     """
-    place = models_device.pick(device)
+    torch_device = models_device.pick(device)
     file = Path(inputs["weights"])
-    network = load(file, place, parameters["crop"], version(file))
+    network = load(file, torch_device, parameters["crop"], version(file))
     shape = network.shapes[parameters["cut"]]
     valid, faces = np.asarray(inputs["face_valid"]), inputs["face"]
     where = variant(parameters["variant"], parameters["size"], parameters["crop"])
     seen = np.flatnonzero(valid)
-    own = stretches.share(stretch, seen, len(valid), FRAMES_AT_ONCE)
-    seen, size = seen[own.items], (own.stop - own.first, int(np.prod(shape)))
-    with create(size, np.float16, map=list(shape), **own.told) as out:
+    share = stretches.share(stretch, seen, len(valid), FRAMES_AT_ONCE)
+    seen, size = seen[share.items], (share.stop - share.first, int(np.prod(shape)))
+    with create(size, np.float16, map=list(shape), **share.told) as out:
         out[...] = 0
 
         def maps(start: int, stop: int) -> np.ndarray:
             shown = cut(faces.read(seen[start:stop]), parameters["crop"], where)
-            pictures = as_pictures(torch.from_numpy(shown).to(place))
+            pictures = as_pictures(torch.from_numpy(shown).to(torch_device))
             return network(pictures, stop=parameters["cut"]).flatten(1).half().cpu().numpy()
 
         for rows, values in memory.pieces(maps, len(seen), FRAMES_AT_ONCE):
-            out[seen[rows] - own.first] = values
+            out[seen[rows] - share.first] = values

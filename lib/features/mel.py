@@ -132,10 +132,10 @@ def tensors(
         )
     power = torch.from_numpy(_extended(mel, first, stop)).to(device)
     levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD  # (64, stop - first)
-    place = torch.from_numpy(starts - first).to(device)
+    positions = torch.from_numpy(starts - first).to(device)
     # (N, 64, columns), the one large copy
-    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[place]
-    loudest = levels.amax(dim=0).unfold(0, columns, 1)[place].amax(dim=1)  # (N,)
+    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[positions]
+    loudest = levels.amax(dim=0).unfold(0, columns, 1)[positions].amax(dim=1)  # (N,)
     return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 
 
@@ -181,11 +181,11 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
     offset, length = published_span(time, seconds)
     piece = _checked(waveform, RATE)[offset : offset + length]
     read = torch.from_numpy(_extended(piece, 0, len(piece)))
-    wanted = columns(seconds)
-    power = torch.zeros(BANDS, wanted)
+    n_columns = columns(seconds)
+    power = torch.zeros(BANDS, n_columns)
     if read.numel() > FFT // 2:  # reflection needs more samples than it adds
-        found = _transform(read, center=True)
-        power[:, wanted - found.shape[1] :] = found
+        spectrum = _transform(read, center=True)
+        power[:, n_columns - spectrum.shape[1] :] = spectrum
     return _published_decibels(power).unsqueeze(0).numpy()
 
 

@@ -60,8 +60,10 @@ def at_times(times: np.ndarray, t0: float, fps: float) -> np.ndarray:
 
     fps : of the grid that the times are on; the four rows of a frame are 1/(4·fps) s apart.
     """
-    each = np.asarray(times, np.float64)[:, None] + np.arange(ROWS_A_FRAME) / (ROWS_A_FRAME * fps)
-    return np.floor((each.ravel() - t0) * RATE + 0.5).astype(np.int64)
+    row_times = np.asarray(times, np.float64)[:, None] + np.arange(ROWS_A_FRAME) / (
+        ROWS_A_FRAME * fps
+    )
+    return np.floor((row_times.ravel() - t0) * RATE + 0.5).astype(np.int64)
 
 
 def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE) -> np.ndarray:
@@ -115,9 +117,9 @@ def of_clip(
         return rows(samples, starts(n_frames, fps), length)
     places = published_starts(n_frames, fps)
     hop = int(places[1]) if len(places) > 1 else 1
-    there = 1 + max(0, -(-(len(samples) - length) // hop))
-    return rows(samples, places[:there], length)[
-        np.arange(len(places)) % min(there, max(len(places), 1))
+    n_rows = 1 + max(0, -(-(len(samples) - length) // hop))
+    return rows(samples, places[:n_rows], length)[
+        np.arange(len(places)) % min(n_rows, max(len(places), 1))
     ]
 
 
@@ -128,10 +130,10 @@ def _of_windows(windows: np.ndarray, points: int, rate: int) -> np.ndarray:
     logs = np.log(np.where(bands > 0, bands, SMALLEST))
     from scipy.fft import dct  # takes long to import, and training needs only rows that are there
 
-    found = dct(logs, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
-    found *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
-    found[:, 0] = np.log(np.where(energy > 0, energy, SMALLEST))
-    return found.astype(np.float32)
+    cepstra = dct(logs, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
+    cepstra *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
+    cepstra[:, 0] = np.log(np.where(energy > 0, energy, SMALLEST))
+    return cepstra.astype(np.float32)
 
 
 @cache

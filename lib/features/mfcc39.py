@@ -63,7 +63,7 @@ def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
     block is taken out of it at a time, so that hours need the memory of their rows only.
     """
     hamming = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1))
-    found = np.empty((count, CEPSTRA))
+    cepstra = np.empty((count, CEPSTRA))
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         heard = cut(samples, first + start * HOP, first + (stop - 1) * HOP + WINDOW)
@@ -71,8 +71,8 @@ def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
         # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
-        found[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()
-    return found
+        cepstra[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()
+    return cepstra
 
 
 def slopes(rows: np.ndarray) -> np.ndarray:
@@ -82,8 +82,8 @@ def slopes(rows: np.ndarray) -> np.ndarray:
 
 def mfcc39(samples: np.ndarray) -> np.ndarray:
     """(n,) int16 samples at 16 kHz -> (rows, 39) float64: static, slopes, slopes of slopes."""
-    found = static(samples)
-    return _with_slopes(found, np.arange(len(found)))
+    cepstra = static(samples)
+    return _with_slopes(cepstra, np.arange(len(cepstra)))
 
 
 def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -116,8 +116,8 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     rows = grid(times)
     if not len(rows):
         return np.zeros((0, 3 * CEPSTRA), np.float32)
-    found = _static(samples, round((times[0] - t0) * RATE), int(rows.max()) + 1)
+    cepstra = _static(samples, round((times[0] - t0) * RATE), int(rows.max()) + 1)
     values = np.empty((len(rows), 3 * CEPSTRA), np.float32)
     for start in range(0, len(rows), BLOCK):
-        values[start : start + BLOCK] = _with_slopes(found, rows[start : start + BLOCK])
+        values[start : start + BLOCK] = _with_slopes(cepstra, rows[start : start + BLOCK])
     return values

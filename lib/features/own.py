@@ -32,17 +32,17 @@ IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def sources_of_file(trial: Mapping, wanted: Request) -> dict:
     """The file of the trial, its time array if the request names one, and the frames' times."""
     folder = f"{FOLDER}/{trial['trial']}"
-    told = {"rows": f"{folder}/{wanted.parameters['file']}"}
+    sources = {"rows": f"{folder}/{wanted.parameters['file']}"}
     if wanted.parameters.get("time"):
-        told["rows_time"] = f"{folder}/{wanted.parameters['time']}"
-    return {**told, "time": request("time")}
+        sources["rows_time"] = f"{folder}/{wanted.parameters['time']}"
+    return {**sources, "time": request("time")}
 
 
 def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
     """Fill (T, k) float32; see `aligned`."""
     rows = load(inputs["rows"])
     time = load(inputs["rows_time"]) if "rows_time" in inputs else None
-    found, note = aligned(
+    values, note = aligned(
         rows,
         time,
         np.asarray(inputs["time"]),
@@ -51,8 +51,8 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
         parameters.get("missing", "refuse"),
         inputs["rows"],
     )
-    with create(found.shape, np.float32, note=note) as out:
-        out[...] = found
+    with create(values.shape, np.float32, note=note) as out:
+        out[...] = values
 
 
 def load(path: Path) -> np.ndarray:
@@ -96,20 +96,20 @@ def aligned(
         rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
-        found, how = _row_by_row(rows, frames, where)
-        return found, how + filled
+        values, how = _row_by_row(rows, frames, where)
+        return values, how + filled
     if time is None:
         time = frames[0] + np.arange(len(rows)) / rate
     time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
     method = _method(align, time, frames, where)
     annotation = annotators.Annotation("", rows, time, where=str(where))
-    found, how = annotators.to_frames(annotation, frames, method)
+    values, how = annotators.to_frames(annotation, frames, method)
     beside = int(
-        (~np.isfinite(found).all(axis=1)).sum()
+        (~np.isfinite(values).all(axis=1)).sum()
     )  # in gaps, before the first, after the last
-    told = f"; {beside} frames without a row near them took the nearest" if beside else ""
-    return _without_gaps(found, "neighbours", where)[0], how + filled + told
+    note = f"; {beside} frames without a row near them took the nearest" if beside else ""
+    return _without_gaps(values, "neighbours", where)[0], how + filled + note
 
 
 def _method(align: str, time: np.ndarray, frames: np.ndarray, where: object) -> str:
@@ -150,10 +150,10 @@ def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.nda
 
 def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> tuple[np.ndarray, str]:
     """A row for each frame, and how that came about."""
-    n, wanted = len(rows), len(frames)
-    if abs(n - wanted) > TOLERANCE_FRAMES:
+    n, n_frames = len(rows), len(frames)
+    if abs(n - n_frames) > TOLERANCE_FRAMES:
         raise InputError(
-            f"{n} rows of features, and the video has {wanted} frames: of another trial, or at a "
+            f"{n} rows of features, and the video has {n_frames} frames: of another trial, or at a "
             "rate of "
             "their own",
             where=where,
@@ -161,10 +161,10 @@ def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> tuple[np
             todo="name a time array in the option `times`, or the rate in `rates`",
         )
     how = "one row per frame"
-    if n != wanted:
-        what = "the last ones are not used" if n > wanted else "the last one is repeated"
-        how += f": {n} rows for {wanted} frames, {what}"
-    return rows[np.minimum(np.arange(wanted), n - 1)], how
+    if n != n_frames:
+        what = "the last ones are not used" if n > n_frames else "the last one is repeated"
+        how += f": {n} rows for {n_frames} frames, {what}"
+    return rows[np.minimum(np.arange(n_frames), n - 1)], how
 
 
 def _refuse(rows: np.ndarray, time: np.ndarray, frames: np.ndarray, where: object) -> None:
@@ -234,26 +234,34 @@ def make_of_network(
 
     from ..models import device
 
-    place = device.pick(device_name)
+    torch_device = device.pick(device_name)
     net = (
-        _network(parameters["network"], parameters["weights"], parameters["seed"]).to(place).eval()
+        _network(parameters["network"], parameters["weights"], parameters["seed"])
+        .to(torch_device)
+        .eval()
     )
     faces, mean, sd = (
         inputs["face"],
-        *(torch.tensor(x, device=place)[:, None, None] for x in (IMAGENET_MEAN, IMAGENET_SD)),
+        *(
+            torch.tensor(x, device=torch_device)[:, None, None]
+            for x in (IMAGENET_MEAN, IMAGENET_SD)
+        ),
     )
     rows = []
     with torch.inference_mode():
         for start in range(0, len(faces), AT_ONCE):
             shown = faces.read(np.arange(start, min(start + AT_ONCE, len(faces))))
             x = (
-                torch.from_numpy(np.ascontiguousarray(shown)).to(place).permute(0, 3, 1, 2).float()
+                torch.from_numpy(np.ascontiguousarray(shown))
+                .to(torch_device)
+                .permute(0, 3, 1, 2)
+                .float()
                 / 255
             )
             rows.append(net((x - mean) / sd).flatten(1).half().cpu().numpy())
-    found = np.concatenate(rows)
-    with create(found.shape, np.float16, note=f"{parameters['weights']} weights") as out:
-        out[...] = found
+    features = np.concatenate(rows)
+    with create(features.shape, np.float16, note=f"{parameters['weights']} weights") as out:
+        out[...] = features
 
 
 def torchvision_networks() -> list[str]:

@@ -65,8 +65,8 @@ def segments(
     # 0 is −14.8 dB, not silence: as published
     out = np.zeros((len(frames), 1, mel.BANDS, columns), np.float32)
     for row, frame in zip(out, frames, strict=True):
-        found = segment(waveform, *span(times, frame))
-        row[0, :, columns - found.shape[1] :] = found
+        piece = segment(waveform, *span(times, frame))
+        row[0, :, columns - piece.shape[1] :] = piece
     return out
 
 
@@ -83,6 +83,6 @@ def longest(times: np.ndarray) -> int:
 def silence(columns: int) -> np.ndarray:
     """(1, 1, 64, columns) float32: the sound of a step beyond the recording's end, filled up."""
     out = np.zeros((1, 1, mel.BANDS, columns), np.float32)
-    found = segment(np.zeros(0, np.float32), 0.0, 0.0)
-    out[0, 0, :, columns - found.shape[1] :] = found
+    piece = segment(np.zeros(0, np.float32), 0.0, 0.0)
+    out[0, 0, :, columns - piece.shape[1] :] = piece
     return out

@@ -117,16 +117,16 @@ def _power_up_to(waveform: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Sum of the squares of all samples before each of the places; block by block, in the order in
     which one sum over all would add them.
     """
-    found, total = np.zeros(len(places)), 0.0
+    power, total = np.zeros(len(places)), 0.0
     for start in range(0, len(waveform), BLOCK):
         block = np.asarray(waveform[start : start + BLOCK])
         block = media_sound.as_float(block) if block.dtype == np.int16 else block
         sums = np.cumsum(np.concatenate([[total], np.square(block, dtype=np.float64)]))
         here = (places > start) & (places <= start + len(block))
-        found[here] = sums[places[here] - start]
+        power[here] = sums[places[here] - start]
         total = sums[-1]
         give_back(waveform)
-    return found
+    return power
 
 
 def make_mel(inputs, parameters, create, device) -> None:

@@ -44,8 +44,8 @@ def network_file(
         there is none.
     """
     if not named:
-        place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
-        return place if place is not None and place.is_file() else None
+        path = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
+        return path if path is not None and path.is_file() else None
     return weights_file(named, Path(runs_root or "runs"))
 
 
@@ -59,7 +59,7 @@ def wanted(
         (`lib.features.speaker_scores.score`).
     name : "track_speaking" for the scores of all faces.
     """
-    more = {"durations": [float(each) for each in durations]} if len(durations) else {}
+    more = {"durations": [float(duration) for duration in durations]} if len(durations) else {}
     return request(name, {"network": file}, crop=crop, size=size, **more)
 
 
@@ -75,9 +75,9 @@ def sources_of_crops(trial: Mapping, asked: Request) -> dict:
 
 
 def sources_of_scores(trial: Mapping, asked: Request) -> dict:
-    own = {name: asked.parameters[name] for name in ("crop", "size")}
+    parameters = {name: asked.parameters[name] for name in ("crop", "size")}
     return {
-        "crops": request("track_crops", **own),
+        "crops": request("track_crops", **parameters),
         "tracks": request("tracks", cuts=KEPT),
         "time": request("time"),
         "sound": request("audio_16k", rate=mfcc.RATE),
@@ -86,9 +86,9 @@ def sources_of_scores(trial: Mapping, asked: Request) -> dict:
 
 
 def sources_of_speaking(trial: Mapping, asked: Request) -> dict:
-    own = {name: value for name, value in asked.parameters.items() if name != "person"}
+    parameters = {name: value for name, value in asked.parameters.items() if name != "person"}
     return {
-        "scores": request("track_speaking", asked.files, **own),
+        "scores": request("track_speaking", asked.files, **parameters),
         "tracks": request("tracks"),
         "time": request("time"),
     }
@@ -124,7 +124,7 @@ def make_scores(inputs, parameters, create, device) -> None:
     with create((len(heard.tracks), 2), np.float32) as out:
         for face in heard.faces():
             out[face.rows] = heard.scores(
-                face, (heard.logits(face, *each) for each in face.windows)
+                face, (heard.logits(face, *window) for window in face.windows)
             )
 
 
@@ -134,18 +134,18 @@ def make_windows(inputs, parameters, create, device, stretch: slice) -> None:
     """
     heard = _Heard(inputs, parameters, device)
     begin, end, _ = stretch.indices(len(inputs["time"]))
-    own, before, count = [], 0, 0
+    logits, before, count = [], 0, 0
     for face in heard.faces():
         for window in face.windows:
             frame, length = heard.frame(face, window), window[1] - window[0]
             if begin <= frame < end:
-                own.append(heard.logits(face, *window))
+                logits.append(heard.logits(face, *window))
             before += length if frame < begin else 0
             count += length
-    length = sum(map(len, own))
+    length = sum(map(len, logits))
     borders = [before, before + length, count]
     with create((length, 2), np.float32, begin=begin, **{stretches.ROWS: borders}) as out:
-        out[...] = np.concatenate([np.empty((0, 2), np.float32), *own])
+        out[...] = np.concatenate([np.empty((0, 2), np.float32), *logits])
 
 
 def join_windows(inputs, parameters, parts: Sequence, create, told: Mapping) -> None:
@@ -183,7 +183,7 @@ class _Face:
     @property
     def windows(self) -> Iterator[tuple[int, int]]:
         """(start, stop) on the grid of each window in which it is scored."""
-        return (window for _, own in self.rules for window in own)
+        return (window for _, windows in self.rules for window in windows)
 
 
 class _Heard:
@@ -224,8 +224,8 @@ class _Heard:
 
     def scores(self, face: _Face, every: Iterable[np.ndarray]) -> np.ndarray:
         """(n, 2) float32 of the frames in which it is tracked, from the logits of its windows."""
-        found = self._net.joined(face.rules, every, len(face.when))
-        return self._net.on_frames(found, face.when, face.times)
+        logits = self._net.joined(face.rules, every, len(face.when))
+        return self._net.on_frames(logits, face.when, face.times)
 
 
 def _device() -> str:
@@ -246,8 +246,8 @@ def make_speaking(inputs, parameters, create, device) -> None:
     if person is not None:
         rows = np.isin(tracks[:, 1], person.tracks)
         out[tracks[rows, 0].astype(int)] = speaker_scores.probability(scores[rows])
-    with create(out.shape, np.float32) as place:
-        place[...] = out
+    with create(out.shape, np.float32) as target:
+        target[...] = out
 
 
 MAKERS = [

@@ -80,11 +80,11 @@ def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
         else box).
     Raises InputError for the weights of another network.
     """
-    found = published.read(path)
-    if published.is_run(found):
-        return _of_run(found, path, device)
+    content = published.read(path)
+    if published.is_run(content):
+        return _of_run(content, path, device)
     crop = crop or ("mouth" if "talkset" in Path(path).name.lower() else "box")
-    state = published.weights_in(found, path)
+    state = published.weights_in(content, path)
     parts = {part for key in state for part in key.split(".")}
     name = next((network for part, network in NETWORK_OF.items() if part in parts), "talknet")
     net = models.load_published(name, path)
@@ -173,9 +173,11 @@ def score(
     Returns (T, 2) float32.
     """
     n_frames = len(first) // mfcc.ROWS_A_FRAME
-    found = rules(detector, n_frames, durations)
-    spans = (span for _, own in found for span in own)
-    return joined(found, (logits(detector, faces, sound, first, *span) for span in spans), n_frames)
+    window_rules = rules(detector, n_frames, durations)
+    spans = (span for _, group in window_rules for span in group)
+    return joined(
+        window_rules, (logits(detector, faces, sound, first, *span) for span in spans), n_frames
+    )
 
 
 def rules(detector: Detector, n_frames: int, durations: Sequence[float] = ()) -> Rules:
@@ -188,7 +190,7 @@ def rules(detector: Detector, n_frames: int, durations: Sequence[float] = ()) ->
     """
     if not durations:
         return [(1, windows(n_frames, detector.window))]
-    counts = Counter(max(1, round(each * detector.fps)) for each in durations)
+    counts = Counter(max(1, round(duration * detector.fps)) for duration in durations)
     return [(weight, _pieces(n_frames, length)) for length, weight in counts.items()]
 
 
@@ -198,8 +200,8 @@ def joined(found: Rules, every: Iterable[np.ndarray], n_frames: int) -> np.ndarr
     Windows that overlap are weighted; consecutive pieces, which never do, come out as they are.
     """
     every, total = iter(every), np.zeros((n_frames, 2), np.float32)
-    for weight, own in found:
-        total += weight * average([(start, next(every)) for start, _ in own], n_frames)
+    for weight, group in found:
+        total += weight * average([(start, next(every)) for start, _ in group], n_frames)
     return total / max(sum(weight for weight, _ in found), 1)
 
 
@@ -231,9 +233,9 @@ def logits(
         "time": time,
         "audio_time": time + length / 2 / mfcc.RATE,
     }
-    place = next(detector.net.parameters()).device
+    torch_device = next(detector.net.parameters()).device
     tensors = {
-        name: torch.from_numpy(np.ascontiguousarray(values, np.float32))[None].to(place)
+        name: torch.from_numpy(np.ascontiguousarray(values, np.float32))[None].to(torch_device)
         for name, values in batch.items()
     }
     return detector.net(tensors)["speaking"][0].float().cpu().numpy()

@@ -26,7 +26,7 @@ def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     of frames that the published LFAN database lacks, do not count. Raises InputError without any
     row.
     """
-    rows = (each[np.isfinite(each).all(axis=1)] for each in map(np.asarray, arrays))
+    rows = (array[np.isfinite(array).all(axis=1)] for array in map(np.asarray, arrays))
     count, mean, squares = _moments(rows)
     if not count:
         raise InputError(
@@ -45,7 +45,7 @@ def of_known(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
 
     Otherwise like `of_dimensions`; a column that is never known gets mean 0 and deviation 1.
     """
-    rows = np.concatenate([np.asarray(each, np.float64) for each in arrays])
+    rows = np.concatenate([np.asarray(array, np.float64) for array in arrays])
     known = np.isfinite(rows)
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, rows, 0).sum(axis=0) / count
@@ -57,7 +57,7 @@ def of_known(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
 def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     """One mean and deviation of all numbers (LFAN specification 1.10): the published rule."""
     count, mean, squares = _moments(
-        each[np.isfinite(each)][:, None] for each in map(np.asarray, arrays)
+        array[np.isfinite(array)][:, None] for array in map(np.asarray, arrays)
     )
     if count < 2 or not squares[0] > 0:
         return {"mean": [float(mean[0]) if count else 0.0], "std": [1.0]}
@@ -67,11 +67,11 @@ def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
 def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
     """Rows, mean (k,) and squared distances from it (k,), one array in memory at a time."""
     count, shift, total, squares = 0, None, np.zeros(1), np.zeros(1)
-    for each in arrays:
-        if not len(each):
+    for array in arrays:
+        if not len(array):
             continue
-        shift = each[0].astype(np.float64) if shift is None else shift
-        rows = each.astype(np.float64) - shift  # so that large means cost no precision
+        shift = array[0].astype(np.float64) if shift is None else shift
+        rows = array.astype(np.float64) - shift  # so that large means cost no precision
         count = count + len(rows)
         total = total + rows.sum(axis=0)
         squares = squares + (rows**2).sum(axis=0)
@@ -96,8 +96,8 @@ def kept(
         with locked(shelf.folder, wait=math.inf):
             clear_leftovers(shelf.folder, deep=False)  # of a process that was killed
             if not path.with_suffix(".json").is_file():  # nor made by somebody else meanwhile
-                found = compute()
-                rows = np.array([found["mean"], found["std"]])
+                statistics = compute()
+                rows = np.array([statistics["mean"], statistics["std"]])
                 with shelf.creating(made_from, rows.shape, rows.dtype) as array:
                     array[:] = rows
     mean, std = store.read(path).tolist()
@@ -105,8 +105,8 @@ def kept(
 
 
 def _writable(folder: Path) -> bool:
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())
-    return os.access(there, os.W_OK)
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    return os.access(existing, os.W_OK)
 
 
 def normalised(rows: np.ndarray, statistics: dict[str, list[float]]) -> np.ndarray:

@@ -34,9 +34,9 @@ RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
 @cache
 def _filters() -> np.ndarray:
     """(257, 64) triangles, linear in mel, peak 1; the zero frequency counts nowhere."""
-    found = filterbanks.triangles(LOW, HIGH, BANDS, FFT, RATE)
-    found[0] = 0
-    return found
+    filters = filterbanks.triangles(LOW, HIGH, BANDS, FFT, RATE)
+    filters[0] = 0
+    return filters
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -112,25 +112,25 @@ def make(inputs, parameters, create, device, stretch: slice = slice(None)) -> No
     """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights, width, seed. stretch :
     frames, of a long recording (`stretches.share_of_all`).
     """
-    place = models_device.pick(device)
+    torch_device = models_device.pick(device)
     random = parameters["weights"] == "random"
     net = load(
         None if random else inputs["weights"],
-        place,
+        torch_device,
         parameters.get("width", 1.0),
         parameters.get("seed", 0),
     )
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
     note = RANDOM_NOTE if random else ""
-    own = stretches.share_of_all(stretch, len(times), FRAMES_AT_ONCE)
-    count = own.stop - own.first
-    with create((count, EMBEDDING), np.float32, note=note, **own.told) as out:
+    share = stretches.share_of_all(stretch, len(times), FRAMES_AT_ONCE)
+    count = share.stop - share.first
+    with create((count, EMBEDDING), np.float32, note=note, **share.told) as out:
 
         def features(start: int, stop: int) -> np.ndarray:
-            frames = slice(own.first + start, own.first + stop)
+            frames = slice(share.first + start, share.first + stop)
             rows = heard.examples(frames).astype(np.float32)
-            logmel = torch.from_numpy(rows)[:, None].to(place)
+            logmel = torch.from_numpy(rows)[:, None].to(torch_device)
             logmel = logmel.contiguous(memory_format=torch.channels_last)
             return net({"logmel": logmel})["vggish"].cpu().numpy()
 
@@ -154,7 +154,7 @@ LAYERS = {
 
 def state_dict(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """TensorFlow's arrays by name -> weights by key: (h, w, in, out) to (out, in, h, w)."""
-    found = {}
+    state = {}
     for name, layer in LAYERS.items():
         missing = [part for part in ("weights", "biases") if f"{name}/{part}" not in variables]
         if missing:
@@ -165,9 +165,9 @@ def state_dict(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
             )
         weight = np.asarray(variables[f"{name}/weights"], np.float32)
         order = (3, 2, 0, 1) if weight.ndim == 4 else (1, 0)
-        found[f"{layer}.weight"] = torch.from_numpy(np.ascontiguousarray(weight.transpose(order)))
-        found[f"{layer}.bias"] = torch.from_numpy(np.array(variables[f"{name}/biases"], np.float32))
-    return found
+        state[f"{layer}.weight"] = torch.from_numpy(np.ascontiguousarray(weight.transpose(order)))
+        state[f"{layer}.bias"] = torch.from_numpy(np.array(variables[f"{name}/biases"], np.float32))
+    return state
 
 
 def read(checkpoint: Path | str) -> dict[str, np.ndarray]:
@@ -200,8 +200,8 @@ def _pca(path: Path) -> dict[str, np.ndarray]:
             size = sum(member.file_size for member in archive.infolist())
         if size > LARGEST_PCA:
             raise ValueError(f"{size:,} bytes when unpacked")
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in ("pca_eigen_vectors", "pca_means")}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("pca_eigen_vectors", "pca_means")}
     except KeyError as error:
         what = str(error.args[0]).removesuffix(" is not a file in the archive")
         raise InputError(f"no array {what}", where=path, expected=expected) from error
@@ -218,7 +218,7 @@ def _pca(path: Path) -> dict[str, np.ndarray]:
 
 def convert_pca(parameters: Path | str, target: Path | str) -> Path:
     """Write `vggish_pca_params.npz` as a PyTorch file with the port's keys; unused by LFAN."""
-    found = _pca(Path(parameters))
-    arrays = {name: torch.from_numpy(np.asarray(rows, np.float32)) for name, rows in found.items()}
+    pca = _pca(Path(parameters))
+    arrays = {name: torch.from_numpy(np.asarray(rows, np.float32)) for name, rows in pca.items()}
     arrays["pca_means"] = arrays["pca_means"].flatten()
     return checkpoints.write(arrays, Path(target))

@@ -117,10 +117,10 @@ def _melody(pitch: np.ndarray) -> list[np.ndarray]:
     if not voiced.any():
         flat = np.zeros(len(pitch))
         return [height, flat, height, flat, flat]
-    own = height - np.median(height[voiced])
+    deviation = height - np.median(height[voiced])
     frames = np.arange(len(pitch))
-    bridged = np.interp(frames, frames[voiced], own[voiced])
-    return [height, voiced.astype(float), own, bridged, slope(bridged)]
+    bridged = np.interp(frames, frames[voiced], deviation[voiced])
+    return [height, voiced.astype(float), deviation, bridged, slope(bridged)]
 
 
 def slope(values: np.ndarray) -> np.ndarray:

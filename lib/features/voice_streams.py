@@ -86,11 +86,11 @@ def statistics_of(
 
     of_columns : those of all columns. columns : stream -> its own. gate_by : see `cut`.
     """
-    by_input = {f"stream_{name}": _picked(of_columns, own) for name, own in columns.items()}
-    told = [column for _, column in told_by(columns, gate_by)]
-    if told:  # whether a number is known stays as it is
-        mean = np.array([[of_columns["mean"][column], 0.0] for column in told])
-        std = np.array([[of_columns["std"][column], 1.0] for column in told])
+    by_input = {f"stream_{name}": _picked(of_columns, indices) for name, indices in columns.items()}
+    gate_columns = [column for _, column in told_by(columns, gate_by)]
+    if gate_columns:  # whether a number is known stays as it is
+        mean = np.array([[of_columns["mean"][column], 0.0] for column in gate_columns])
+        std = np.array([[of_columns["std"][column], 1.0] for column in gate_columns])
         by_input["reliability"] = {"mean": mean.ravel().tolist(), "std": std.ravel().tolist()}
     return by_input
 

@@ -49,8 +49,10 @@ def options(name: str) -> dict[str, object]:
     if name not in REGISTRY:
         raise _unknown("model", name, REGISTRY, "models.create")
     parameters = inspect.signature(REGISTRY[name].__init__).parameters.values()
-    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    every = {each.name: each.default for each in parameters if each.kind in named}
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    every = {
+        parameter.name: parameter.default for parameter in parameters if parameter.kind in kinds
+    }
     return {key: default for key, default in every.items() if key not in ("self", "compat")}
 
 

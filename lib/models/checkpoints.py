@@ -103,15 +103,15 @@ def _bounded_archive(path: Path) -> None:
 
 def _bounded_pickles(path: Path) -> None:
     """The same for a file by PyTorch before 1.6."""
-    place = 0
+    position = 0
     with path.open("rb") as stream:
         if not path.stat().st_size:
             raise pickle.UnpicklingError("an empty file")
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             for _ in range(PICKLES):
-                found = bounds.scan(content, place, CALLED)
-                _within(found, path)
-                place = found.end
+                scan = bounds.scan(content, position, CALLED)
+                _within(scan, path)
+                position = scan.end
 
 
 def _within(found: bounds.Scan, path: Path) -> None:
@@ -175,7 +175,7 @@ def load(path: Path) -> dict:
             expected="model, params, state, … as 05_train writes them",
         )
     tensors = ("model", "raw", "optimizer")  # large, and never changed
-    return {name: each if name in tensors else deepcopy(each) for name, each in saved.items()}
+    return {name: value if name in tensors else deepcopy(value) for name, value in saved.items()}
 
 
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
@@ -209,13 +209,15 @@ def require_numbers(state: Mapping[str, torch.Tensor], path: Path | str) -> None
 def without_numbers(state: Mapping[str, torch.Tensor]) -> list[str]:
     """Names of the weights that hold NaN, infinity or complex numbers; a GPU is waited for once."""
     sums = {
-        name: each.detach().sum(dtype=torch.float64)
-        for name, each in state.items()
-        if each.is_floating_point()
+        name: tensor.detach().sum(dtype=torch.float64)
+        for name, tensor in state.items()
+        if tensor.is_floating_point()
     }
     finite = torch.stack([*sums.values()]).isfinite().tolist() if sums else []
     whole = dict(zip(sums, finite, strict=True))
-    return [name for name, each in state.items() if each.is_complex() or not whole.get(name, True)]
+    return [
+        name for name, tensor in state.items() if tensor.is_complex() or not whole.get(name, True)
+    ]
 
 
 def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:

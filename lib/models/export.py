@@ -91,12 +91,14 @@ def deviation(net: Model, path: Path, tried: tuple = TRIED) -> dict[str, float]:
     """
     net = copy.deepcopy(net).cpu().float().eval()
     if path.suffix == ".safetensors":
-        found = {"weights": _differing_weights(net, path)}
+        differences = {"weights": _differing_weights(net, path)}
     else:
         run = _runner(path)
         pairs = {tuple(chosen(net, *pair).values()): pair for pair in tried}
-        found = {" × ".join(map(str, key)): _differ(net, run, *pair) for key, pair in pairs.items()}
-    worst = max(found.values())
+        differences = {
+            " × ".join(map(str, key)): _differ(net, run, *pair) for key, pair in pairs.items()
+        }
+    worst = max(differences.values())
     if not worst <= TOLERANCE:
         raise InputError(
             f"the exported {net.name} differs from the network by {worst:.2g}",
@@ -104,7 +106,7 @@ def deviation(net: Model, path: Path, tried: tuple = TRIED) -> dict[str, float]:
             expected=f"at most {TOLERANCE:g}",
             todo="report it, with the parameters of the run",
         )
-    return found
+    return differences
 
 
 def _differ(net: Model, run: Callable, samples: int, steps: int) -> float:
@@ -113,9 +115,9 @@ def _differ(net: Model, run: Callable, samples: int, steps: int) -> float:
         expected = net(batch)
     worst = 0.0
     for name, values in zip(net.outputs, run(list(batch.values())), strict=True):
-        own = expected[name].float().numpy()
-        largest = max(1.0, float(np.abs(own).max(initial=0)))
-        worst = max(worst, float(np.abs(own - values).max(initial=0)) / largest)
+        reference = expected[name].float().numpy()
+        largest = max(1.0, float(np.abs(reference).max(initial=0)))
+        worst = max(worst, float(np.abs(reference - values).max(initial=0)) / largest)
     return worst
 
 
@@ -130,7 +132,7 @@ def _runner(path: Path) -> Callable:
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3  # errors only
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
+    names = [graph_input.name for graph_input in session.get_inputs()]
     return lambda tensors: session.run(
         None, {name: x.numpy() for name, x in zip(names, tensors, strict=True)}
     )

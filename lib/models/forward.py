@@ -31,8 +31,8 @@ def ready(
     """The network in its fastest form for prediction; outputs are the same up to rounding (not with
     precision "bfloat16").
     """
-    found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
-    return torch.compile(found) if compiled else found
+    network = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    return torch.compile(network) if compiled else network
 
 
 @torch.inference_mode()
@@ -60,11 +60,13 @@ def joined(
     """Outputs of some windows and of those that follow, name -> (n, …) float32, as those of all;
     shorter windows are padded with zeros.
     """
-    found: dict[str, list[torch.Tensor]] = {}
+    by_name: dict[str, list[torch.Tensor]] = {}
     for outputs in pieces:
         for name, values in outputs.items():
-            found.setdefault(name, []).append(torch.as_tensor(values))
-    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in found.items()}
+            by_name.setdefault(name, []).append(torch.as_tensor(values))
+    return {
+        name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in by_name.items()
+    }
 
 
 def _gathered(recipe, windows: list, device: torch.device) -> dict:
@@ -83,18 +85,18 @@ def _fitting(
         if batch:
             return model(batch)
     except torch.OutOfMemoryError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = "a batch did not fit"
+        message = "a batch did not fit"
     if len(windows) < 2:
-        raise full_gpu(told)
+        raise full_gpu(message)
     batch.clear()
     torch.cuda.empty_cache()
-    found = []
+    halves = []
     for part in (windows[: len(windows) // 2], windows[len(windows) // 2 :]):
         gathered = _gathered(recipe, part, device)
-        found.append(_fitting(model, recipe, part, device, gathered))
-    return {name: torch.cat(_equally_long([each[name] for each in found])) for name in found[0]}
+        halves.append(_fitting(model, recipe, part, device, gathered))
+    return {name: torch.cat(_equally_long([half[name] for half in halves])) for name in halves[0]}
 
 
 def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -37,33 +37,35 @@ def given(net: Model) -> dict[str, list[int | str]]:
 
 def sizes(net: Model, text: str) -> list[int | str]:
     """Sizes in a declaration such as "(B, 4T, 13) logits"; a letter that has one value is that."""
-    limits, found = net.limits(), []
+    limits, shape = net.limits(), []
     for part in text[1 : text.index(")")].split(", "):
-        pairs = [re.fullmatch(r"(\d*)([A-Z]?)", each).groups() for each in part.split("·")]
+        pairs = [re.fullmatch(r"(\d*)([A-Z]?)", factor).groups() for factor in part.split("·")]
         letters = "".join(letter for _, letter in pairs)
         least, most = limits.get(letters, (1, 0))
         number = math.prod(int(count or 1) for count, _ in pairs)
         open_one = letters and least != most
-        found.append(f"{number if number > 1 else ''}{letters}" if open_one else number * least)
-    return found
+        shape.append(f"{number if number > 1 else ''}{letters}" if open_one else number * least)
+    return shape
 
 
 def letters(net: Model) -> dict[str, tuple[int, int]]:
     """Letters in the inputs of a network's graph -> least and most, 0 for no limit."""
-    found = {str(size)[-1] for shape in given(net).values() for size in shape}
+    endings = {str(size)[-1] for shape in given(net).values() for size in shape}
     limits = net.limits()
-    return {each: limits.get(each, (1, 0)) for each in sorted(found) if each.isalpha()}
+    return {letter: limits.get(letter, (1, 0)) for letter in sorted(endings) if letter.isalpha()}
 
 
 def chosen(net: Model, samples: int, steps: int) -> dict[str, int]:
     """A size for each letter: samples for B and N, else steps, within what the network takes, or
     what follows from them (`Model.lengths`).
     """
-    found = {}
+    by_letter = {}
     for letter, (least, most) in letters(net).items():
         size = samples if letter in TRACED else steps
-        found[letter] = max(least, min(size, most) if most else size)
-    return found | {letter: rows.count(found[rows.of]) for letter, rows in net.lengths().items()}
+        by_letter[letter] = max(least, min(size, most) if most else size)
+    return by_letter | {
+        letter: rows.count(by_letter[rows.of]) for letter, rows in net.lengths().items()
+    }
 
 
 def example(net: Model, samples: int, steps: int, seed: int = 0) -> dict[str, Tensor]:
@@ -72,9 +74,9 @@ def example(net: Model, samples: int, steps: int, seed: int = 0) -> dict[str, Te
     for name, shape in given(net).items():
         size = [_size(part, chosen(net, samples, steps)) for part in shape]
         x = torch.randn(size, generator=generator)
-        told = net.inputs[name]
-        batch[name] = x > -0.5 if "bool" in told else x
-        if "0–255" in told:
+        description = net.inputs[name]
+        batch[name] = x > -0.5 if "bool" in description else x
+        if "0–255" in description:
             batch[name] = (128 + 50 * x).clamp(0, 255)
     return batch
 
@@ -145,12 +147,12 @@ def _range(least: int, most: int) -> dict[str, int]:
 
 def _axes(shape: list[int | str], axes: Mapping[str, object]) -> dict[int, object]:
     """Number of an axis -> its size, for those that are open."""
-    found = {}
+    open_axes = {}
     for number, part in enumerate(shape):
         if isinstance(part, str):
             axis = axes[part[-1]]
-            found[number] = int(part[:-1]) * axis if part[:-1] else axis
-    return found
+            open_axes[number] = int(part[:-1]) * axis if part[:-1] else axis
+    return open_axes
 
 
 @contextlib.contextmanager
@@ -182,9 +184,9 @@ def refusing(net: Model, what: str) -> Iterator[None]:
     except InputError:
         raise
     except REFUSED as error:
-        told = " ".join(str(error).split())[:500] or type(error).__name__
+        message = " ".join(str(error).split())[:500] or type(error).__name__
         raise InputError(
-            f"the network {net.name} cannot be exported: {told}",
+            f"the network {net.name} cannot be exported: {message}",
             where=f"model {net.name}",
             expected=f"{what} for all sizes: no branch, index or size that depends on numbers",
             todo="mend its forward (docs/export.md), or take --to safetensors: weights alone",

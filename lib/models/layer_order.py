@@ -28,7 +28,7 @@ def layers(module: nn.Module) -> list[list[str]]:
 def _layers_of(module: nn.Module, stage: str | tuple | list) -> list[list[str]]:
     if isinstance(stage, str):
         return _part(module, stage)
-    branches = [_layers_of(module, each) for each in stage]
+    branches = [_layers_of(module, part) for part in stage]
     if isinstance(stage, tuple):
         return _side_by_side(branches)
     return [keys for branch in branches for keys in branch]
@@ -38,11 +38,11 @@ def _as_set(module: nn.Module) -> list[str | tuple[str, ...]]:
     """The default order: own weights first, then the parts; named streams (ModuleDict) are side by
     side.
     """
-    own = tuple(name for name, _ in module.named_parameters(recurse=False))
+    weights = tuple(name for name, _ in module.named_parameters(recurse=False))
     parts = [name for name, _ in module.named_children()]
     if isinstance(module, nn.ModuleDict):
-        return [(*own, *parts)]
-    return [own, *parts] if own else parts
+        return [(*weights, *parts)]
+    return [weights, *parts] if weights else parts
 
 
 def _part(module: nn.Module, name: str) -> list[list[str]]:
@@ -62,8 +62,8 @@ def _part(module: nn.Module, name: str) -> list[list[str]]:
 def _is_looked_into(part: nn.Module) -> bool:
     if isinstance(part, (*LISTS, nn.ModuleDict)) or getattr(part, "layer_order", ()):
         return True
-    own = any(True for _ in part.parameters(recurse=False))
-    return not own and len(list(part.children())) == 1
+    has_weights = any(True for _ in part.parameters(recurse=False))
+    return not has_weights and len(list(part.children())) == 1
 
 
 def _side_by_side(branches: list[list[list[str]]]) -> list[list[str]]:

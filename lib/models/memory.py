@@ -39,11 +39,11 @@ def pieces(
     while start < count:
         stop = min(start + size, count)
         try:
-            found = compute(start, stop)
+            values = compute(start, stop)
         except torch.OutOfMemoryError as error:
             size = _halved(stop - start, error)
             continue
-        yield slice(start, stop), found
+        yield slice(start, stop), values
         start = stop
 
 

@@ -157,7 +157,7 @@ def read(path: Path | str) -> dict:
     if path.suffix == MANIFEST:
         return {"manifest": tensor_manifest.read(path)}
     try:
-        found = contents(path)
+        content = contents(path)
     except InputError:
         raise
     except RefusedError as error:
@@ -176,11 +176,11 @@ def read(path: Path | str) -> dict:
             expected="a file as torch.save writes it",
             todo="download or copy it again",
         ) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(content, Mapping):
         raise InputError(
-            f"a file with one {type(found).__name__}", where=path, expected="named weights"
+            f"a file with one {type(content).__name__}", where=path, expected="named weights"
         )
-    return dict(found)
+    return dict(content)
 
 
 def _refused(path: Path, message: str) -> InputError:
@@ -234,21 +234,21 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
             expected=f"named tensors under {' or '.join(CONTAINERS)}",
             todo="save the set that you mean alone" if inside else "",
         )
-    named = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
-    if len(named) < len(state):
+    renamed = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
+    if len(renamed) < len(state):
         raise InputError(
-            f"{len(state) - len(named)} weights are there twice, with module. before and without",
+            f"{len(state) - len(renamed)} weights are there twice, with module. before and without",
             where=path,
             expected="one state dict",
         )
-    return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
+    return {key: value for key, value in renamed.items() if not key.endswith(CLASS_WEIGHTS)}
 
 
 def _is_state(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and bool(value)
-        and all(isinstance(each, torch.Tensor) for each in value.values())
+        and all(isinstance(item, torch.Tensor) for item in value.values())
     )
 
 
@@ -365,8 +365,8 @@ def begin(net: nn.Module, path: Path) -> nn.Module:
     If the file's first layer has four channels and the network's three, the mask's weights are cut
     off. Raises InputError for a weight that is missing, superfluous, or of another shape.
     """
-    found, mine = read(path), net.state_dict()
-    its = found["model"] if is_run(found) else weights_in(found, path)
+    content, mine = read(path), net.state_dict()
+    its = content["model"] if is_run(content) else weights_in(content, path)
     if STEM in mine and STEM in its:
         its = {**its, STEM: its[STEM][:, : mine[STEM].shape[1]]}
     if wrong := misfits(mine, its):

@@ -23,32 +23,34 @@ def timeline(root: Path, note: str, name: str):
     """Time line of who is seen and speaks, and of any voice, in the clip `name`
     (``<split>/<video>/clip_f…``).
     """
-    told = schema.read(Path(root) / name / "clip.json")
+    clip = schema.read(Path(root) / name / "clip.json")
     persons = {
         f"person {person['person_id']}": (person["visible"] == 1, person["asd"] == 1)
-        for person in told["persons"]
+        for person in clip["persons"]
         if person["visible"].any()
     }
-    voices = {label: told[key] == 1 for key, label in VOICE_NAMES.items() if key in told}
-    return plots.clip_timeline(_times(told), persons, voices, title=told["clip_id"], note=note)
+    voices = {label: clip[key] == 1 for key, label in VOICE_NAMES.items() if key in clip}
+    return plots.clip_timeline(_times(clip), persons, voices, title=clip["clip_id"], note=note)
 
 
 def strip(root: Path, note: str, name: str):
     """Faces of every person of a clip at some moments, framed by their label."""
-    place = Path(root) / name
-    told = schema.read(place / "clip.json")
-    moments = np.unique(np.linspace(0, told["n_frames"] - 1, STRIP).round().astype(int))
-    seen = [person for person in told["persons"] if person["boxes"]]
-    folder, pattern, first = (told["frames"][key] for key in ("dir", "pattern", "first"))
-    shown = [pictures.read(place / folder / (pattern % (first + moment))) for moment in moments]
-    boxes = [schema.boxes(person, told["n_frames"], place / "clip.json") for person in seen]
-    faces = [_faces(each[moments], shown) for each in boxes]
+    clip_folder = Path(root) / name
+    clip = schema.read(clip_folder / "clip.json")
+    moments = np.unique(np.linspace(0, clip["n_frames"] - 1, STRIP).round().astype(int))
+    seen = [person for person in clip["persons"] if person["boxes"]]
+    folder, pattern, first = (clip["frames"][key] for key in ("dir", "pattern", "first"))
+    shown = [
+        pictures.read(clip_folder / folder / (pattern % (first + moment))) for moment in moments
+    ]
+    boxes = [schema.boxes(person, clip["n_frames"], clip_folder / "clip.json") for person in seen]
+    faces = [_faces(person_boxes[moments], shown) for person_boxes in boxes]
     return plots.speaking_strip(
         faces,
         [person["asd"][moments] for person in seen],
-        _times(told)[moments],
+        _times(clip)[moments],
         [f"person {person['person_id']}" for person in seen],
-        title=told["clip_id"],
+        title=clip["clip_id"],
         note=note,
     )
 

@@ -111,11 +111,11 @@ def face_strip(
     # Inches per face; the rest is room for title, times and note.
     side = min(1.15, 10 / max(1, len(faces)))
     ax = style.new_axes(size=(max(3, side * len(faces)), side + 1.0)) if ax is None else ax
-    for place, (face, there) in enumerate(zip(faces, valid, strict=True)):
-        if there:
-            ax.imshow(face, extent=(place, place + 0.94, 0, 0.94), cmap="gray", vmin=0, vmax=255)
+    for index, (face, is_valid) in enumerate(zip(faces, valid, strict=True)):
+        if is_valid:
+            ax.imshow(face, extent=(index, index + 0.94, 0, 0.94), cmap="gray", vmin=0, vmax=255)
         else:
-            _draw_no_face(ax, place)
+            _draw_no_face(ax, index)
     ax.set(
         xlim=(-0.04, len(faces)),
         ylim=(-0.02, 0.96),
@@ -223,12 +223,12 @@ def mel_axis(ax: Axes, bands: int = 64, f_max: float = 22_050) -> None:
     inches = ax.figure.get_figheight() * ax.get_position().height / bands  # of a band
     ticks: list[tuple[int, float]] = []
     for hertz in sorted(_TICKS_HZ, reverse=True):
-        place = float(band_of(np.array(hertz), bands, f_max))
-        if hertz < f_max and (not ticks or (ticks[-1][1] - place) * inches >= _TICK_INCHES):
-            ticks.append((hertz, place))
+        position = float(band_of(np.array(hertz), bands, f_max))
+        if hertz < f_max and (not ticks or (ticks[-1][1] - position) * inches >= _TICK_INCHES):
+            ticks.append((hertz, position))
     ticks.reverse()
     names = [f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz, _ in ticks]
-    ax.set_yticks([place for _, place in ticks], names)
+    ax.set_yticks([position for _, position in ticks], names)
     ax.set_ylabel("mel (Hz)")
     ax.grid(False)
 

@@ -128,8 +128,8 @@ def ccc_parts(
             pair for pair in zip(EMOTIONS, "oD", strict=True) if pair[0] in set(table["emotion"])
         ]
         for emotion, marker in learnt:
-            own = table[table["emotion"] == emotion].set_index("trial")[part].reindex(names)
-            ax.plot(own, range(len(names)), marker, color=style.COLOURS[emotion], label=emotion)
+            values = table[table["emotion"] == emotion].set_index("trial")[part].reindex(names)
+            ax.plot(values, range(len(names)), marker, color=style.COLOURS[emotion], label=emotion)
         ax.axvline(right, color=style.LABEL, linewidth=1)
         ax.set_xlabel(words)
         style.named_rows(ax, names)

@@ -139,13 +139,13 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
         content = content.attrs["nothing"]
     if isinstance(content, pd.DataFrame):
         wide = [
-            place
-            for place, column in enumerate(content, start=1)
+            index
+            for index, column in enumerate(content, start=1)
             if any(len(word) > LONG for value in content[column] for word in str(value).split())
         ]
         style = "".join(
-            f"#{name} td:nth-child({place}){{overflow-wrap:anywhere;min-width:14em}}"
-            for place in wide
+            f"#{name} td:nth-child({index}){{overflow-wrap:anywhere;min-width:14em}}"
+            for index in wide
         )
         if content.shape[1] > MANY_COLUMNS:
             style = f"#{name} td,#{name} th{{overflow-wrap:anywhere}}"

@@ -43,14 +43,14 @@ def machine(folder: Path) -> pd.DataFrame:
     """Space on the disk of `folder`, processors, memory, and the device that networks use."""
     from ..models import device  # torch takes seconds to import
 
-    place = existing(folder)
-    disk = shutil.disk_usage(place)
+    path = existing(folder)
+    disk = shutil.disk_usage(path)
     pages = (
         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     )
     cores = processes.available_processors()
     rows = [
-        ("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
+        ("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(path)),
         ("processors", str(cores), platform.processor() or platform.machine()),
         ("memory", f"{pages / 1e9:.0f} GB", ""),
         ("networks run on", str(device.pick()), ""),
@@ -67,9 +67,14 @@ def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: st
     """Faces of the trial `name`, evenly spaced in time; hatched where there is sound only, or where
     no network asks for faces. Where none asks for this size, what trivial predictors see is shown.
     """
-    trial, wanted = row(table, name), request("face", size=size)
+    trial, face_request = row(table, name), request("face", size=size)
     seen = has_picture(trial) and arrays.is_there(trial, request("face_valid"), store)
-    if not (seen and any(arrays.is_there(trial, one, store) for one in (wanted, _SMALL))):
+    if not (
+        seen
+        and any(
+            arrays.is_there(trial, array_request, store) for array_request in (face_request, _SMALL)
+        )
+    ):
         nothing = np.zeros((STRIP_FACES, 1, 1))
         times = np.linspace(0, trial["duration"], STRIP_FACES)
         why = "no network asks for faces" if has_picture(trial) else "sound only"
@@ -78,8 +83,8 @@ def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: st
     times = arrays.read(trial, request("time"), store)
     chosen = np.linspace(0, len(times) - 1, STRIP_FACES).round().astype(int)
     title = f"trial {name}"
-    if arrays.is_there(trial, wanted, store):
-        faces = arrays.opened(trial, wanted, store)
+    if arrays.is_there(trial, face_request, store):
+        faces = arrays.opened(trial, face_request, store)
         pictures, valid = faces.read(chosen), faces.valid[chosen]
     else:
         pictures = arrays.read(trial, _SMALL, store)[chosen]
@@ -92,11 +97,11 @@ def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Columns trial, frames, faces, share: how many frames of trials with a picture have a face;
     without trials whose faces no network asks for.
     """
-    rows, wanted = [], request("face_valid")
+    rows, face_valid = [], request("face_valid")
     for trial in filter(has_picture, table.to_dict("records")):
-        if not arrays.is_there(trial, wanted, store):
+        if not arrays.is_there(trial, face_valid, store):
             continue
-        valid = arrays.read(trial, wanted, store)
+        valid = arrays.read(trial, face_valid, store)
         rows.append([trial["trial"], len(valid), int(valid.sum()), float(valid.mean())])
     return pd.DataFrame(rows, columns=["trial", "frames", "faces", "share"])
 
@@ -105,20 +110,20 @@ def with_sound(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     """The trials of a table whose sound is in the store; a network that uses pictures only needs
     none.
     """
-    found = []
+    has_sound = []
     for trial in table.to_dict("records"):
         located = None
         with contextlib.suppress(InputError):  # its video has no sound
             located = arrays.locate(trial, request("audio_44k", rate=SOUND_RATE), store)
-        found.append(located is not None and located.exists)
-    return table[np.array(found, bool)]
+        has_sound.append(located is not None and located.exists)
+    return table[np.array(has_sound, bool)]
 
 
 def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     """Waveform, mel spectrogram and frame grid of the first seconds of the trial `name`."""
     trial = row(table, name)
-    wanted = request("audio_44k", rate=SOUND_RATE)
-    samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
+    audio = request("audio_44k", rate=SOUND_RATE)
+    samples, facts = arrays.read(trial, audio, store), arrays.facts(trial, audio, store)
     times = np.asarray(arrays.read(trial, request("time"), store))
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
@@ -143,10 +148,10 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
     power = arrays.read(trial, request("mel"), store)[:count]  # (columns, 64)
-    found = np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)
-    np.log10(found, out=found)  # in place: an hour of columns takes 92 MB
-    found *= 10
-    return found.T
+    levels = np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)
+    np.log10(levels, out=levels)  # in place: an hour of columns takes 92 MB
+    levels *= 10
+    return levels.T
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -156,8 +161,8 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     rows: list[dict] = []
     table = with_sound(table, store)
     for trial in table.drop_duplicates("video").to_dict("records"):
-        wanted = request("audio_44k", rate=SOUND_RATE)
-        facts = arrays.facts(trial, wanted, store)
+        audio = request("audio_44k", rate=SOUND_RATE)
+        facts = arrays.facts(trial, audio, store)
         times = arrays.read(trial, request("time"), store)
         end = facts["t0"] + facts["shape"][0] / facts["rate"]
         last_shown = frames.spacing(times)  # s, the last frame's own duration
@@ -177,9 +182,11 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
 def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:
     """A row per split and kind of label: trials, frames, share labelled, mean or classes."""
     rows = []
-    for split, some in table.groupby("split", sort=False):
+    for split, of_split in table.groupby("split", sort=False):
         for item in wanted:
-            values = [np.asarray(arrays.read(row, item, store)) for row in some.to_dict("records")]
+            values = [
+                np.asarray(arrays.read(row, item, store)) for row in of_split.to_dict("records")
+            ]
             known = [
                 np.isfinite(v).all(axis=1) if item.name == "va" else (np.c_[v] >= 0).any(axis=1)
                 for v in values
@@ -217,15 +224,15 @@ def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.Da
                     **{name: facts[name] for name in ("annotators", *EMOTIONS)},
                 }
             )
-    found = pd.DataFrame(rows, columns=["trial", "annotators", *EMOTIONS])
+    agreements = pd.DataFrame(rows, columns=["trial", "annotators", *EMOTIONS])
     mean = {
         "trial": "mean of all",
         "annotators": "",
-        **{emotion: found[emotion].mean() for emotion in EMOTIONS},
+        **{emotion: agreements[emotion].mean() for emotion in EMOTIONS},
     }
-    if len(found) < 2:
-        return found
-    return pd.concat([found, pd.DataFrame([mean])])
+    if len(agreements) < 2:
+        return agreements
+    return pd.concat([agreements, pd.DataFrame([mean])])
 
 
 def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):

@@ -48,12 +48,12 @@ def prediction_traces(
         if labels is not None:
             style.shade(ax, time, np.isnan(labels[:, column]), "unlabelled")
             ax.plot(time, labels[:, column], color=style.LABEL, linewidth=1.2, label="label")
-        own = {"color": style.COLOURS[emotion]}
+        look = {"color": style.COLOURS[emotion]}
         if raw is not None:
-            ax.plot(time, raw[:, column], linewidth=0.7, alpha=0.5, label="unsmoothed", **own)
+            ax.plot(time, raw[:, column], linewidth=0.7, alpha=0.5, label="unsmoothed", **look)
         if sd is not None:
-            uncertainty.band(ax, time, prediction[:, column], sd[:, column], own["color"])
-        ax.plot(time, prediction[:, column], linewidth=1.8, label="prediction", **own)
+            uncertainty.band(ax, time, prediction[:, column], sd[:, column], look["color"])
+        ax.plot(time, prediction[:, column], linewidth=1.8, label="prediction", **look)
         ax.set(
             ylabel=f"{emotion} (−1…1)",
             ylim=(-1.05, 1.05),

@@ -110,11 +110,11 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
         rows = values[values["face"] == face].sort_values("frame")
         gaps = np.flatnonzero(np.diff(rows["frame"]) > 1) + 1
         for part in np.split(np.arange(len(rows)), gaps):
-            some = rows.iloc[part]
-            ax.plot(some["time"], some["smoothed"], color=style.PALETTE[0], linewidth=1.2)
-            speaks = some["speaking"] == 1
+            stretch = rows.iloc[part]
+            ax.plot(stretch["time"], stretch["smoothed"], color=style.PALETTE[0], linewidth=1.2)
+            speaks = stretch["speaking"] == 1
             look = {"color": SPEAKING_COLOUR, "alpha": 0.35}
-            ax.fill_between(some["time"], 0, some["smoothed"], where=speaks, **look)
+            ax.fill_between(stretch["time"], 0, stretch["smoothed"], where=speaks, **look)
         ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle="--")
         ax.set(ylabel=f"p({face} speaks)", ylim=(0, 1))
     time_line(values, ax=axes[len(faces)])
@@ -129,9 +129,9 @@ def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     times = np.unique(values["time"])
     step = frames.spacing(times, alone=0.04)
     for row, face in enumerate(faces):
-        some = values[values["face"] == face]
+        rows = values[values["face"] == face]
         for speaking, colour, height in ((0, SILENT_COLOUR, 0.12), (1, SPEAKING_COLOUR, 0.6)):
-            starts = some["time"][some["speaking"] == speaking]
+            starts = rows["time"][rows["speaking"] == speaking]
             ax.broken_barh(
                 [(start, step) for start in starts],
                 (row - height / 2, height),
@@ -220,8 +220,8 @@ def speaking_strip(
             squeeze=False,
         )[:, 0]
     for person, ax in enumerate(axes[: len(faces)]):
-        for place, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
-            _draw_framed(ax, place, face, int(label))
+        for column, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
+            _draw_framed(ax, column, face, int(label))
         ax.set(
             xlim=(0, count),
             ylim=(0, 1),
@@ -258,7 +258,7 @@ def clip_distribution(
         values = [
             table.loc[table["split"] == split, name].dropna().to_numpy(float) for split in splits
         ]
-        if any(len(some) for some in values):
+        if any(len(of_split) for of_split in values):
             ax.hist(values, bins=12, stacked=True, label=splits)
         ax.set(xlabel=label, ylabel="clips")
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=name == "frames", min_n_ticks=1))

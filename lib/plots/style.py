@@ -49,8 +49,8 @@ class RoundedLayout(ConstrainedLayoutEngine):
     def execute(self, fig: Figure) -> object:
         grids = super().execute(fig)
         for ax in fig.axes:
-            place = Bbox(np.round(ax.get_position(original=True).get_points(), POSITION_DIGITS))
-            ax._set_position(place, which="original")  # `set_position` would end the layout
+            position = Bbox(np.round(ax.get_position(original=True).get_points(), POSITION_DIGITS))
+            ax._set_position(position, which="original")  # `set_position` would end the layout
         return grids
 
 

@@ -52,7 +52,7 @@ def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
     if rows.empty and nothing:
         return Shown(nothing)
     note = rows.attrs.get("note", "")
-    numeric = [_is_numeric(rows.iloc[:, place]) for place in range(rows.shape[1])]
+    numeric = [_is_numeric(rows.iloc[:, column]) for column in range(rows.shape[1])]
     words = _in_order(rows).apply(_as_words)
     text = words.to_string(index=False)
     page = _page(words, numeric, GREY_STYLE if note else "")
@@ -121,10 +121,10 @@ def scores(rows: pd.DataFrame) -> Shown:
     wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
     wide.attrs = dict(rows.attrs)
     for emotion in EMOTIONS:
-        found = {
+        by_method = {
             row.method: plots.with_interval(row)
             for row in rows.itertuples()
             if row.emotion == emotion
         }
-        wide[emotion] = [found.get(method, "") for method in wide["method"]]
+        wide[emotion] = [by_method.get(method, "") for method in wide["method"]]
     return table(wide)

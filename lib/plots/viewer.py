@@ -179,8 +179,8 @@ def video(path: Path) -> object:
     if path.stat().st_size > EMBEDDED:
         if is_colab():
             return link(path)
-        place = html.escape(_from_notebook(path))
-        return HTML(f'<video src="{place}" {controls}></video><p>{link(path).data}</p>')
+        address = html.escape(_from_notebook(path))
+        return HTML(f'<video src="{address}" {controls}></video><p>{link(path).data}</p>')
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
@@ -201,12 +201,12 @@ def link(path: Path) -> object:
 
     path = Path(path)
     size = path.stat().st_size
-    told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    size_text = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
     if is_colab() and size > IN_A_LINK:
-        shown = f"<code>{html.escape(str(path.absolute()))}</code> ({told})"
+        shown = f"<code>{html.escape(str(path.absolute()))}</code> ({size_text})"
         return HTML(f"{shown}: right-click it in the list of files on the left, Download")
-    place = _as_data(path) if is_colab() else html.escape(_from_notebook(path))
-    return HTML(f'<a href="{place}" download>{html.escape(path.name)}</a> ({told})')
+    address = _as_data(path) if is_colab() else html.escape(_from_notebook(path))
+    return HTML(f'<a href="{address}" download>{html.escape(path.name)}</a> ({size_text})')
 
 
 def _as_data(path: Path) -> str:

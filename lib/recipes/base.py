@@ -186,9 +186,9 @@ class Recipe:
         """
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root) if run else None
-        given = published.read(path).get("terms", "") if path and path.is_file() else ""
-        told = [datasets.terms(self.params.dataset), given]
-        return "; ".join(dict.fromkeys(filter(None, told)))
+        backbone_terms = published.read(path).get("terms", "") if path and path.is_file() else ""
+        sentences = [datasets.terms(self.params.dataset), backbone_terms]
+        return "; ".join(dict.fromkeys(filter(None, sentences)))
 
     def arrays(self) -> list[Request]:
         """The store's arrays that must exist before training or prediction; labels included."""
@@ -235,13 +235,14 @@ class Recipe:
 
     def digits(self, trial: str) -> dict[str, str]:
         """Digests of the arrays, without labels, that a prediction of a trial is made from."""
-        wanted = [
+        requests = [
             item
             for item in arrays.of_trial(self.trial(trial), self.arrays())
             if arrays.maker_of(item).step != "labels"
         ]
         return {
-            str(item): arrays.locate(self.trial(trial), item, self.store).digits for item in wanted
+            str(item): arrays.locate(self.trial(trial), item, self.store).digits
+            for item in requests
         }
 
     def statistics_of(
@@ -548,12 +549,12 @@ class Recipe:
             and columns in (None, values.shape[2])
         )
         if name in outputs:
-            found = f"{name} {values.shape}"
+            returned = f"{name} {values.shape}"
         else:
-            found = f"{', '.join(outputs) or 'nothing'}, and no {name}"
+            returned = f"{', '.join(outputs) or 'nothing'}, and no {name}"
         self.require(
             fits,
-            f"the network returned {found}",
+            f"the network returned {returned}",
             f"{name} ({len(windows)}, {needed}, {columns or 'k'}): "
             "windows, targets of a window, values",
             "mend the network's forward (docs/add_a_model.md)",
@@ -639,8 +640,8 @@ class Recipe:
     def main_score(self, scores: Mapping) -> float | None:
         """The number that chooses the best epoch: mean CCC, else mean F1; None without labels."""
         names = metrics.EMOTIONS if "va" in self.tasks else self.tasks
-        found = [next(iter(scores[name].values())) for name in names]  # ccc, f1_macro or f1_mean
-        known = [score for score in found if score is not None]
+        values = [next(iter(scores[name].values())) for name in names]  # ccc, f1_macro or f1_mean
+        known = [score for score in values if score is not None]
         return sum(known) / len(known) if known else None
 
     def require(self, condition: bool, what: str, expected: str, todo: str) -> None:
@@ -694,8 +695,8 @@ def stacked(
     dtype : by default that of the arrays.
     """
     out = np.full((len(every), length, *every[0].shape[1:]), value, dtype or every[0].dtype)
-    for place, rows in zip(out, every, strict=True):
-        place[: len(rows)] = rows
+    for target, rows in zip(out, every, strict=True):
+        target[: len(rows)] = rows
     return out
 
 
@@ -731,9 +732,9 @@ def parts(
     if count == 1:
         return [(1.0, batch)]
     size = len(next(iter(batch.values())))
-    found = []
+    pieces = []
     for rows in torch.arange(size).chunk(count):
         cut = itemgetter(slice(int(rows[0]), int(rows[-1]) + 1))
         part = {name: masks.derived(cut, tensor) for name, tensor in batch.items()}
-        found.append((len(rows) / size, part))
-    return found
+        pieces.append((len(rows) / size, part))
+    return pieces

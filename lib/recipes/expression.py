@@ -78,5 +78,7 @@ class Recipe(base.Recipe):
 
     def columns(self, task, values, times):
         options = self.params.options
-        found = expression.derived(values, times, options["temperature"], options["smooth_seconds"])
-        return expression.columns(found)
+        derived = expression.derived(
+            values, times, options["temperature"], options["smooth_seconds"]
+        )
+        return expression.columns(derived)

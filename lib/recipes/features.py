@@ -48,8 +48,8 @@ class Recipe(streams.Recipe, base.Recipe):
         return any(item.name in (*HEARD, encoder_arrays.SOUND) for item in self._items)
 
     def arrays(self):
-        wanted = [request("time"), *self.label_requests(), *self._items]
-        return wanted + ([request("face_valid")] if self.uses_video else [])
+        requests = [request("time"), *self.label_requests(), *self._items]
+        return requests + ([request("face_valid")] if self.uses_video else [])
 
     def _named(self):
         self._refuse_published()
@@ -98,11 +98,11 @@ class Recipe(streams.Recipe, base.Recipe):
             for item in self._items
         ]
         if self._fuses:
-            named = dict(zip(("audio", "visual"), parts, strict=True))
+            inputs = dict(zip(("audio", "visual"), parts, strict=True))
         else:
-            named = {"features": np.concatenate(parts, axis=1)}
+            inputs = {"features": np.concatenate(parts, axis=1)}
         item = self._of_targets(window, frames)
-        return item | {name: base.filled(rows, steps) for name, rows in named.items()}
+        return item | {name: base.filled(rows, steps) for name, rows in inputs.items()}
 
     def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Which steps of a window exist, and their labels; frames : of its targets."""
@@ -131,10 +131,10 @@ class Recipe(streams.Recipe, base.Recipe):
         return fuses
 
     def model(self):
-        widths = [len(told["mean"]) for told in self._told]
+        widths = [len(moments["mean"]) for moments in self._told]
         names = ("audio_channels", "visual_channels") if self._fuses else ("channels",)
         sizes = dict(zip(names, widths if self._fuses else [sum(widths)], strict=True))
-        given = {
+        settings = {
             **sizes,
             "visual_positions": 1,
             "steps": self.params.steps,
@@ -151,9 +151,9 @@ class Recipe(streams.Recipe, base.Recipe):
                 "gru, temporal_convolution, transformer, …, or the recipe gated_fusion",
                 "choose one of these, or leave `average` out: the layers lie side by side then",
             )
-            given["stacks"] = stacks
+            settings["stacks"] = stacks
         return models.create(
-            network, **{key: given[key] for key in models.options(network) if key in given}
+            network, **{key: settings[key] for key in models.options(network) if key in settings}
         )
 
     @property
@@ -165,15 +165,15 @@ class Recipe(streams.Recipe, base.Recipe):
         """Statistics of each array, in the order of `features`. They were saved in that order, so a
         checkpoint suffices; a name that occurs twice has its statistics once.
         """
-        told = list(self.statistics.values())
-        if len(told) == len(self._names):
-            return told
+        saved = list(self.statistics.values())
+        if len(saved) == len(self._names):
+            return saved
         return [self.statistics[str(item)] for item in self._items]
 
     def normalisation(self):
         if self._fuses:
             return dict(zip(("audio", "visual"), self._told, strict=True))
-        parts = {key: [told[key] for told in self._told] for key in ("mean", "std")}
+        parts = {key: [moments[key] for moments in self._told] for key in ("mean", "std")}
         return {"features": {key: list(chain(*lists)) for key, lists in parts.items()}}
 
     def initialise(self, model):

@@ -84,9 +84,13 @@ class Recipe(streams.OfModality, features.Recipe):
     @cached_property
     def _speaking(self) -> Request:
         """The probability that the trial's person is heard."""
-        named, root = self.params.options["speaker"], self.store and self.store.weights_root
-        given = {"speaker_run": named, "weights_root": root, "runs_root": self.params.runs_root}
-        speaking = speaker_arrays.request_for(given, always=True)
+        speaker, root = self.params.options["speaker"], self.store and self.store.weights_root
+        settings = {
+            "speaker_run": speaker,
+            "weights_root": root,
+            "runs_root": self.params.runs_root,
+        }
+        speaking = speaker_arrays.request_for(settings, always=True)
         self.require(
             speaking is not None,
             "no network is there that tells who speaks",
@@ -167,14 +171,14 @@ class Recipe(streams.OfModality, features.Recipe):
 
     def _every(self, streams: Iterable[str]) -> list[int]:
         """Frames from one row to the next, of each of some streams."""
-        given, names = self.params.options["every"], self.params.options["features"]
+        numbers, names = self.params.options["every"], self.params.options["features"]
         self.require(
-            len(given) <= len(names),
-            f"every: {len(given)} numbers for {len(names)} streams",
+            len(numbers) <= len(names),
+            f"every: {len(numbers)} numbers for {len(names)} streams",
             "one for each stream, in their order",
             "correct the option `every`",
         )
-        spacing = dict(zip(names, [*given, *[0] * len(names)], strict=False))
+        spacing = dict(zip(names, [*numbers, *[0] * len(names)], strict=False))
         return [spacing[name] or self.params.step_hop for name in streams]
 
     # ---- network and loss
@@ -185,23 +189,23 @@ class Recipe(streams.OfModality, features.Recipe):
         checkpoint of all of them is enough: no array, and nothing that it is made from.
         """
         names, saved = self.params.options["features"], self.statistics.items()
-        told = [each for key, each in saved if key != FACTOR and not key.startswith(TRUST)]
-        if len(told) != len(names):  # of one modality, or the same array under two names
-            names, told = self._streams, [self.statistics[str(item)] for item in self._items]
-        return dict(zip(names, told, strict=True))
+        moments = [entry for key, entry in saved if key != FACTOR and not key.startswith(TRUST)]
+        if len(moments) != len(names):  # of one modality, or the same array under two names
+            names, moments = self._streams, [self.statistics[str(item)] for item in self._items]
+        return dict(zip(names, moments, strict=True))
 
     @property
     def _told_of_trust(self) -> list[dict]:
         """Statistics of each array that the gates look at."""
-        return [each for key, each in self.statistics.items() if key.startswith(TRUST)]
+        return [entry for key, entry in self.statistics.items() if key.startswith(TRUST)]
 
     def model(self):
-        widths = {name: len(each["mean"]) for name, each in self._told_of_streams.items()}
+        widths = {name: len(entry["mean"]) for name, entry in self._told_of_streams.items()}
         options = self.params.options
         return models.create(
             "gated_fusion",
             streams={as_key(name): width for name, width in widths.items()},
-            reliability=2 * sum(len(each["mean"]) for each in self._told_of_trust),
+            reliability=2 * sum(len(entry["mean"]) for entry in self._told_of_trust),
             every=self._every(widths),
             step_hop=self.params.step_hop,
             width=self.params.width,
@@ -215,12 +219,14 @@ class Recipe(streams.OfModality, features.Recipe):
         return {name: stack for name, stack in stacks.items() if stack[0] > 1}
 
     def normalisation(self):
-        told = {f"stream_{as_key(name)}": each for name, each in self._told_of_streams.items()}
+        by_stream = {
+            f"stream_{as_key(name)}": entry for name, entry in self._told_of_streams.items()
+        }
         trust = {"mean": [], "std": []}
-        for each in self._told_of_trust:  # whether a number is known stays as it is
-            trust["mean"] += [*each["mean"], *[0.0] * len(each["mean"])]
-            trust["std"] += [*each["std"], *[1.0] * len(each["std"])]
-        return told | ({"reliability": trust} if trust["mean"] else {})
+        for entry in self._told_of_trust:  # whether a number is known stays as it is
+            trust["mean"] += [*entry["mean"], *[0.0] * len(entry["mean"])]
+            trust["std"] += [*entry["std"], *[1.0] * len(entry["std"])]
+        return by_stream | ({"reliability": trust} if trust["mean"] else {})
 
     def loss(self, outputs, batch):
         target, valid = batch["va"], batch["valid"]

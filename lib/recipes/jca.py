@@ -142,16 +142,16 @@ class Recipe(base.Recipe):
             "the run (or weights file) whose network gives the features, for example sample_tsav",
             "set backbone_run in the parameter file",
         )
-        wanted = [request("time"), *self.label_requests()]
+        requests = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [
+            requests += [
                 request("face_valid"),
                 *map(self._jittered, range(self.params.options["copies"] + 1)),
                 *([self._blank] if self.published else []),
             ]
         if self.uses_audio:
-            wanted += [self._audio, *([self._silence] if self.published else [])]
-        return wanted
+            requests += [self._audio, *([self._silence] if self.published else [])]
+        return requests
 
     @property
     def _files(self):
@@ -247,14 +247,14 @@ class Recipe(base.Recipe):
             first = targets[:, 0]
             start = np.maximum(first - LOOK_BACK + 1, 0)
             pieces.append((trial, base.columns_of(first, n_targets, hop, start)))
-        found = self.window_table(pieces)
+        table = self.window_table(pieces)
         self.require(
-            not self.published or epoch is None or len(found) > 0,
+            not self.published or epoch is None or len(table) > 0,
             "no training window",
             "labelled train trials of 481 frames or more under published rules",
             "set `rules: corrected`",
         )
-        return found
+        return table
 
     def _known(self, trial):
         return np.isfinite(self.labels(trial, "va")).all(axis=1)
@@ -404,8 +404,8 @@ def _sizes_in(weights) -> dict[str, int]:
         heard, seen = weights["encoder1.weight"], weights["encoder2.weight"]
         return {"audio_channels": heard.shape[1], "visual_channels": seen.shape[1]}
     attention = "video_attn.attn.affine"
-    own = "audio_extract.rnn.weight_ih_l0"  # of the networks with an LSTM for the sound
-    heard = weights[own if own in weights else f"{attention}_audio.weight"]
+    lstm_key = "audio_extract.rnn.weight_ih_l0"  # of the networks with an LSTM for the sound
+    heard = weights[lstm_key if lstm_key in weights else f"{attention}_audio.weight"]
     return {
         "audio_channels": heard.shape[1],
         "visual_channels": weights[f"{attention}_feat.weight"].shape[1],

@@ -171,13 +171,13 @@ class Recipe(base.Recipe):
     def arrays(self):
         if not self.statistics:
             self._require_augmentation()
-        wanted = [request("time"), *self.label_requests()]
+        requests = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [request("face_valid"), request("face", size=self.params.face_size)]
-            wanted += (
+            requests += [request("face_valid"), request("face", size=self.params.face_size)]
+            requests += (
                 [self._map(number) for number in range(self._variants)] if self._cached else []
             )
-        return wanted + ([self._sound(name) for name in SOUNDS] if self.uses_audio else [])
+        return requests + ([self._sound(name) for name in SOUNDS] if self.uses_audio else [])
 
     def _sound(self, name):
         if name == "mfcc":
@@ -325,17 +325,17 @@ class Recipe(base.Recipe):
             return
         old = [self._map_at(cut, number) for number in range(self._variants)]
         for name in trials["trial"]:
-            found = [arrays.locate(self.trial(name), item, self.store) for item in old]
-            store.remove([each.path for each in found if each.exists])
+            maps = [arrays.locate(self.trial(name), item, self.store) for item in old]
+            store.remove([located.path for located in maps if located.exists])
         self._opened = {key: value for key, value in self._opened.items() if key[2] not in old}
 
     def _read_map(self, trial, number, makes):
         """(T, …) float16. makes : compute missing maps (in prediction); in training they exist."""
-        wanted = self._map(number)
-        if makes and ("read", trial, wanted) not in self._opened:
-            arrays.make(self.trial(trial), wanted, self.store, str(self.params.device))
-        found = self.read(trial, wanted)
-        return found.reshape(len(found), *self.facts(trial, wanted)["map"])
+        map_request = self._map(number)
+        if makes and ("read", trial, map_request) not in self._opened:
+            arrays.make(self.trial(trial), map_request, self.store, str(self.params.device))
+        rows = self.read(trial, map_request)
+        return rows.reshape(len(rows), *self.facts(trial, map_request)["map"])
 
     def bytes_a_frame(self):
         """Array -> bytes per frame on disk; for Aff-Wild2 18 GB of faces, and of one cached crop 68
@@ -419,7 +419,7 @@ class Recipe(base.Recipe):
             if epoch is not None:
                 known = np.isfinite(self.labels(trial, "va")[self._frames(trial)]).any(axis=1)
                 kept = [
-                    bool(known[one:other].any()) for one, other in zip(start, stop, strict=True)
+                    bool(known[begin:end].any()) for begin, end in zip(start, stop, strict=True)
                 ]
                 start, first, stop = start[kept], first[kept], stop[kept]
             pieces.append((trial, base.columns_of(first, stop - first, start=start)))
@@ -431,12 +431,12 @@ class Recipe(base.Recipe):
         trials = [
             trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])
         ]
-        found = {"released": 0}
+        fitted = {"released": 0}
         if self.uses_video:
             face, _ = lfan.load(self._file, self._crop)
-            found["width"] = _width(face)
+            fitted["width"] = _width(face)
         if not self.uses_audio:
-            return found
+            return fitted
         for name in SOUNDS:
             rule = statistics.of_everything if self.published else statistics.of_dimensions
             parts = {"": trials}
@@ -445,11 +445,13 @@ class Recipe(base.Recipe):
                     split: [t for t in self._splits if self._splits[t] == split]
                     for split in ("train", "val", "test")
                 }
-            found |= {
-                f"{name}{split and f'_{split}'}": self.statistics_of(self._sound(name), some, rule)
-                for split, some in parts.items()
+            fitted |= {
+                f"{name}{split and f'_{split}'}": self.statistics_of(
+                    self._sound(name), members, rule
+                )
+                for split, members in parts.items()
             }
-        return found
+        return fitted
 
     # ---- items and batches
 

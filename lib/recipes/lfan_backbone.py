@@ -64,10 +64,10 @@ class Recipe(base.Recipe):
         moved = generator is not None and self.params.options["augment"]
         if moved:
             faces = augmentation.clip(faces, generator)
-        place = face_maps.draw(generator if moved else None, size, crop)
+        position = face_maps.draw(generator if moved else None, size, crop)
         return {
             "va": np.asarray(self.labels(window.trial, "va")[frame]),
-            "frame": face_maps.cut(faces, crop, place)[0],
+            "frame": face_maps.cut(faces, crop, position)[0],
         }
 
     def model(self):

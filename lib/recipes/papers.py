@@ -89,11 +89,11 @@ def of_file(paper: Paper, file: str, values: Mapping) -> Iterator[Row]:
                 expected="the paper's value, or the reason for another one",
                 todo="give the reason in the recipe's `paper`",
             )
-        told = f"{_text(setting.paper)}{f' ({setting.source})' if setting.source else ''}"
-        yield Row(file, f"`{setting.key}`", told, _text(ours), setting.why)
-    for each in paper.differences:
-        also = "" if each.only_corrected else " (under both rules)"
-        yield Row(file, each.what, each.paper, each.ours + also, each.why)
+        theirs = f"{_text(setting.paper)}{f' ({setting.source})' if setting.source else ''}"
+        yield Row(file, f"`{setting.key}`", theirs, _text(ours), setting.why)
+    for difference in paper.differences:
+        also = "" if difference.only_corrected else " (under both rules)"
+        yield Row(file, difference.what, difference.paper, difference.ours + also, difference.why)
 
 
 def _value(values: Mapping, key: str) -> object:
@@ -112,7 +112,9 @@ def declared() -> dict[str, Paper]:
     from . import NAMES  # here: that package imports its recipes, and they import this module
 
     classes = {name: import_module(f"{__package__}.{name}").Recipe for name in NAMES}
-    return {name: vars(each)["paper"] for name, each in classes.items() if vars(each).get("paper")}
+    return {
+        name: vars(recipe)["paper"] for name, recipe in classes.items() if vars(recipe).get("paper")
+    }
 
 
 def rows(folder: Path = ROOT / "params") -> list[Row]:
@@ -123,7 +125,7 @@ def rows(folder: Path = ROOT / "params") -> list[Row]:
             values = parameters.complete(parameters.load([folder / f"{file}.yaml"]))
             for row in of_file(paper, file, values):
                 joined.setdefault((row.what, row.paper, row.ours, row.why), []).append(file)
-    return [Row(_files(files), *told) for told, files in joined.items()]
+    return [Row(_files(files), *columns) for columns, files in joined.items()]
 
 
 def _files(files: list[str]) -> str:

@@ -104,15 +104,15 @@ class Recipe:
         order of `features`.
         """
         for option in ("times", "rates"):
-            given = self.params.options[option]
-            beyond = [str(value) for value in given[len(names) :] if value]
+            values = self.params.options[option]
+            beyond = [str(value) for value in values[len(names) :] if value]
             self.require(
                 not beyond,
                 f"{option}: {', '.join(beyond)}, and there are {len(names)} names in `features`",
                 "one for each name in `features`, in their order",
                 f"correct the option `{option}`",
             )
-            for name, value in zip(names, given, strict=False):
+            for name, value in zip(names, values, strict=False):
                 is_file = name.endswith(".npy") and name not in self.params.options["encoders"]
                 self.require(
                     is_file or not value,
@@ -134,20 +134,20 @@ class Recipe:
         if name in options["encoders"]:
             return self._of_encoder(name, options["encoders"][name])
         if name.endswith(".npy"):
-            told = {
+            settings = {
                 "align": (options["align"], "auto"),
                 "missing": (options["missing"], "refuse"),
                 "time": (_at(options["times"], number, ""), ""),
                 "rate": (_at(options["rates"], number, 0.0), 0.0),
             }
-            given = {key: value for key, (value, usual) in told.items() if value != usual}
+            changed = {key: value for key, (value, usual) in settings.items() if value != usual}
             self.require(
-                all(Path(file).name == file for file in (name, given.get("time", ""))),
+                all(Path(file).name == file for file in (name, changed.get("time", ""))),
                 f"features: {name}",
                 "a file's name in <data_root>/features/<trial>/",
                 "leave folders out",
             )
-            return request("feature", file=name, **given)
+            return request("feature", file=name, **changed)
         if name == "mel_statistics":
             return request(name, seconds=self.params.audio_seconds)
         if name.startswith("backbone_"):

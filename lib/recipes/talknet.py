@@ -151,9 +151,9 @@ class Recipe(base.Recipe):
 
     @property
     def _root(self) -> Path:
-        given, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
-        if given not in ("", "."):
-            return Path(given)
+        clips_root, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
+        if clips_root not in ("", "."):
+            return Path(clips_root)
         return self.store.folder / f"dataset_clips_L{length}"
 
     def units(self, trial: str) -> list[units.Unit]:
@@ -358,11 +358,11 @@ class Recipe(base.Recipe):
 
     def _times(self, examples, longest) -> dict[str, np.ndarray]:
         """Seconds of every frame, and of the middle of each sound token, from the clip's start."""
-        place = mfcc.starts if self.params.rules == "corrected" else mfcc.published_starts
+        starts = mfcc.starts if self.params.rules == "corrected" else mfcc.published_starts
         fps = [float(example["fps"]) for example in examples]
         heard = [
-            (place(longest, each)[:: mfcc.ROWS_A_FRAME] + mfcc.window(each) / 2) / mfcc.RATE
-            for each in fps
+            (starts(longest, rate)[:: mfcc.ROWS_A_FRAME] + mfcc.window(rate) / 2) / mfcc.RATE
+            for rate in fps
         ]
         return {
             "time": (np.arange(longest) / np.array(fps)[:, None]).astype(np.float32),
@@ -396,8 +396,8 @@ class Recipe(base.Recipe):
         return net
 
     def row(self):
-        told = self.statistics.get("fps")
-        return "one row per video frame" + (f"; it learnt from {told:g} per second" if told else "")
+        fps = self.statistics.get("fps")
+        return "one row per video frame" + (f"; it learnt from {fps:g} per second" if fps else "")
 
     def trained(self, weights):
         return speaker_scores.network(self.params)
@@ -461,10 +461,10 @@ class Recipe(base.Recipe):
         }
         videos = {trial: self.trial(trial)["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
-        found = speaking_scores(
+        scores = speaking_scores(
             labels["speaking"], chosen, videos, with_intervals=with_intervals, subjects=subjects
         )
         if with_intervals:
             boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
-            found |= breakdown(labels["speaking"], chosen, boxes, videos)
-        return {"speaking": found}
+            scores |= breakdown(labels["speaking"], chosen, boxes, videos)
+        return {"speaking": scores}

@@ -138,11 +138,11 @@ class Recipe(base.Recipe):
         return rows
 
     def arrays(self):
-        wanted = [request("time"), *self.label_requests()]
+        requests = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [request("face_valid"), request("face", size=self.params.face_size)]
-            wanted += [request("mask")] if self.params.options["channels"] == 4 else []
-        return wanted + ([self._heard] if self.uses_audio else [])
+            requests += [request("face_valid"), request("face", size=self.params.face_size)]
+            requests += [request("mask")] if self.params.options["channels"] == 4 else []
+        return requests + ([self._heard] if self.uses_audio else [])
 
     @property
     def _heard(self):

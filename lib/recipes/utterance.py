@@ -113,22 +113,24 @@ class Recipe(streams.OfModality, base.Recipe):
         """Streams of this modality by name, the voice first. Where there are sound and faces, an
         array of either is asked for only of recordings that have it; files of one's own always.
         """
-        found = super()._streams
-        kinds = {name: self.kind(name, item) for name, item in found.items()}
-        names = sorted(found, key=lambda name: name != VOICE)
+        by_name = super()._streams
+        kinds = {name: self.kind(name, item) for name, item in by_name.items()}
+        names = sorted(by_name, key=lambda name: name != VOICE)
         if len(set(kinds.values())) == 1:
-            return {name: found[name] for name in names}
+            return {name: by_name[name] for name in names}
         needed = {"faces": "picture", "sound": "sound"}
         return {
-            name: found[name]
-            if found[name].name == "feature"
-            else replace(found[name], only_with=needed[kinds[name]])
+            name: by_name[name]
+            if by_name[name].name == "feature"
+            else replace(by_name[name], only_with=needed[kinds[name]])
             for name in names
         }
 
     def _named(self):
         options = self.params.options
-        averaged = [name for name, own in options["encoders"].items() if own.get("average")]
+        averaged = [
+            name for name, settings in options["encoders"].items() if settings.get("average")
+        ]
         self.require(
             not averaged,
             f"`average` of the encoder {', '.join(averaged)}",
@@ -180,16 +182,16 @@ class Recipe(streams.OfModality, base.Recipe):
             "at least one, [1.0] to learn from recordings as they are",
             "correct the option `speeds`",
         )
-        wanted = [request("time"), *self.label_requests()]
+        requests = [request("time"), *self.label_requests()]
         speeds = sorted({1.0, *self.params.options["speeds"]})
         for name, item in self._streams.items():
             if name == self._pace:
-                wanted += [
+                requests += [
                     replace(_played(item, speed), only_with=item.only_with) for speed in speeds
                 ]
             else:
-                wanted.append(item)
-        return wanted + ([self._found] if self.uses_video else [])
+                requests.append(item)
+        return requests + ([self._found] if self.uses_video else [])
 
     def sketch(self):
         if self.params.options["features"] != [VOICE]:
@@ -256,18 +258,18 @@ class Recipe(streams.OfModality, base.Recipe):
         with_face = near
         if self.has_faces(trial):
             with_face = near & np.asarray(self.read(trial, self._found))[frames].astype(bool)
-        found = {}
+        observed = {}
         for name, item in self._streams.items():
             if arrays.lacking(self.trial(trial), item):
-                found[name] = None, np.zeros(len(frames), bool)
+                observed[name] = None, np.zeros(len(frames), bool)
             elif name == self._pace:
                 rows = self.rows(trial, speed)
-                found[name] = rows, np.full(len(frames), len(rows) > 0)
+                observed[name] = rows, np.full(len(frames), len(rows) > 0)
             else:
                 rows = self._rows(trial, item, frames)
                 known = np.isfinite(rows.astype(np.float32)).all(axis=1)
-                found[name] = rows, known & (with_face if self._kinds[name] == "faces" else near)
-        return found
+                observed[name] = rows, known & (with_face if self._kinds[name] == "faces" else near)
+        return observed
 
     def _joined(self, trial: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
         """(T, k) standardised numbers of all streams side by side, 0 where one was not observed,
@@ -279,8 +281,8 @@ class Recipe(streams.OfModality, base.Recipe):
             if not known.any():
                 parts.append(np.zeros((len(known), self._widths[name]), np.float32))
             else:
-                told = self.statistics[VOICE if name == VOICE else STREAM + name]
-                values = self._normalised(trial, self._streams[name], rows, told)
+                moments = self.statistics[VOICE if name == VOICE else STREAM + name]
+                values = self._normalised(trial, self._streams[name], rows, moments)
                 parts.append(np.where(known[:, None], values, np.float32(0)))
         return np.concatenate(parts, axis=1), np.stack(seen, axis=1)
 
@@ -309,20 +311,20 @@ class Recipe(streams.OfModality, base.Recipe):
         return f"{reason}: the other streams say all"
 
     def remarks(self, trials):
-        told: dict[str, list[str]] = {}
+        by_remark: dict[str, list[str]] = {}
         for trial in trials:
             if words := self.remark(trial):
-                told.setdefault(words, []).append(trial)
-        found = [
+                by_remark.setdefault(words, []).append(trial)
+        remarks = [
             f"{len(names)} of {len(trials)} training recordings ({', '.join(names[:3])}"
             f"{', …' if len(names) > 3 else ''}): {words}"
-            for words, names in told.items()
+            for words, names in by_remark.items()
         ]
         if weights := self.statistics.get("class_weights"):
             listed = ", ".join(f"{weight:.3g}" for weight in weights)
             beside = f", beside prior {prior:g}" if (prior := self.params.options["prior"]) else ""
-            found.append(f"class_weights balanced: {listed}, by their recordings{beside}")
-        return found
+            remarks.append(f"class_weights balanced: {listed}, by their recordings{beside}")
+        return remarks
 
     # ---- windows and batches
 
@@ -337,20 +339,20 @@ class Recipe(streams.OfModality, base.Recipe):
     def fit(self, windows):
         """Mean and deviation of every number over the training recordings; the classes' counts."""
         self._refuse_copies()
-        trials, found = list(windows["trial"].astype(str)), {}
+        trials, moments = list(windows["trial"].astype(str)), {}
         for name, item in self._streams.items():
-            own = [trial for trial in trials if not arrays.lacking(self.trial(trial), item)]
+            with_stream = [trial for trial in trials if not arrays.lacking(self.trial(trial), item)]
             self.require(
-                bool(own),
+                bool(with_stream),
                 f"no training recording has {name}",
                 "recordings with sound and with pictures, some of each",
                 "set `modality` to the one that there is",
             )
             if name == VOICE:
-                found[VOICE] = statistics.of_known(self.rows(trial) for trial in own)
+                moments[VOICE] = statistics.of_known(self.rows(trial) for trial in with_stream)
             else:
-                found[STREAM + name] = self.statistics_of(item, own)
-        return found | (self._of_classes(trials) if self.task == "expression" else {})
+                moments[STREAM + name] = self.statistics_of(item, with_stream)
+        return moments | (self._of_classes(trials) if self.task == "expression" else {})
 
     def _of_classes(self, trials: Sequence[str]) -> dict[str, list]:
         """Recordings of each class, and its weight where `class_weights` is not none."""
@@ -427,8 +429,8 @@ class Recipe(streams.OfModality, base.Recipe):
     @property
     def _widths(self) -> dict[str, int]:
         """Stream -> its numbers per row, by the statistics: a checkpoint is enough."""
-        told = [name for name in self.statistics if name == VOICE or name.startswith(STREAM)]
-        names = [name.removeprefix(STREAM) for name in told] or list(self._streams)
+        keys = [name for name in self.statistics if name == VOICE or name.startswith(STREAM)]
+        names = [name.removeprefix(STREAM) for name in keys] or list(self._streams)
         return {
             name: voice.COLUMNS if name == VOICE else len(self.statistics[STREAM + name]["mean"])
             for name in names
@@ -439,26 +441,28 @@ class Recipe(streams.OfModality, base.Recipe):
         """What gates weigh: its name -> the number of its stream, and its columns of `features`."""
         parts, first = {}, 0
         for number, (name, width) in enumerate(self._widths.items()):
-            own = {streams.as_key(name): list(range(first, first + width))}
+            part_columns = {streams.as_key(name): list(range(first, first + width))}
             if name == VOICE:
-                own = {
-                    one: voice_streams.COLUMNS[one]
-                    for one in self.each_once("streams", "at least one")
+                part_columns = {
+                    part: voice_streams.COLUMNS[part]
+                    for part in self.each_once("streams", "at least one")
                 }
             self.require(
-                not parts.keys() & own.keys(),
+                not parts.keys() & part_columns.keys(),
                 f"a stream called {name}, and one of the voice",
                 "each stream under a name of its own",
                 "give the encoder or file another name",
             )
-            parts |= {one: (number, columns) for one, columns in own.items()}
+            parts |= {part: (number, columns) for part, columns in part_columns.items()}
             first += width
         return parts
 
     def _cut(self, features, seen, generator) -> dict[str, np.ndarray]:
         """The inputs of `gated_utterance`, with some streams off in training."""
         parts, on = self._parts, self._on(len(features), generator)
-        observed = {name: seen[..., own] & on[name][:, None] for name, (own, _) in parts.items()}
+        observed = {
+            name: seen[..., number] & on[name][:, None] for name, (number, _) in parts.items()
+        }
         columns = {name: columns for name, (_, columns) in parts.items()}
         return voice_streams.cut(features, observed, columns, self.params.options["gate_by"])
 
@@ -510,8 +514,10 @@ class Recipe(streams.OfModality, base.Recipe):
         return super().row()
 
     def normalisation(self):
-        told = [self.statistics[n if n == VOICE else STREAM + n] for n in self._widths]
-        moments = {key: [value for one in told for value in one[key]] for key in ("mean", "std")}
+        entries = [self.statistics[n if n == VOICE else STREAM + n] for n in self._widths]
+        moments = {
+            key: [value for entry in entries for value in entry[key]] for key in ("mean", "std")
+        }
         if not self._gated:
             return {"features": moments}
         columns = {name: columns for name, (_, columns) in self._parts.items()}

@@ -48,16 +48,16 @@ def clip(
     light = _gradient(side, generator)
     shifts = [generator.integers(-most, most + 1) for most in HSV] if hsv else None
     out = np.zeros_like(pictures)
-    for picture, place in zip(pictures, out, strict=True):
+    for picture, target in zip(pictures, out, strict=True):
         if not picture.any():
             continue
         moved = cv2.warpAffine(
             picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         moved = cv2.LUT(moved[:, ::-1] if mirror else moved, lookup)
-        place[...] = np.clip(moved * light, 0, 255)
+        target[...] = np.clip(moved * light, 0, 255)
         if shifts:
-            place[...] = _jittered(place, shifts)
+            target[...] = _jittered(target, shifts)
     if masks is None:
         return out
     moved = np.stack([_moved_mask(mask, matrix, mirror) for mask in masks])

@@ -43,13 +43,13 @@ class Duration:
 
     def refusal(self) -> InputError:
         """The error that names the time, the limit and the parameters that cause it."""
-        own = [f"{name} {self.params[name]}" for name in SHOWN_OPTIONS if name in self.params]
+        settings = [f"{name} {self.params[name]}" for name in SHOWN_OPTIONS if name in self.params]
         options = self.params.get("options", {})
-        own += [f"{name} {options[name]}" for name in OPTIONS if name in options]
+        settings += [f"{name} {options[name]}" for name in OPTIONS if name in options]
         return InputError(
             f"this training would take {span(3600 * self.hours)}, by the time of its first "
             f"{self.count} steps on this machine; nothing was trained",
-            where=", ".join(own),
+            where=", ".join(settings),
             expected=f"at most {self.limit:g} h (`hours_at_most`)",
             todo="a smaller `width`, fewer `epochs`, a larger `frame_step`, another machine; or "
             "hours_at_most 0 for no limit",

@@ -168,8 +168,8 @@ def shared_room(size: int) -> tuple[int, str]:
         return sys.maxsize, ""
     status = os.statvfs(SHARED_MEMORY)
     free = status.f_bavail * status.f_frsize
-    told = f"{SHARED_MEMORY} has {free / 1e6:.0f} MB free (docker run --shm-size=8g gives more)"
-    return free // max(1, size * IN_FLIGHT), told
+    note = f"{SHARED_MEMORY} has {free / 1e6:.0f} MB free (docker run --shm-size=8g gives more)"
+    return free // max(1, size * IN_FLIGHT), note
 
 
 @contextlib.contextmanager

@@ -67,8 +67,8 @@ def gaussian_nll(
     x, y, counts = _labelled(mean, target, mask)
     spread = _accurate(log_variance).masked_fill(~counts, 0.0)
     squares = (y - x).square() * torch.exp(-spread)
-    each = 0.5 * (math.log(2 * math.pi) + spread + squares)
-    return (each * counts).sum() / counts.sum().clamp_min(1)
+    nll = 0.5 * (math.log(2 * math.pi) + spread + squares)
+    return (nll * counts).sum() / counts.sum().clamp_min(1)
 
 
 def va_loss(

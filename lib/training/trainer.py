@@ -317,13 +317,13 @@ class Trainer:
             raise self.duration.refusal()
 
     def _too_large(self, error: torch.OutOfMemoryError) -> InputError:
-        told = full_gpu(str(error))
-        told.where = f"a batch of {self.params.batch_size}, {self.folder}"
-        told.todo = (
+        input_error = full_gpu(str(error))
+        input_error.where = f"a batch of {self.params.batch_size}, {self.folder}"
+        input_error.todo = (
             "compute a batch in parts (option accumulate), keep less of it (option recompute of "
             "tsav), or lower batch_size; docs/gpu.md says what fits; the last checkpoint is whole"
         )
-        return told
+        return input_error
 
     def _prepare(self) -> None:
         trials = pd.concat([self.train_trials, self.val_trials], ignore_index=True)
@@ -388,7 +388,9 @@ class Trainer:
 
     def _too_few(self, number: int) -> InputError | None:
         """What to say of a batch of one window, which batch normalisation refuses."""
-        if number > 1 or not any(isinstance(each, BatchNorm1d) for each in self.model.modules()):
+        if number > 1 or not any(
+            isinstance(module, BatchNorm1d) for module in self.model.modules()
+        ):
             return None
         return InputError(
             "a batch of one training window: this network's batch normalisation compares windows",
@@ -469,12 +471,12 @@ class Trainer:
         self.recipe.calibrate(every)
         # an epoch is chosen without intervals
         scores = self.recipe.metrics(labels, predictions, with_intervals=False)
-        named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
-        named["score"] = self.recipe.main_score(scores)
+        row = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
+        row["score"] = self.recipe.main_score(scores)
         # Without a labelled val frame there is no score: the loss chooses then, as without val
         # trials. Python's own numbers: a checkpoint with NumPy's does not load with
         # weights_only=True.
-        return {name: float(value) for name, value in named.items() if value is not None}
+        return {name: float(value) for name, value in row.items() if value is not None}
 
     def save(self, name: str) -> Path:
         """Write ``checkpoints/<name>.pt``, which holds tensors, numbers and text only."""

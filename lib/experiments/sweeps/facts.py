@@ -25,15 +25,15 @@ def read(folder: Path, more: Iterable[str] = ()) -> dict:
 
     Raises InputError for a damaged file.
     """
-    told = runs.Run(folder).read_json(NAME, {})
-    if told:
+    content = runs.Run(folder).read_json(NAME, {})
+    if content:
         path = Path(folder) / NAME
-        _require(path, told, {name: OF_SWEEP[name] for name in ("grid", "runs", *more)}, "")
-        if not told["runs"]:
+        _require(path, content, {name: OF_SWEEP[name] for name in ("grid", "runs", *more)}, "")
+        if not content["runs"]:
             raise files.damaged(path, "there is no run in it", REMEDY)
-        for name, row in told["runs"].items():
+        for name, row in content["runs"].items():
             _require(path, row, OF_RUN, f" of {name}")
-    return told
+    return content
 
 
 def _require(path: Path, told: object, kinds: Mapping, of: str) -> None:

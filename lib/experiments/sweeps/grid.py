@@ -43,14 +43,14 @@ class Point:
         plain: dict = {
             name: value for name, value in self.values.items() if not name.startswith(OPTION)
         }
-        own = {
+        options = {
             name.removeprefix(OPTION): value
             for name, value in self.values.items()
             if name.startswith(OPTION)
         }
         return {
             name: value if isinstance(value, str) and value else _as_yaml(value)
-            for name, value in (plain | ({"options": own} if own else {})).items()
+            for name, value in (plain | ({"options": options} if options else {})).items()
         }
 
 
@@ -70,29 +70,32 @@ def parse(
     Raises InputError that lists everything that is wrong: unknown names, bad ranges, values of the
     wrong type, duplicates.
     """
-    found: dict[str, list] = {}
+    grid: dict[str, list] = {}
     problems = []
-    declared = {**known, **{f"{OPTION}{name}": one for name, one in (options or {}).items()}}
+    declared = {
+        **known,
+        **{f"{OPTION}{name}": declaration for name, declaration in (options or {}).items()},
+    }
     for word in words:
         name, sign, text = word.partition("=")
         try:
             if not sign:
                 raise InputError("no `name=values`")
-            if name in found:
+            if name in grid:
                 raise InputError("is there twice")
-            found[name] = _values(name, text, declared)
+            grid[name] = _values(name, text, declared)
         except InputError as error:
             problems.append(f"{name}: {error.what}")
     if not words:
         problems.append("no parameter is named")
-    count = math.prod(map(len, found.values()))
+    count = math.prod(map(len, grid.values()))
     if count > MAX_POINTS:
         problems.append(f"{count} points, more than {MAX_POINTS}")
     if problems:
         raise InputError(
             "the grid cannot be used:\n  - " + "\n  - ".join(problems), expected=f"--grid {EXAMPLE}"
         )
-    return found
+    return grid
 
 
 def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
@@ -101,10 +104,12 @@ def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
     if name not in declared:
         near = nearest_name(name, declared)
         raise InputError("no such parameter" + (f"; did you mean {near}?" if near else ""))
-    one = declared[name]
-    if one.type.startswith(("list", "dict")):
-        raise InputError(f"is a {one.type}: only single values can stand in a grid")
-    values = [one.read(typed_value(part, one.type, "--grid")) for part in _parts(text)]
+    declaration = declared[name]
+    if declaration.type.startswith(("list", "dict")):
+        raise InputError(f"is a {declaration.type}: only single values can stand in a grid")
+    values = [
+        declaration.read(typed_value(part, declaration.type, "--grid")) for part in _parts(text)
+    ]
     doubles = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if doubles:
         raise InputError(f"{', '.join(doubles)} is there twice")
@@ -136,18 +141,18 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
 
     Raises InputError if two points would have the same name.
     """
-    found = []
+    combinations = []
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
-        found.append(
+        combinations.append(
             Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values)
         )
-    names = Counter(folded(point.name) for point in found)
+    names = Counter(folded(point.name) for point in combinations)
     if twice := sorted(name for name, count in names.items() if count > 1):
         raise InputError(
             f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}"
         )
-    return found
+    return combinations
 
 
 def _word(name: str, value: object) -> str:

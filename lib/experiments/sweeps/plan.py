@@ -40,14 +40,14 @@ class Sweep:
     @property
     def bases(self) -> list[str]:
         """Runs that points build on and that do not exist yet."""
-        own = {point.name for point in self.points}
-        return [name for name in self.experiments if name not in own]
+        point_names = {point.name for point in self.points}
+        return [name for name in self.experiments if name not in point_names]
 
     def needs(self, name: str) -> tuple[str, ...]:
         """Runs of this sweep that a run builds on."""
         values = self.experiments[name].values
-        wanted = [values.get(parameter, "") for parameter in ("backbone_run", "predict_run")]
-        return tuple(text for text in wanted if text in self.experiments and text != name)
+        texts = [values.get(parameter, "") for parameter in ("backbone_run", "predict_run")]
+        return tuple(text for text in texts if text in self.experiments and text != name)
 
 
 def plan(
@@ -81,19 +81,19 @@ def _plan(
         )
     name = overrides.get("run") or parameters.load(files).get("run") or Path(files[0]).stem
     points = sweeps_grid.points(values, name)
-    found: dict[str, Experiment] = {}
+    experiments: dict[str, Experiment] = {}
     problems: dict[str, str] = {}
     # No limit on hours: a person who starts a sweep has estimated them.
     unlimited = {"hours_at_most": "0"} if "hours_at_most" in known else {}
     for point in points:
         try:
-            own = {**unlimited, **_merged(overrides, point)}
-            planned = experiment.plan(files, own, notebooks, library)
+            merged = {**unlimited, **_merged(overrides, point)}
+            planned = experiment.plan(files, merged, notebooks, library)
         except InputError as error:
             problems.setdefault(str(error), point.name)
             continue
-        for one in planned:  # bases of bases stand before them
-            found.setdefault(one.values["run"], one)
+        for run in planned:  # bases of bases stand before them
+            experiments.setdefault(run.values["run"], run)
     if problems:
         rows = [f"{point}: {text}" for text, point in list(problems.items())[:MAX_LISTED]]
         raise InputError(
@@ -101,25 +101,25 @@ def _plan(
         )
     folder = below.run.folder.with_name(f"{name}_sweep")
     return Sweep(
-        folder, values, points, _in_order(found, points), tuple(map(str, files)), overrides
+        folder, values, points, _in_order(experiments, points), tuple(map(str, files)), overrides
     )
 
 
 def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
-    own = point.overrides()
-    if "options" in own and "options" in overrides:
-        given = parameters.load([], {"options": overrides["options"]})["options"]
-        both = {**given, **parameters.load([], own)["options"]}
-        own["options"] = yaml.safe_dump(both, default_flow_style=True)
-    return {**overrides, **own, "run": point.name}
+    point_overrides = point.overrides()
+    if "options" in point_overrides and "options" in overrides:
+        options = parameters.load([], {"options": overrides["options"]})["options"]
+        both = {**options, **parameters.load([], point_overrides)["options"]}
+        point_overrides["options"] = yaml.safe_dump(both, default_flow_style=True)
+    return {**overrides, **point_overrides, "run": point.name}
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
     """Bases (each after those that it builds on, in the order of `experiment.plan`), then
     points.
     """
-    own = {point.name: found[point.name] for point in points}
-    return {name: one for name, one in found.items() if name not in own} | own
+    of_points = {point.name: found[point.name] for point in points}
+    return {name: run for name, run in found.items() if name not in of_points} | of_points
 
 
 def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:
@@ -134,22 +134,22 @@ def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mappin
 
     made: dict[str, str] = {}  # all that 01–04 depend on → task that prepares it
     loose: dict[str, str] = {}  # the same without the run that they build on
-    found, last = [], ()
+    sweep_tasks, last = [], ()
     for name in [name for name in sweep.experiments if name in pending]:
         experiment = sweep.experiments[name]
         needs = tuple(other for other in sweep.needs(name) if other in pending)
         if not set(PREPARATION) & set(experiment.steps()):  # ``notebooks: ["05"]``
-            found.append(Task(name, payload(name, ""), needs))
+            sweep_tasks.append(Task(name, payload(name, ""), needs))
             continue
         exact, free = _preparation(experiment), _preparation(experiment, without=("backbone_run",))
         if exact not in made:
             before = (loose[free],) if free in loose else last
             made[exact] = f"{name}{PREPARE}"
-            found.append(Task(made[exact], payload(name, "04"), needs, before))
+            sweep_tasks.append(Task(made[exact], payload(name, "04"), needs, before))
             last = last if free in loose else (made[exact],)
             loose.setdefault(free, made[exact])
-        found.append(Task(name, payload(name, ""), (*needs, made[exact])))
-    return found
+        sweep_tasks.append(Task(name, payload(name, ""), (*needs, made[exact])))
+    return sweep_tasks
 
 
 def _preparation(experiment: Experiment, without: tuple[str, ...] = ()) -> str:

@@ -22,11 +22,11 @@ def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> b
     """
     if before.get("state") != "finished":
         return False
-    there = runs.parameters(experiment.run.folder)
-    there = {
+    recorded = runs.parameters(experiment.run.folder)
+    recorded = {
         **defaults,
-        **there,
-        "options": {**defaults.get("options", {}), **there.get("options", {})},
+        **recorded,
+        "options": {**defaults.get("options", {}), **recorded.get("options", {})},
     }
     without_effect = grammar.of_groups(
         grammar.all_declared(experiment.notebooks), grammar.WITHOUT_EFFECT
@@ -36,7 +36,9 @@ def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> b
         for name, value in experiment.values.items()
         if name not in without_effect
     }
-    if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
+    if any(
+        recorded.get(name) != value for name, value in now.items() if value or recorded.get(name)
+    ):
         return False
     records = [record_of(experiment.run, step) for step in experiment.steps()]
     return all(record and not record.get("unfinished") for record in records)
@@ -57,8 +59,10 @@ class Book:
         before, defaults = read(run.folder).get("runs", {}), _defaults(experiments)
         self.finished = [
             name
-            for name, one in experiments.items()
-            if is_finished(one, before.get(name, {}), defaults[one.values.get("recipe", "")])
+            for name, experiment in experiments.items()
+            if is_finished(
+                experiment, before.get(name, {}), defaults[experiment.values.get("recipe", "")]
+            )
         ]
         values = {point.name: dict(point.values) for point in points}
         self.runs = {
@@ -69,12 +73,12 @@ class Book:
         self.save()
 
     def _row(self, name: str, values: Mapping, before: Mapping) -> dict:
-        one = self.experiments[name]
+        experiment = self.experiments[name]
         row = {
             "values": values,
-            "folder": str(one.run.folder),
+            "folder": str(experiment.run.folder),
             "state": "waiting",
-            "epochs": one.values.get("epochs"),
+            "epochs": experiment.values.get("epochs"),
             "host": "",
             "seconds": 0.0,
             "tries": 0,
@@ -136,14 +140,14 @@ class Book:
 
 def _defaults(experiments: Mapping[str, Experiment]) -> dict[str, dict]:
     """Recipe → defaults of all parameters, as files keep them."""
-    found: dict[str, dict] = {}
+    by_recipe: dict[str, dict] = {}
     options = grammar.recipes()
-    for one in experiments.values():
-        recipe = one.values.get("recipe", "")
-        if recipe not in found:
-            plain = grammar.defaults(grammar.all_declared(one.notebooks))
-            own = grammar.defaults(options.get(recipe, {}))
-            found[recipe] = {name: runs.as_text(value) for name, value in plain.items()} | {
-                "options": own
+    for experiment in experiments.values():
+        recipe = experiment.values.get("recipe", "")
+        if recipe not in by_recipe:
+            plain = grammar.defaults(grammar.all_declared(experiment.notebooks))
+            option_defaults = grammar.defaults(options.get(recipe, {}))
+            by_recipe[recipe] = {name: runs.as_text(value) for name, value in plain.items()} | {
+                "options": option_defaults
             }
-    return found
+    return by_recipe

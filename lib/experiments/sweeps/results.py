@@ -37,16 +37,16 @@ def finish(folder: Path, with_intervals: bool = True) -> Results:
     run, table = runs.Run(folder), sweeps_table.read(folder)
     grid = facts.read(folder)["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
-    found = merged(folder, points, grid, with_intervals)
+    scores = merged(folder, points, grid, with_intervals)
     causes, note = mattered(points, grid), sweeps_table.note(folder)
     files = [
-        run.write_table("results.csv", found),
+        run.write_table("results.csv", scores),
         run.write_table("mattered.csv", causes),
         *draw(folder, points, grid, causes, note),
     ]
-    run.write_text("results.html", _page(found, causes, files, folder, note))
+    run.write_text("results.html", _page(scores, causes, files, folder, note))
     sweeps_table.write(folder)
-    return Results(found, causes, _text(found, causes, note, sweeps_table.measure(table)), files)
+    return Results(scores, causes, _text(scores, causes, note, sweeps_table.measure(table)), files)
 
 
 def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
@@ -86,39 +86,41 @@ def _result(folder: Path, names: list[str], values: list[str], with_intervals: b
     known = facts.read(folder)["runs"]
     folders = [Path(known[name]["folder"]) for name in names]
     target = folder / "_".join(["merged", *values])
-    each = [runs.Run(place).read_json("metrics.json", {}) for place in folders]
-    if not any((metrics.get("val") or {}).get(name) for metrics in each for name in EMOTIONS):
-        return _mean([_scores(metrics) for metrics in each])
+    all_metrics = [runs.Run(path).read_json("metrics.json", {}) for path in folders]
+    if not any(
+        (metrics.get("val") or {}).get(name) for metrics in all_metrics for name in EMOTIONS
+    ):
+        return _mean([_scores(metrics) for metrics in all_metrics])
     try:
         if len(folders) > 1:
             from ...evaluation import merging  # only here: PyTorch comes with it
 
             merging.join(folders, target, with_intervals=with_intervals)
         return _scores(
-            runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else each[0]
+            runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else all_metrics[0]
         )
     except InputError as error:
         return {"why": error.what}
 
 
 def _scores(metrics: Mapping) -> dict:
-    found = {}
+    row = {}
     for name in SCORE_NAMES:
         entry, key = (metrics.get("val") or {}).get(name) or {}, sweeps_table.MEASURES[name][1]
         if entry.get(key) is not None:
             low, high = entry.get("ci95") or (None, None)
-            found |= {name: entry[key], f"{name}_low": low, f"{name}_high": high}
-    return found or {"why": "no score in metrics.json"}
+            row |= {name: entry[key], f"{name}_low": low, f"{name}_high": high}
+    return row or {"why": "no score in metrics.json"}
 
 
 def _mean(each: Sequence[Mapping]) -> dict:
     """The mean of the scores of runs that cannot be merged (who speaks), without an interval."""
     if len(each) == 1:
         return dict(each[0])
-    shared = [name for name in SCORE_NAMES if all(name in one for one in each)]
-    found = {name: sum(one[name] for one in each) / len(each) for name in shared}
+    shared = [name for name in SCORE_NAMES if all(name in scores for scores in each)]
+    means = {name: sum(scores[name] for scores in each) / len(each) for name in shared}
     return {
-        **found,
+        **means,
         **{f"{name}_{end}": None for name in shared for end in ("low", "high")},
         "why": "mean of the runs" if shared else "no score in metrics.json",
     }

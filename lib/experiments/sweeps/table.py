@@ -48,23 +48,23 @@ def read(folder: Path) -> pd.DataFrame:
         labelled frame, with its 95 % interval; measure : what both are, see `score`. Raises
         InputError when there is no sweep in that folder.
     """
-    found = facts.read(folder)
-    if not found:
+    content = facts.read(folder)
+    if not content:
         raise InputError(
             "no sweep.json", where=folder, expected="the folder of a sweep, runs/<run>_sweep"
         )
-    rows = [_row(folder, name, one, found["grid"]) for name, one in found["runs"].items()]
+    rows = [_row(folder, name, run, content["grid"]) for name, run in content["runs"].items()]
     return pd.DataFrame(rows)
 
 
 def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
-    place, ended = Path(one["folder"]), one["state"] not in OPEN
+    run_folder, ended = Path(one["folder"]), one["state"] not in OPEN
     beat = runs.Run(folder).read_json(f"points/{name}.json", {})
     running = one["state"] in ("running", "preparing")
     started = beat.get("started")
     known = running and isinstance(started, int | float)
     since = max(0.0, time.time() - started) if known else 0.0
-    epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
+    epoch, best = _history(run_folder) if one["state"] != "waiting" or one["seconds"] else (0, None)
     row = {
         "run": name,
         **{key: one["values"].get(key, "") for key in grid},
@@ -75,7 +75,7 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     row |= dict(
         zip(
             ("measure", "score", "low", "high"),
-            score(_metrics(place) if ended else {}),
+            score(_metrics(run_folder) if ended else {}),
             strict=True,
         )
     )
@@ -121,8 +121,8 @@ def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | No
 
 def measure(table: pd.DataFrame) -> str:
     """Name of the measure in a table; "score" while none is known, and if runs differ in it."""
-    found = {name for name in table["measure"] if name}
-    return found.pop() if len(found) == 1 else "score"
+    measures = {name for name in table["measure"] if name}
+    return measures.pop() if len(measures) == 1 else "score"
 
 
 # ---- for people
@@ -174,12 +174,12 @@ def page(folder: Path, table: pd.DataFrame) -> str:
     )
     results = folder / "results.html"
     more = results.read_text(encoding="utf-8") if about["ended"] and results.is_file() else ""
-    told = html.escape(
+    heading = html.escape(
         f"{said}; files: {', '.join(map(str, about['files']))}; workers: {about['cluster']}"
     )
     return plots_html.page(
         folder.name,
-        {"": plots_html.Html(f"<p>{told}</p>{as_html(table)}{more}")},
+        {"": plots_html.Html(f"<p>{heading}</p>{as_html(table)}{more}")},
         reload=0 if about["ended"] else REFRESH,
     )
 

@@ -157,8 +157,8 @@ def visible_gpu(slot: int) -> str:
     """
     from ...parallel import clusters
 
-    there = clusters.gpus()
-    return there[slot % len(there)] if there else ""
+    gpus = clusters.gpus()
+    return gpus[slot % len(gpus)] if gpus else ""
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class FaceApi(Model):
 
     def __init__(self, compat: bool, width: float, numbers: int):
         super().__init__(compat, width=width)
-        channels = [scaled(each, width) for each in CHANNELS]
+        channels = [scaled(count, width) for count in CHANNELS]
         self.dense0 = _Block(channels[0], nn.Conv2d(3, channels[0], 3, stride=2))
         for number, (before, after) in enumerate(pairwise(channels), 1):
             block = _Block(after, _Separable(before, after, stride=2))

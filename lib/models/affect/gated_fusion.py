@@ -74,11 +74,11 @@ class GatedFusion(Model, name="gated_fusion"):
         every: Sequence[int] = (),
         stacks: Mapping[str, Sequence[int]] | None = None,
     ):
-        given = {"streams": dict(streams), "reliability": reliability, "network": network}
+        settings = {"streams": dict(streams), "reliability": reliability, "network": network}
         sizes = {"layers": layers, "dropout": dropout, "width": width}
-        stacks = {name: list(each) for name, each in (stacks or {}).items()}
-        given |= {"join": join, "step_hop": step_hop, "every": list(every), "stacks": stacks}
-        super().__init__(compat, **given, **sizes)
+        stacks = {name: list(stack) for name, stack in (stacks or {}).items()}
+        settings |= {"join": join, "step_hop": step_hop, "every": list(every), "stacks": stacks}
+        super().__init__(compat, **settings, **sizes)
         if join not in JOINS:
             raise self.wrong(f"join {join!r}", " or ".join(JOINS))
         self.join = join
@@ -118,7 +118,7 @@ class GatedFusion(Model, name="gated_fusion"):
 
     def _spacings(self) -> dict[str, int]:
         """Letter -> spacing of the rows that it counts, where that is not the steps' own."""
-        apart = [each for each in dict.fromkeys(self.every) if each != self.step_hop]
+        apart = [spacing for spacing in dict.fromkeys(self.every) if spacing != self.step_hop]
         if len(apart) > len(LETTERS):
             raise self.wrong(f"{len(apart)} different spacings", f"at most {len(LETTERS)}")
         return dict(zip(LETTERS, apart, strict=False))

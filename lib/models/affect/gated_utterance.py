@@ -55,9 +55,9 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
             raise self.wrong(f"{len(streams)} streams, classes = {classes}", "at least 1 of each")
         self.classes, self.output = classes, output
         sizes = {"layers": layers, "dropout": dropout, "width": width}
-        given = {"streams": streams, "reliability": reliability, "network": network}
-        super().__init__(compat, **given, **sizes)
-        self.options = {**given, "streams": dict(streams), "classes": classes, "output": output}
+        settings = {"streams": streams, "reliability": reliability, "network": network}
+        super().__init__(compat, **settings, **sizes)
+        self.options = {**settings, "streams": dict(streams), "classes": classes, "output": output}
         self.options |= sizes
 
     def _add_heads(self, hidden: int, inner: int, dropout: float) -> tuple[str | list[str], ...]:

@@ -54,9 +54,9 @@ def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
     Returns (network in evaluation mode, ``{"params", "statistics"}`` or empty for the authors'
     file). Raises InputError for a file that holds another network.
     """
-    found = published.read(path)
-    ours = published.is_run(found)
-    state = dict(found["model"]) if ours else published.weights_in(found, path)
+    content = published.read(path)
+    ours = published.is_run(content)
+    state = dict(content["model"]) if ours else published.weights_in(content, path)
     if FIRST_WEIGHT not in state or not any(key.startswith("logits.") for key in state):
         raise InputError(
             "weights without backbone.* and logits.*",
@@ -74,7 +74,7 @@ def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
             where=path,
             expected=f"{EMBEDDING}·width numbers per face; {wrong}",
         ) from wrong
-    said = {name: found.get(name, {}) for name in ("params", "statistics")} if ours else {}
+    said = {name: content.get(name, {}) for name in ("params", "statistics")} if ours else {}
     return net.backbone.eval().requires_grad_(False), said
 
 
@@ -180,8 +180,10 @@ class LFAN(SequenceModel, name="lfan"):
         self, faces: Tensor | None, sounds: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, leader) of faces, (B, T, follower) of VGGish and MFCC; zeros if absent."""
-        some = faces if faces is not None else sounds["vggish"]
-        zeros = [some.new_zeros(*some.shape[:2], size) for size in (self.leader, self.follower)]
+        reference = faces if faces is not None else sounds["vggish"]
+        zeros = [
+            reference.new_zeros(*reference.shape[:2], size) for size in (self.leader, self.follower)
+        ]
         leader = zeros[0] if faces is None else self.temporal(faces)
         followers = [
             zeros[1] if name not in sounds else net(sounds[name])
@@ -196,7 +198,7 @@ class LFAN(SequenceModel, name="lfan"):
         keys = [self.encoder1(leader), self.encoder2(vggish), self.encoder3(mfcc)]
         queries = [self.encoderQ1(leader), self.encoderQ2(keys[1]), self.encoderQ3(keys[2])]
         values = [self.encoderV1(leader), self.encoderV2(keys[1]), self.encoderV3(keys[2])]
-        k, q, u = (torch.stack(each, dim=2) for each in (keys, queries, values))  # (B, T, 3, f)
+        k, q, u = (torch.stack(rows, dim=2) for rows in (keys, queries, values))  # (B, T, 3, f)
         attention = torch.softmax(k @ q.transpose(2, 3) / self.follower**0.5, dim=-1)
         return k, q, attention, self.ln(attention @ u + u)
 

@@ -75,8 +75,8 @@ class Streams(SequenceModel):
         """Temporal networks, face network and batch norms."""
         visual = LFANBackbone(width=width, face_size=face_size)
         sizes = {"video": visual.backbone.embedding, **SOUNDS}
-        scaled_to = {name: [scaled(each, inside) for each in channels[name]] for name in sizes}
-        self.last = {name: each[-1] for name, each in scaled_to.items()}
+        scaled_to = {name: [scaled(count, inside) for count in channels[name]] for name in sizes}
+        self.last = {name: counts[-1] for name, counts in scaled_to.items()}
         temporal = nn.ModuleDict(
             {
                 name: TemporalConvolution(size, scaled_to[name], dropout, whole_channels=False)
@@ -97,14 +97,14 @@ class Streams(SequenceModel):
         self, faces: Tensor | None, sounds: Mapping[str, Tensor], valid: Tensor | None
     ) -> dict[str, Tensor]:
         """name -> (B, T, its channels); zeros for what is absent."""
-        given = {**({} if faces is None else {"video": faces}), **sounds}
-        some = next(iter(given.values()))
+        inputs = {**({} if faces is None else {"video": faces}), **sounds}
+        reference = next(iter(inputs.values()))
         streams = {}
         for name, size in self.last.items():
-            if name in given:
-                streams[name] = norm_over(self.bn[name], self.temporal[name](given[name]), valid)
+            if name in inputs:
+                streams[name] = norm_over(self.bn[name], self.temporal[name](inputs[name]), valid)
             else:
-                streams[name] = some.new_zeros(*some.shape[:2], size)
+                streams[name] = reference.new_zeros(*reference.shape[:2], size)
         return streams
 
 
@@ -188,15 +188,15 @@ class CAN(Streams, name="can"):
             CAN_CHANNELS, width, inside, face_size, dropout
         )
         self.spatial = spatial  # behind the batch norms, as in the published files
-        each = scaled(PROJECTED, inside)
-        total = each * len(self.last)
+        projected = scaled(PROJECTED, inside)
+        total = projected * len(self.last)
         self.fuse = nn.ModuleDict(
             {
-                "attn": nn.ModuleList(nn.Linear(size, each) for size in self.last.values()),
+                "attn": nn.ModuleList(nn.Linear(size, projected) for size in self.last.values()),
                 "weights": nn.Linear(total, total),
             }
         )
-        self.conv_c = nn.Conv1d(total, each, 1)
+        self.conv_c = nn.Conv1d(total, projected, 1)
         self.bn1 = nn.BatchNorm1d(total)
         self.fc1, self.fc2 = nn.Linear(total, total), nn.Linear(total, emotions)
 

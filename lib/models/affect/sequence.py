@@ -98,15 +98,15 @@ class SequenceModel(Model):
             flat = flat[index]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
         if flat.shape[0]:
-            found = self.backbone(flat, start)
+            embeddings = self.backbone(flat, start)
         else:
-            found = flat.new_zeros(0, self.backbone.embedding)
+            embeddings = flat.new_zeros(0, self.backbone.embedding)
         if seen is not None and is_whole():
-            return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
+            return embeddings.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
         if index is not None:
-            every = found.new_zeros(seen.numel(), found.shape[1])
-            found = every.index_put((index,), found)
-        return found.unflatten(0, shape)
+            every = embeddings.new_zeros(seen.numel(), embeddings.shape[1])
+            embeddings = every.index_put((index,), embeddings)
+        return embeddings.unflatten(0, shape)
 
     def _check_faces(self, x: Tensor, start: str) -> None:
         side, name = self.face_size, "frame"
@@ -137,8 +137,8 @@ class SequenceModel(Model):
 
 
 def _both(*valid: Tensor | None) -> Tensor | None:
-    given = [mask.bool() for mask in valid if mask is not None]
-    return masks.derived(lambda *each: torch.stack(each).all(dim=0), *given) if given else None
+    present = [mask.bool() for mask in valid if mask is not None]
+    return masks.derived(lambda *each: torch.stack(each).all(dim=0), *present) if present else None
 
 
 def frames(net: Model, batch: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor]:

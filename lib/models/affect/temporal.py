@@ -47,7 +47,9 @@ class TemporalModel(Model):
         stacks: Sequence[Sequence[int]] = (),
     ):
         sizes = {"width": width, "layers": layers, "dropout": dropout}
-        super().__init__(compat, channels=channels, **sizes, stacks=[list(each) for each in stacks])
+        super().__init__(
+            compat, channels=channels, **sizes, stacks=[list(stack) for stack in stacks]
+        )
         self.inputs = {"features": f"(B, L, {channels})", "valid": "(B, L)"}
         self.outputs = {"va": "(B, L, 2)"}
         self.channels, hidden = channels, 4 * scaled(HIDDEN // 4, width)

@@ -139,9 +139,9 @@ def normalise_clip(clip: Tensor) -> Tensor:
     Returns (B, C, T, H, W) float32: value / 255, minus the channel's mean, divided by its standard
     deviation.
     """
-    found = _normalise(clip).permute(0, 4, 1, 2, 3)
+    normalised = _normalise(clip).permute(0, 4, 1, 2, 3)
     # a GPU is faster with the channels last in memory
-    return found if found.is_cuda else found.contiguous()
+    return normalised if normalised.is_cuda else normalised.contiguous()
 
 
 def _normalise(pictures: Tensor) -> Tensor:

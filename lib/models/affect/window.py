@@ -63,23 +63,23 @@ class WindowModel(Model):
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Sound, pictures (zeros for the absent modality) and mask (None = all valid), checked."""
         dtype = next(self.parameters()).dtype
-        found = {
+        inputs = {
             name: self.take(batch, name).to(dtype) for name in self.sizes if name in self.inputs
         }
-        for name, x in found.items():
+        for name, x in inputs.items():
             if x.ndim != 3 or x.shape[2] != self.sizes[name]:
                 raise self.wrong(f"{name} {tuple(x.shape)}", self.inputs[name])
-        some = next(iter(found.values()))
-        self._check_length(some.shape[1])
-        for name in self.sizes.keys() - found.keys():
-            found[name] = some.new_zeros(*some.shape[:2], self.sizes[name])
+        reference = next(iter(inputs.values()))
+        self._check_length(reference.shape[1])
+        for name in self.sizes.keys() - inputs.keys():
+            inputs[name] = reference.new_zeros(*reference.shape[:2], self.sizes[name])
         valid = None if self.compat else batch.get("valid")
         if valid is None:
-            return found["audio"], found["visual"], None
+            return inputs["audio"], inputs["visual"], None
         valid = valid.bool()
         # Selected, not multiplied: a masked step may hold NaN.
         return (
-            *(found[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")),
+            *(inputs[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")),
             valid,
         )
 

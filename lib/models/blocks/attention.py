@@ -44,8 +44,8 @@ class CoAttentionLayer(nn.Module):
         joint = sum(channels)
         self.dense_coattn = DenseCoAttention(steps, channels, dropout)
         self.linears = nn.ModuleList(
-            nn.Sequential(nn.Linear(joint, each), nn.ReLU(), nn.Dropout(dropout))
-            for each in channels
+            nn.Sequential(nn.Linear(joint, size), nn.ReLU(), nn.Dropout(dropout))
+            for size in channels
         )
 
     def forward(

@@ -60,7 +60,7 @@ class IR50(nn.Module):
 
     def __init__(self, width: float = 1.0, face_size: int = 40):
         super().__init__()
-        channels = [scaled(each, width) for each in CHANNELS]
+        channels = [scaled(channel_count, width) for channel_count in CHANNELS]
         self.embedding, self.side = scaled(EMBEDDING, width), face_size
         sides = [face_size]
         for _ in range(3):

@@ -83,9 +83,9 @@ class VideoBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, T, H, W) to (B, after, T/stride, H/stride, W/stride)."""
-        found = self.conv2(self.conv1(x))
-        found += x if self.downsample is None else self.downsample(x)
-        return self.relu(found)
+        out = self.conv2(self.conv1(x))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
 
 
 def _convolution(before: int, inside: int, after: int, stride: int) -> nn.Sequential:
@@ -154,9 +154,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, H/stride, W/stride)."""
-        found = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        found += x if self.downsample is None else self.downsample(x)
-        return self.relu(found)
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
 
 
 def _resnet_stage(before: int, after: int, stride: int) -> nn.Sequential:

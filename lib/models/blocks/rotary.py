@@ -33,18 +33,18 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
         )
     if layout != "interleave":
         return torch.tensor([axis for axis in range(3) for _ in range(sections[axis])])
-    found = [0] * sum(sections)
+    pair_axes = [0] * sum(sections)
     for axis in (1, 2):
-        places = range(axis, len(found), 3)[: sections[axis]]
+        places = range(axis, len(pair_axes), 3)[: sections[axis]]
         if len(places) < sections[axis]:
             raise InputError(
                 f"sections {list(sections)} cannot be interleaved",
                 where="models.blocks.rotary",
                 expected="rows and columns with at most a third of the pairs each",
             )
-        for place in places:
-            found[place] = axis
-    return torch.tensor(found)
+        for pair in places:
+            pair_axes[pair] = axis
+    return torch.tensor(pair_axes)
 
 
 def frequencies(

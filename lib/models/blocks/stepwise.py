@@ -30,9 +30,9 @@ def stepwise(rnn: nn.Module, x: Tensor, state: tuple[Tensor, Tensor] | None = No
         for number, direction in enumerate(directions):
             weights = [getattr(rnn, f"{name}_l{layer}{direction}") for name in _WEIGHTS]
             first = _first(rnn, x, state, layer * len(directions) + number)
-            given = functional.linear(x, weights[0], weights[1])  # of all steps at once
+            projected = functional.linear(x, weights[0], weights[1])  # of all steps at once
             with_weights = step(*weights[2:])
-            rows.append(scan(with_weights, first, given, dim=0, reverse=bool(number))[1])
+            rows.append(scan(with_weights, first, projected, dim=0, reverse=bool(number))[1])
         x = torch.cat(rows, dim=-1) if len(rows) > 1 else rows[0]
     return x.transpose(0, 1)
 

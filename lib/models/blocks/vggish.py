@@ -26,7 +26,7 @@ class VGGish(Model, name="vggish"):
         super().__init__(compat, width=width)
         layers: list[nn.Module] = []
         before = 1
-        for number, channels in enumerate(scaled(each, width) for each in CHANNELS):
+        for number, channels in enumerate(scaled(count, width) for count in CHANNELS):
             layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
             layers += [nn.MaxPool2d(2, 2)] if number in (0, 1, 3, 5) else []
             before = channels

@@ -36,10 +36,10 @@ def folded(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """
     if net.training:
         raise ValueError("a network in training mode cannot be folded: call eval() first")
-    found = copy.deepcopy(net)
-    found.audio_model["resnet"] = FoldedResNet(net.audio_model["resnet"]).to(dtype)
-    found.video_model["r2plus1d"] = FoldedR2Plus1D(net.video_model["r2plus1d"]).to(dtype)
-    return found.requires_grad_(False)
+    copied = copy.deepcopy(net)
+    copied.audio_model["resnet"] = FoldedResNet(net.audio_model["resnet"]).to(dtype)
+    copied.video_model["r2plus1d"] = FoldedR2Plus1D(net.video_model["r2plus1d"]).to(dtype)
+    return copied.requires_grad_(False)
 
 
 class FoldedResNet(nn.Module):
@@ -170,7 +170,7 @@ class Planar(nn.Module):
             weight = weight[:, :, :, 0] if over_time else weight[:, :, 0]
             kept = [0, 1] if over_time else [1, 2]
             self.stride, self.padding = (
-                tuple(each[k] for k in kept) for each in (conv.stride, conv.padding)
+                tuple(size[k] for k in kept) for size in (conv.stride, conv.padding)
             )
             if weight.shape[2:] == (1, 1):  # its input was subsampled already
                 self.stride = (1, 1)

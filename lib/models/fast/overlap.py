@@ -57,20 +57,20 @@ def factored(
     triples, number = neighbours(shown)
     parts = _parts_of_time(conv, x)
     width = parts[0].shape[2] // 3
-    found = x.new_empty(len(triples), *parts[0].shape[:2], width)
-    added = [None] * len(found)
+    outputs = x.new_empty(len(triples), *parts[0].shape[:2], width)
+    added = [None] * len(outputs)
     if shortcut is not None:
-        which = number.new_empty(len(found))
+        which = number.new_empty(len(outputs))
         # any place with these three pictures stands for all
         which[number.flatten()] = shortcut[1].flatten()
         added = [shortcut[0][row] for row in which.tolist()]
     # row by row: each stays in the cache
-    for out, rows, more in zip(found, triples.tolist(), added, strict=True):
+    for out, rows, more in zip(outputs, triples.tolist(), added, strict=True):
         terms = [
             parts[row][..., k * width : (k + 1) * width] for k, row in enumerate(rows) if row >= 0
         ]
         _sum(terms + [more] * (more is not None), out).relu_()
-    return found, number
+    return outputs, number
 
 
 def neighbours(shown: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,8 +93,8 @@ def _parts_of_time(conv, x: Tensor) -> list[Tensor]:
     )
     bias = functional.pad(bias, (len(bias), len(bias)))
     parts: list[Tensor] = []
-    for some in x.split(max(1, POSITIONS_AT_ONCE // (x.shape[1] * x.shape[2]))):
-        inside = conv.spatial(some.permute(0, 3, 1, 2)).relu_()
+    for pictures in x.split(max(1, POSITIONS_AT_ONCE // (x.shape[1] * x.shape[2]))):
+        inside = conv.spatial(pictures.permute(0, 3, 1, 2)).relu_()
         parts.extend(functional.conv2d(inside, weight, bias).permute(0, 2, 3, 1))
     return parts
 

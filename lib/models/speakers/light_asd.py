@@ -81,7 +81,7 @@ class LightAsd(OneFace, name="light_asd"):
     """Light-ASD, see `OneFace`."""
 
     def _streams(self, width):
-        return _Streams([max(1, round(width * each)) for each in CHANNELS])
+        return _Streams([max(1, round(width * count)) for count in CHANNELS])
 
 
 def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:

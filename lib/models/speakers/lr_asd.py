@@ -23,7 +23,7 @@ class LrAsd(light_asd.OneFace, name="lr_asd"):
     """LR-ASD, see `light_asd.OneFace`."""
 
     def _streams(self, width):
-        return _Streams([2 * max(1, round(width * each / 2)) for each in CHANNELS])
+        return _Streams([2 * max(1, round(width * count / 2)) for count in CHANNELS])
 
 
 class _Streams(nn.Module):

@@ -114,8 +114,12 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
     def looks(self, batch, visual, valid):
         time = UNIT * self.take(batch, "time").float()
         heard = UNIT * batch["audio_time"].float() if "audio_time" in batch else time
-        place = batch["position"].float() if "position" in batch else time.new_zeros(*time.shape, 2)
-        seen_at, heard_at = (torch.cat([when[..., None], place], dim=-1) for when in (time, heard))
+        position = (
+            batch["position"].float() if "position" in batch else time.new_zeros(*time.shape, 2)
+        )
+        seen_at, heard_at = (
+            torch.cat([when[..., None], position], dim=-1) for when in (time, heard)
+        )
         strength = torch.as_tensor(
             batch.get("strength", 1.0), dtype=time.dtype, device=time.device
         ).view(-1, 1, 1)
