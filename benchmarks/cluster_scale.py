@@ -130,7 +130,7 @@ def computed(place: Path, most: int, minutes: float) -> list[str]:
     store = Store(place / "processed", root.name, root)
     rows = copies(table.to_dict("records"), PROBE + most)
     p = SimpleNamespace(workers=1, device="cpu", parallel="processes")
-    make = partial(preparing.make, requests=ARRAYS, place=store, p=p)
+    make = partial(preparing.make, requests=ARRAYS, store=store, p=p)
     with jobs(place, COMPUTING):
         _, each = row("probe", COMPUTING, partial(make, rows[:PROBE]))
         allowed = min(most, int(60 * minutes / each))

@@ -92,7 +92,7 @@ def main() -> None:
         work = partial(
             arrays.make_all,
             requests=REQUESTS,
-            place=store,
+            store=store,
             pack=False,
             optional=[request("pixels")],
         )

@@ -105,7 +105,7 @@ def prepare(p: Params) -> None:
         trials.write(datasets.find(p)[0], store.trials_path)
     table = trials.read(store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
-    work = partial(arrays.make_all, requests=wanted, place=store)
+    work = partial(arrays.make_all, requests=wanted, store=store)
     for outcome in parallel.map(work, table.to_dict("records"), 1):
         if outcome.error:
             raise outcome.error

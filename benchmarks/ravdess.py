@@ -61,7 +61,7 @@ def prepare(p: Params) -> None:
     table, _ = datasets.find(p)
     trials.write(table, store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
-    work = partial(arrays.make_all, requests=wanted, place=store)
+    work = partial(arrays.make_all, requests=wanted, store=store)
     rows = table.to_dict("records")
     lost = [
         outcome.error

@@ -96,7 +96,7 @@ def prepare(places: argparse.Namespace) -> None:
     trials.write(table, store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
     for outcome in parallel.map(
-        partial(arrays.make_all, requests=wanted, place=store), table.to_dict("records"), 2
+        partial(arrays.make_all, requests=wanted, store=store), table.to_dict("records"), 2
     ):
         if outcome.error:
             raise outcome.error

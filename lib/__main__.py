@@ -309,7 +309,7 @@ def export_labels(
 
     p, data_store, table = _data_set(files, overrides)
     work = partial(
-        arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=data_store
+        arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], store=data_store
     )
     outcomes = parallel.map(
         work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel
@@ -347,7 +347,7 @@ def export_audio(
     videos = table.drop_duplicates("video").to_dict("records")
     out = out or data_store.folder / "audio_segments"
     rule = exports.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, place=data_store)
+    work = partial(arrays.make_all, requests=exports.EXPORT_REQUESTS, store=data_store)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     present = [outcome.item for outcome in outcomes if outcome.ok]
@@ -360,7 +360,7 @@ def export_audio(
     )
     exports.check_space(out, needed)
     if count and not only_tell:
-        work = partial(exports.write, place=data_store, wanted=rule, out=out)
+        work = partial(exports.write, store=data_store, wanted=rule, out=out)
         written = parallel.map(
             work, present, p.workers, _tell, name=trials.name, parallel=p.parallel
         )

@@ -62,7 +62,7 @@ class Opened:
         """What notebooks 02–04 do: every array of every trial; a bad trial does not stop the
         others.
         """
-        work = partial(arrays.make_all, requests=wanted, place=self.store, pack=pack)
+        work = partial(arrays.make_all, requests=wanted, store=self.store, pack=pack)
         return parallel.map(work, self.table.to_dict("records"), 1, name=trials.name)
 
     def read(self, name: str, wanted):

@@ -87,11 +87,11 @@ def prepare(params, progress: Callable | None = None) -> Path:
     return root
 
 
-def write(table: pd.DataFrame, place: Store) -> Path:
+def write(table: pd.DataFrame, store: Store) -> Path:
     """Write the trial table and the list of its recordings into the processed folder."""
-    files.clear_leftovers(place.folder, deep=False)  # of a process that was killed
-    study.write(place, table)
-    return trials.write(table, place.trials_path)
+    files.clear_leftovers(store.folder, deep=False)  # of a process that was killed
+    study.write(store, table)
+    return trials.write(table, store.trials_path)
 
 
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:

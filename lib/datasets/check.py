@@ -107,34 +107,34 @@ class Faults:
             return None
 
 
-def check_trial(trial: Mapping, place: Store) -> dict:
+def check_trial(trial: Mapping, store: Store) -> dict:
     """One row of `COLUMNS`, and `faults`. Never raises for a damaged file."""
     faults = Faults(trial["trial"])
-    path = place.data_root / (trial["video_path"] or trial["audio_path"])
+    path = store.data_root / (trial["video_path"] or trial["audio_path"])
     row = dict.fromkeys(COLUMNS, "") | {
         "trial": trial["trial"],
         "split": trial["split"],
         "opens": False,
     }
     info = faults.attempt(recordings.probe, path, done="left out")
-    times = faults.attempt(_times, trial, place, done="left out")
+    times = faults.attempt(_times, trial, store, done="left out")
     if info:
         row |= _container(info)
-    for note in faults.attempt(readings.notes, trial, place) or ():
+    for note in faults.attempt(readings.notes, trial, store) or ():
         faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
         row |= {
             "frames": len(times),
             **_rate(times, path, faults),
-            **_sound(trial, _heard(trial, place, info, faults), times, faults),
-            **_ends_early(trial, place, info, times, faults),
+            **_sound(trial, _heard(trial, store, info, faults), times, faults),
+            **_ends_early(trial, store, info, times, faults),
         }
         _length(info, times, faults)
         _odd_pictures(info, faults)
     spans: list[tuple[float, float]] = []
     row |= {
-        "labels": _labels(trial, place, times, faults, spans),
-        "crops": _crops(trial, place, times, faults),
+        "labels": _labels(trial, store, times, faults, spans),
+        "crops": _crops(trial, store, times, faults),
     }
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(
@@ -237,10 +237,10 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
             faults.add("warning", what, done, info.path, expected, todo)
 
 
-def _times(trial: Mapping, place: Store) -> np.ndarray:
+def _times(trial: Mapping, store: Store) -> np.ndarray:
     time_request = request("time")
-    arrays.make(trial, time_request, place)
-    return np.asarray(arrays.read(trial, time_request, place))
+    arrays.make(trial, time_request, store)
+    return np.asarray(arrays.read(trial, time_request, store))
 
 
 def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
@@ -269,15 +269,15 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
     return {"rate": f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"}
 
 
-def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) -> recordings.Info:
+def _heard(trial: Mapping, store: Store, info: recordings.Info, faults: Faults) -> recordings.Info:
     """Check the file whose sound is used: the video, or a separate recorder's."""
     if trial["audio_path"] in ("", trial["video_path"]):
         return info
-    path = place.data_root / trial["audio_path"]
+    path = store.data_root / trial["audio_path"]
     other = faults.attempt(recordings.probe, path, done="no sound")
     moved: dict = {}
     with contextlib.suppress(InputError):  # reported by `readings.notes`
-        moved = readings.of_recorder(trial, place)
+        moved = readings.of_recorder(trial, store)
     return replace(other, audio_start=other.audio_start + moved.get("offset", 0)) if other else info
 
 
@@ -323,7 +323,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
 
 
 def _ends_early(
-    trial: Mapping, place: Store, info: recordings.Info, times: np.ndarray, faults: Faults
+    trial: Mapping, store: Store, info: recordings.Info, times: np.ndarray, faults: Faults
 ) -> dict:
     """The same for a file that does not tell the length of its sound (Matroska, WebM): found from
     the sound itself, if it is much shorter than the picture.
@@ -331,7 +331,7 @@ def _ends_early(
     in_video = trial["audio_path"] and trial["audio_path"] == trial["video_path"]
     if not in_video or info.audio_duration:
         return {}
-    seconds = max((track.seconds for track in readings.heard(trial, place)), default=0.0)
+    seconds = max((track.seconds for track in readings.heard(trial, store)), default=0.0)
     missing = times[-1] + spacing(times) - info.audio_start - seconds
     if not seconds or missing <= LATE_SECONDS:
         return {}
@@ -347,7 +347,7 @@ def _ends_early(
 
 
 def _labels(
-    trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults, spans: list
+    trial: Mapping, store: Store, times: np.ndarray | None, faults: Faults, spans: list
 ) -> str:
     """Check the label files; lowest and highest value of valence and arousal go to `spans`."""
     counts = []
@@ -355,12 +355,12 @@ def _labels(
         files = label_files(trial[f"{kind}_path"])[0]
         if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
             continue  # such a file needs the frames of its video, which does not decode
-        path = place.data_root / files[0]
+        path = store.data_root / files[0]
         if len(files) > 1 or faults.attempt(tables.form, path) != "official":
             if times is None:
                 continue
-            paths = [place.data_root / file for file in files]
-            counts += _table(trial, kind, paths, place, times, faults, spans)
+            paths = [store.data_root / file for file in files]
+            counts += _table(trial, kind, paths, store, times, faults, spans)
             continue
         n_frames = None if times is None else len(times)
         rows = faults.attempt(labels_arrays.read_annotation, path, kind, n_frames or 0)
@@ -388,13 +388,13 @@ def _table(
     trial: Mapping,
     kind: str,
     paths: list[Path],
-    place: Store,
+    store: Store,
     times: np.ndarray,
     faults: Faults,
     spans: list,
 ) -> list[str]:
     """Read a person's own label table as notebook 04 will."""
-    parameters = labels_arrays.resolve(trial, request(kind), place).parameters
+    parameters = labels_arrays.resolve(trial, request(kind), store).parameters
     outcome = faults.attempt(labels_arrays.read, paths, kind, times, parameters)
     if outcome is None:
         return []
@@ -404,18 +404,18 @@ def _table(
     return [f"{kind} ({outcome[1]})"]
 
 
-def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
+def _crops(trial: Mapping, store: Store, times: np.ndarray | None, faults: Faults) -> str:
     if not trial["crops_dir"] or times is None:
         return ""
     n_frames = len(times)
-    path = place.data_root / trial["crops_dir"]
+    path = store.data_root / trial["crops_dir"]
     if path.suffix == tsav.SUFFIX:
         valid = faults.attempt(tsav.valid_rows, path, n_frames)
         return "" if valid is None else f"{valid.sum()} in the alignment file"
     if path.suffix == lfan_rows.SUFFIX:
         sources = lfan_rows.annotation(trial).values()
         valid = faults.attempt(
-            lfan_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources)
+            lfan_rows.valid_rows, path, n_frames, *(store.data_root / name for name in sources)
         )
         return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
     pictures = faults.attempt(crops.paths, path, n_frames, times)
@@ -462,10 +462,10 @@ def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
     return decoded[[count != "" for count in frames]].reset_index(drop=True)
 
 
-def official_rows(trial_table: pd.DataFrame, place: Store) -> list[np.ndarray]:
+def official_rows(trial_table: pd.DataFrame, store: Store) -> list[np.ndarray]:
     """Valence and arousal of every official text file of a table, (n, 2) each."""
     files = [label_files(text)[0] for text in trial_table["va_path"]]
-    paths = [place.data_root / names[0] for names in files if len(names) == 1]
+    paths = [store.data_root / names[0] for names in files if len(names) == 1]
     texts = [path for path in paths if path.suffix.lower() == ".txt"]
     return [official.read(path, "va") for path in texts if official.has_header(path, "va")]
 

@@ -29,11 +29,11 @@ COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
 def curve(
-    table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit"
+    table: pd.DataFrame, store: Store, delays: Sequence[float], mismatch: str = "fit"
 ) -> pd.DataFrame:
     """Training CCC against delay: one row per delay and emotion, `COLUMNS`; empty without `delays`.
 
-    table : trial table; its train trials with labels count. place : the store, with pixels or
+    table : trial table; its train trials with labels count. store : has pixels or
         loudness of these trials.
     delays : s. Every delay is scored on the same frames.
 
@@ -46,13 +46,13 @@ def curve(
     data = []
     for trial in table[(table["split"] == "train") & (table["va_path"] != "")].to_dict("records"):
         with contextlib.suppress(InputError):
-            data.append((inputs(trial, place), _labels(trial, place, delays, mismatch)))
+            data.append((inputs(trial, store), _labels(trial, store, delays, mismatch)))
     wide = max((x.shape[1] for x, _ in data), default=0)
     data = [(x, y) for x, y in data if x.shape[1] == wide]
     if len(data) < PARTS:
         raise InputError(
             f"{len(data)} train trials with labels, and pixels or loudness",
-            where=place.folder,
+            where=store.folder,
             expected=f"{PARTS} or more",
             todo="label more recordings, or leave label_delays empty",
         )
@@ -80,17 +80,17 @@ def best(rows: pd.DataFrame) -> float | None:
     return None if means.empty or means.isna().all() else float(means.idxmax())
 
 
-def inputs(trial: Mapping, place: Store) -> np.ndarray:
+def inputs(trial: Mapping, store: Store) -> np.ndarray:
     """(T, d) inputs that need no network: pixels of the face (NaN without one), loudness, or one of
     them.
     """
     columns = []
     with contextlib.suppress(InputError):
-        seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)
-        valid = np.asarray(arrays.read(trial, request("face_valid"), place), bool)
+        seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), store)), SIDE)
+        valid = np.asarray(arrays.read(trial, request("face_valid"), store), bool)
         columns += [np.where(valid[:, None], seen, np.nan)] if valid.any() else []
     with contextlib.suppress(InputError):
-        columns.append(np.asarray(arrays.read(trial, request("loudness"), place)))
+        columns.append(np.asarray(arrays.read(trial, request("loudness"), store)))
     if not columns:
         raise InputError(
             "neither pixels nor loudness",
@@ -100,10 +100,10 @@ def inputs(trial: Mapping, place: Store) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def _labels(trial: Mapping, place: Store, delays: Sequence[float], mismatch: str) -> np.ndarray:
-    paths = [place.data_root / file for file in label_files(trial["va_path"])[0]]
-    times = np.asarray(arrays.read(trial, request("time"), place))
-    parameters = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
+def _labels(trial: Mapping, store: Store, delays: Sequence[float], mismatch: str) -> np.ndarray:
+    paths = [store.data_root / file for file in label_files(trial["va_path"])[0]]
+    times = np.asarray(arrays.read(trial, request("time"), store))
+    parameters = labels_arrays.resolve(trial, request("va", mismatch=mismatch), store).parameters
     read = partial(labels_arrays.read, paths, "va", times)
     return np.stack([read({**parameters, "delay": float(delay)})[0] for delay in delays])
 

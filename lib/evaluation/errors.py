@@ -112,7 +112,7 @@ def stretches(
     return spans
 
 
-def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, note: str = ""):
+def picture(trial: Mapping, store: Store, predictions: Predictions, size: int, note: str = ""):
     """A trial's worst stretches in a row: faces, sound, prediction and label. Returns the figure.
 
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
@@ -130,29 +130,29 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
         )
     shown = []
     for first, last, error in spans:
-        faces = _faces(trial, place, size, first, last)
+        faces = _faces(trial, store, size, first, last)
         shown.append({"span": (time[first], time[last - 1]), "rmse": error, **faces})
     return plots.worst_stretches(
         shown,
         time,
         values,
         known,
-        _sound(trial, place),
+        _sound(trial, store),
         title=f"trial {trial['trial']}: the {len(spans)} worst stretches of {STRETCH_SECONDS:g} s",
         note=note,
     )
 
 
 def show(
-    table: pd.DataFrame, place: Store, predictions: Predictions, size: int, note: str, name: str
+    table: pd.DataFrame, store: Store, predictions: Predictions, size: int, note: str, name: str
 ):
     """`picture` of the trial called `name`, to browse."""
-    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, predictions, size, note)
+    return picture(trials.select(table, [name]).iloc[0].to_dict(), store, predictions, size, note)
 
 
 def write(
     trial: Mapping,
-    place: Store,
+    store: Store,
     predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
@@ -166,7 +166,7 @@ def write(
     """
     name = trial["trial"]
     drawn = [
-        plots.png(picture(trial, place, predictions, size, note)),
+        plots.png(picture(trial, store, predictions, size, note)),
         plots.png(pages.traces(predictions, note, name)),
     ]
     trial_rows = rows[rows["trial"] == name].drop(columns="trial").round(3)
@@ -188,7 +188,7 @@ def _image(png: bytes) -> str:
 def write_all(
     names: Sequence[str],
     table: pd.DataFrame,
-    place: Store,
+    store: Store,
     predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
@@ -198,30 +198,30 @@ def write_all(
     """Write a page for each of these trials, and ``index.html`` with all rows and links to them."""
     written = []
     for trial in trials.select(table, list(names)).to_dict("records") if names else ():
-        written.append(write(trial, place, predictions, out, rows, size, note))
+        written.append(write(trial, store, predictions, out, rows, size, note))
     links = {trial: path.name for trial, path in zip(names, written, strict=True)}
     text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]
 
 
-def _faces(trial: Mapping, place: Store, size: int, first: int, last: int) -> dict:
+def _faces(trial: Mapping, store: Store, size: int, first: int, last: int) -> dict:
     """Evenly spaced faces of a stretch (n, S, S, 3) and whether one was found."""
     chosen = np.linspace(first, last - 1, FACES_PER_STRETCH).round().astype(int)
     with contextlib.suppress(InputError):
-        faces = arrays.opened(trial, request("face", size=size), place)
+        faces = arrays.opened(trial, request("face", size=size), store)
         return {"faces": faces.read(chosen), "valid": np.asarray(faces.valid)[chosen]}
     with contextlib.suppress(InputError):
-        small = arrays.read(trial, request("pixels"), place)
-        valid = np.asarray(arrays.read(trial, request("face_valid"), place), bool)
+        small = arrays.read(trial, request("pixels"), store)
+        valid = np.asarray(arrays.read(trial, request("face_valid"), store), bool)
         return {"faces": np.asarray(small[chosen]), "valid": valid[chosen]}
     return {}
 
 
-def _sound(trial: Mapping, place: Store) -> dict:
+def _sound(trial: Mapping, store: Store) -> dict:
     """Mel spectrogram in dB (64, columns), t0 and rate; empty where the recording has no sound."""
     with contextlib.suppress(InputError):
-        facts = arrays.facts(trial, request("mel"), place)
-        power = np.asarray(arrays.read(trial, request("mel"), place))
+        facts = arrays.facts(trial, request("mel"), store)
+        power = np.asarray(arrays.read(trial, request("mel"), store))
         decibels = 10 * np.log10(np.maximum(power, power.max(initial=LEAST_POWER) * LEAST_SHARE)).T
         return {"mel": decibels, "t0": facts["t0"], "rate": facts["rate"]}
     return {}

@@ -52,7 +52,7 @@ def usual(values: Mapping) -> tuple[Request, ...]:
 
 def measure(
     table: pd.DataFrame,
-    place: Store,
+    store: Store,
     seconds: float,
     wanted: Iterable[Request] = USUAL,
     pack: bool = True,
@@ -66,10 +66,10 @@ def measure(
     recording can take more time.
     """
     rows, end = [], time.monotonic() + seconds
-    absent = [file for file in arrays.detector(table, place) if not file.is_file()]
-    with files.temporary_folder(files.existing(place.folder), "costs") as folder:
+    absent = [file for file in arrays.detector(table, store) if not file.is_file()]
+    with files.temporary_folder(files.existing(store.folder), "costs") as folder:
         scratch_store = replace(
-            place, processed_root=folder, weights_root=None if absent else place.weights_root
+            store, processed_root=folder, weights_root=None if absent else store.weights_root
         )
         for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
             for item in wanted:

@@ -36,11 +36,11 @@ class Part:
         return f"{self.trial['video']}: {what}{stretch}"
 
 
-def do(whole: Callable, place: Store, device: str, item: Part | Mapping) -> object:
+def do(whole: Callable, store: Store, device: str, item: Part | Mapping) -> object:
     """Work of a worker: make a part, or call ``whole(trial)``."""
     if not isinstance(item, Part):
         return whole(item)
-    return arrays.make_part(item.trial, item.wanted, item.number, place, device)
+    return arrays.make_part(item.trial, item.wanted, item.number, store, device)
 
 
 def name(item: Part | Mapping) -> str:
@@ -56,16 +56,16 @@ class Films:
     """
 
     def __init__(
-        self, rows: Sequence[Mapping], requests: Iterable[Request], place: Store, networks: bool
+        self, rows: Sequence[Mapping], requests: Iterable[Request], store: Store, networks: bool
     ):
-        self.rows, self.requests, self.place = rows, list(requests), place
+        self.rows, self.requests, self.store = rows, list(requests), store
         self.networks = networks
         self._open: dict[str, int] = {}  # video -> parts of its round that are not done
         self._last: dict[str, list] = {}  # video -> its last round
         self._seconds: dict[str, float] = {}
         self._of: dict[str, list[Mapping]] = {}
         for row in rows:
-            if row.get("video_path") and is_long(row.get("duration", 0.0), place.stretch):
+            if row.get("video_path") and is_long(row.get("duration", 0.0), store.stretch):
                 self._of.setdefault(row["video"], []).append(row)
 
     def __bool__(self) -> bool:
@@ -117,8 +117,8 @@ class Films:
         """
         maker = arrays.maker_of(wanted)
         try:
-            maker.prepare(trial, wanted, self.place)
-            located = arrays.locate(trial, wanted, self.place)
+            maker.prepare(trial, wanted, self.store)
+            located = arrays.locate(trial, wanted, self.store)
         except (InputError, OSError):  # reported when the array is made
             return []
         if located.exists or located.made_from is None:
@@ -127,14 +127,14 @@ class Films:
         below = [source for source in sources if isinstance(source, Request)]
         parts = [part for source in below for part in self._parts(trial, source)]
         left = maker.network and not self.networks
-        if parts or left or not arrays.stretches_of(trial, located, self.place):
+        if parts or left or not arrays.stretches_of(trial, located, self.store):
             return parts
-        absent = [source for source in below if not arrays.is_there(trial, source, self.place)]
+        absent = [source for source in below if not arrays.is_there(trial, source, self.store)]
         if absent:
-            paths = [arrays.locate(trial, source, self.place).path for source in absent]
+            paths = [arrays.locate(trial, source, self.store).path for source in absent]
             parts = [Part(trial, source) for source in absent]
             return list(zip(paths, parts, strict=True))
-        numbers = arrays.open_stretches(trial, located, self.place)
+        numbers = arrays.open_stretches(trial, located, self.store)
         return [(located.path, Part(trial, wanted, number)) for number in numbers]
 
 

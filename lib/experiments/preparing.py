@@ -19,7 +19,7 @@ BY_STRETCH = ", long ones by stretches"  # what is added to what a progress line
 def make(
     rows: list[dict],
     requests: Iterable[Request],
-    place: Store,
+    store: Store,
     p,
     optional: Iterable[Request] = (),
     pack: bool = True,
@@ -34,7 +34,7 @@ def make(
     rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
     """
     requests, optional = list(requests), list(optional)
-    arguments = {"requests": requests, "place": place, "pack": pack, "optional": optional}
+    arguments = {"requests": requests, "store": store, "pack": pack, "optional": optional}
     workers = remote.current()
     count = int(workers.apart and p.device != "cpu") if workers else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
@@ -57,14 +57,14 @@ def make(
 
 
 def check(
-    work: Callable[[Mapping], object], rows: list[dict], place: Store, p
+    work: Callable[[Mapping], object], rows: list[dict], store: Store, p
 ) -> list[mapping.Outcome]:
     """``work(row)`` for every trial, as notebook 01 looks at it; the frames of long recordings are
     decoded for their times by all workers, stretch by stretch. See `mapping.map`.
 
     rows : of the trial table. p : parameters of the notebook: workers, parallel.
     """
-    arguments = {"requests": [request("time")], "optional": [], "place": place}
+    arguments = {"requests": [request("time")], "optional": [], "store": store}
     how = {"label": "trials decoded", "parallel": p.parallel}
     return _shared(work, rows, arguments, "", p.workers, **how)
 
@@ -113,11 +113,11 @@ def _shared(
     these workers leave what a network computes to others. how : see `mapping.map`.
     """
     requests = [*given["requests"], *given["optional"]]
-    films = long_films.Films(rows, requests, given["place"], bool(device))
+    films = long_films.Films(rows, requests, given["store"], bool(device))
     if not films:
         return mapping.map(work, rows, workers, Progress(label), name=name, **how)
     outcomes = mapping.map(
-        partial(long_films.do, work, given["place"], device or "cpu"),
+        partial(long_films.do, work, given["store"], device or "cpu"),
         films.first(),
         workers,
         Progress(f"{label}{BY_STRETCH}"),
@@ -130,7 +130,7 @@ def _shared(
 
 def _left(trial: dict, given: dict) -> bool:
     requests = [*given["requests"], *given["optional"]]
-    return any(arrays.needs_network(trial, item, given["place"]) for item in requests)
+    return any(arrays.needs_network(trial, item, given["store"]) for item in requests)
 
 
 def _joined(first: mapping.Outcome, second: mapping.Outcome) -> mapping.Outcome:

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import arrays, datasets, parameters, recipes, runs, store, trials
+from .. import arrays, datasets, parameters, recipes, runs, trials
 from ..errors import InputError
 from ..evaluation import baselines
 from ..labels import arrays as label_arrays
 from ..parameters import Params
 from ..speakers import arrays as speaker_arrays
-from ..store import Request, Store, request
+from ..store import Request, Store, listing, request
 
 SHOWN_ARRAYS = (request("mel"),)  # notebook 03 shows it for every recipe
 
@@ -42,7 +42,7 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
     # Statistics over many trials are small, and a training looks for them when it starts.
     kept = {*doubtful, *(Path(path.parts[0], "statistics") for path in used)}
     rows = []
-    for row in store.listing(processed_root):
+    for row in listing(processed_root):
         path = Path(row["path"]).relative_to(processed_root)
         if path not in used and not kept.intersection(path.parents):
             rows.append(row)
@@ -75,9 +75,9 @@ def _optional(p: Params) -> Iterator[Request]:
     yield from SHOWN_ARRAYS
 
 
-def _paths(located: arrays.Located, place: Store) -> Iterator[Path]:
+def _paths(located: arrays.Located, store: Store) -> Iterator[Path]:
     """Of an array and of all that it is made from."""
-    yield located.path.relative_to(place.processed_root)
+    yield located.path.relative_to(store.processed_root)
     for source in located.sources.values():
         if isinstance(source, arrays.Located):
-            yield from _paths(source, place)
+            yield from _paths(source, store)

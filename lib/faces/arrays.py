@@ -59,7 +59,7 @@ NO_PICTURE = f"sound only: {sound.ROW_RATE} rows per second stand for frames"
 
 
 # ---- what a request means for a trial
-def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for a face with its defaults, the choice of faces and the person.
 
     Raises InputError for ``faces: crops`` if the data set has no crops of this trial.
@@ -69,22 +69,22 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         for name, value in wanted.parameters.items()
         if name not in ("faces", "person", "detector")
     }
-    choice = _choice(trial, wanted, parameters, place)
+    choice = _choice(trial, wanted, parameters, store)
     if detector := detector_of(choice):
-        return _detected(trial, wanted.name, parameters, place, detector)
+        return _detected(trial, wanted.name, parameters, store, detector)
     if choice == "crops":
-        parameters |= openface.mark(trial, place, crops.csv_of(trial["crops_dir"]))
+        parameters |= openface.mark(trial, store, crops.csv_of(trial["crops_dir"]))
     other = {"faces": choice} if choice in ("centre", NONE) else {}
-    return request(wanted.name, **parameters, **other, **_shown(trial, wanted.name, choice, place))
+    return request(wanted.name, **parameters, **other, **_shown(trial, wanted.name, choice, store))
 
 
-def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
+def _shown(trial: Mapping, name: str, choice: str, store: Store) -> dict:
     """The picture's orientation, for a face that is cut out of the video itself; detected faces
     have it in their tracks.
     """
     cut = choice == "centre" or trial["crops_dir"].endswith(tsav.SUFFIX)
     cut = cut or (choice == NONE and name == "pixels")
-    return readings.of_picture(trial, place) if cut and name in ("face", "pixels") else {}
+    return readings.of_picture(trial, store) if cut and name in ("face", "pixels") else {}
 
 
 def detector_of(choice: str) -> str:
@@ -94,12 +94,12 @@ def detector_of(choice: str) -> str:
     return choice if choice in detection.DETECTORS else ""
 
 
-def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
-    choice = wanted.parameters.get("detector") or wanted.parameters.get("faces", place.faces)
+def _choice(trial: Mapping, wanted: Request, own: dict, store: Store) -> str:
+    choice = wanted.parameters.get("detector") or wanted.parameters.get("faces", store.faces)
     if choice == "auto":
         if trial["crops_dir"]:
             return "crops"
-        return "detect" if _can_detect(trial, wanted.name, own, place) else NONE
+        return "detect" if _can_detect(trial, wanted.name, own, store) else NONE
     if choice not in (*CHOICES, *detection.DETECTORS):
         raise InputError(
             f"faces: {choice}",
@@ -116,61 +116,61 @@ def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
     return choice
 
 
-def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
+def _can_detect(trial: Mapping, name: str, own: dict, store: Store) -> bool:
     """Whether the detector's file exists, or its detections of this video do."""
-    if place.weights_root is None:
+    if store.weights_root is None:
         return False
-    has_file = weights.path(DETECTOR, place.weights_root).is_file()
-    shelf = place.shelf("trial", trial["trial"])
+    has_file = weights.path(DETECTOR, store.weights_root).is_file()
+    shelf = store.shelf("trial", trial["trial"])
     return has_file or (
         any(shelf.folder.glob(f"{name}-*"))
-        and bool(shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name]))
+        and bool(shelf.find(name, _detected(trial, name, own, store).parameters, VERSIONS[name]))
     )
 
 
 def _detected(
-    trial: Mapping, name: str, own: dict, place: Store, detector: str = DETECTOR
+    trial: Mapping, name: str, own: dict, store: Store, detector: str = DETECTOR
 ) -> Request:
     other = {} if detector == DETECTOR else {"detector": detector}
     return request(
-        name, _files(detector, place), **own, faces="detect", person=trial["person"], **other
+        name, _files(detector, store), **own, faces="detect", person=trial["person"], **other
     )
 
 
-def _files(detector: str, place: Store) -> dict[str, Path]:
+def _files(detector: str, store: Store) -> dict[str, Path]:
     """The detector's file by its name in the registry; none for a detector that brings its own."""
     own = detection.kind(detector).weights
     return (
-        {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
+        {"detector": weights.path(detector, store.weights_root or Path("weights"))} if own else {}
     )
 
 
-def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve_tracks(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for tracks with the detector and its version. In a film with cuts, which are known
     once its faces are tracked, it means the tracks whose people were told apart by their looks.
     """
     asked = dict(wanted.parameters)
     cuts = asked.pop("cuts", "")
-    name = asked.get("detector") or detector_of(place.faces) or DETECTOR
+    name = asked.get("detector") or detector_of(store.faces) or DETECTOR
     kind = detection.kind(name)
     parameters = {
         "detector": name,
         "detector_version": kind.version,
         "side": detection.SIDE,
         "every": tracking.EVERY,
-        **readings.of_picture(trial, place),
-        **readings.of_length(trial, place),
+        **readings.of_picture(trial, store),
+        **readings.of_length(trial, store),
         **asked,
     }
-    files = wanted.files or _files(name, place)
-    if cuts != KEPT and _has_cuts(trial, parameters, place):
+    files = wanted.files or _files(name, store)
+    if cuts != KEPT and _has_cuts(trial, parameters, store):
         parameters["cuts"] = looks.JOINED_CUTS
     return request("tracks", files, **parameters)
 
 
-def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
+def _has_cuts(trial: Mapping, parameters: Mapping, store: Store) -> bool:
     """Whether the store holds tracks of a video, and these have cuts."""
-    shelf, video = place.shelf("video", trial["video"]), place.data_root / trial["video_path"]
+    shelf, video = store.shelf("video", trial["video"]), store.data_root / trial["video_path"]
     all_facts = []
     for more in ({}, {"cuts": looks.JOINED_CUTS}):
         paths = shelf.find("tracks", {**parameters, **more}, VERSIONS["tracks"])
@@ -183,19 +183,19 @@ def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
     return any(entry.get("cuts") for entry in all_facts)
 
 
-def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
+def prepare(trial: Mapping, wanted: Request, store: Store) -> None:
     """Download the detector when the first array that needs it is to be made.
 
     Raises InputError if ``faces: detect`` is impossible; ``auto`` then takes the picture's centre.
     """
-    choice = wanted.parameters.get("faces", place.faces)
-    if place.weights_root is None or not place.fetch:
+    choice = wanted.parameters.get("faces", store.faces)
+    if store.weights_root is None or not store.fetch:
         return
     if detector := detector_of(choice):
-        for file in _files(detector, place).values():
+        for file in _files(detector, store).values():
             weights.provide(file)
     elif choice == "auto" and not trial["crops_dir"]:
-        file = weights.path(DETECTOR, place.weights_root)
+        file = weights.path(DETECTOR, store.weights_root)
         if not file.is_file():
             _try_once(file)
 
@@ -206,33 +206,33 @@ def _try_once(file: Path) -> None:
         weights.provide(file)
 
 
-def detector(table, place: Store) -> list[Path]:
+def detector(table, store: Store) -> list[Path]:
     """The detector's file, existing or not, if the faces of any trial depend on it, else
     nothing.
     """
-    name = detector_of(place.faces) or (
-        DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else ""
+    name = detector_of(store.faces) or (
+        DETECTOR if store.faces == "auto" and (table["crops_dir"] == "").any() else ""
     )
-    return list(_files(name, place).values()) if name and place.weights_root is not None else []
+    return list(_files(name, store).values()) if name and store.weights_root is not None else []
 
 
-def fetch(table, place: Store) -> str:
+def fetch(table, store: Store) -> str:
     """Download the detector if the faces of any trial of a table depend on it and it is absent.
 
     Returns a sentence on the download or its failure; "" if there was nothing to do.
     """
     sentences = []
-    for file in detector(table, place):
+    for file in detector(table, store):
         try:
             sentences.append(
-                weights.provide(file) if place.fetch or file.is_file() else NO_DETECTOR
+                weights.provide(file) if store.fetch or file.is_file() else NO_DETECTOR
             )
         except weights.AbsentError as error:
             sentences.append(f"{NO_DETECTOR} ({error.what})")
     return "; ".join(filter(None, sentences))
 
 
-def note(resolved: Request, place: Store) -> str:
+def note(resolved: Request, store: Store) -> str:
     """What a report must say of the choice that was made; "" for nothing."""
     return NO_DETECTOR if resolved.parameters.get("faces") == NONE else ""
 
@@ -244,13 +244,13 @@ def in_place(trial: Mapping, resolved: Request) -> bool:
 
 
 def open_faces(
-    trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable
+    trial: Mapping, resolved: Request, path: Path | None, store: Store, read_other: Callable
 ) -> faces.Faces:
     """The faces of a trial: packed if the store has them (`path`), else read from the crops."""
     valid, size = read_other(request("face_valid")), resolved.parameters["size"]
     if path is not None:
         return faces.Faces(valid, size, packed=read(path))
-    folder, times = place.data_root / trial["crops_dir"], np.asarray(read_other(request("time")))
+    folder, times = store.data_root / trial["crops_dir"], np.asarray(read_other(request("time")))
     return faces.Faces(valid, size, crops_dir=folder, times=times)
 
 
@@ -359,9 +359,9 @@ def join_times(inputs, parameters, times: np.ndarray, create, told) -> None:
         out[...] = times
 
 
-def resolve_time(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve_time(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for times with the recording's start, where that is not 0 of the file's clock."""
-    return request(wanted.name, **{**readings.of_time(trial, place), **wanted.parameters})
+    return request(wanted.name, **{**readings.of_time(trial, store), **wanted.parameters})
 
 
 def sources_of_time(trial: Mapping, wanted: Request) -> dict:

@@ -148,11 +148,11 @@ def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
     return remarks
 
 
-def mark(trial: Mapping, place: Store, table: Path | None) -> dict:
+def mark(trial: Mapping, store: Store, table: Path | None) -> dict:
     """Parameters of an array that tell it from one made when the table's faces and times were not
     looked at; {} where both are the same.
     """
-    path = place.data_root / table if table else None
+    path = store.data_root / table if table else None
     if path is None or not path.is_file():
         return {}
     try:

@@ -101,17 +101,17 @@ def refuse_layers(layers, last: int) -> None:
         )
 
 
-def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
+def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
     """The request with the network's files, which may have been downloaded in the meantime."""
     if asked.files:
         return asked
     return request(asked.name, files(asked.parameters["model"]), **asked.parameters)
 
 
-def prepare(trial: Mapping, asked: Request, place: Store) -> None:
+def prepare(trial: Mapping, asked: Request, store: Store) -> None:
     """Download the network when it is first needed, not for an existing array."""
-    resolved, name = resolve(trial, asked, place), asked.name
-    shelf = place.shelf(OWNER[name], trial[OWNER[name]])
+    resolved, name = resolve(trial, asked, store), asked.name
+    shelf = store.shelf(OWNER[name], trial[OWNER[name]])
     made = shelf.find(name, resolved.parameters, VERSION[name])
     if made or encoder_files.complete(resolved.files):
         return
@@ -124,9 +124,9 @@ def prepare(trial: Mapping, asked: Request, place: Store) -> None:
             expected=f"{CONFIG} and {' or '.join(WEIGHTS)}",
             todo="correct the setting `model`, or copy the file there",
         )
-    fetch(model, place.fetch, (CONFIG, PREPROCESSOR, "model*.safetensors*"))
+    fetch(model, store.fetch, (CONFIG, PREPROCESSOR, "model*.safetensors*"))
     if not encoder_files.complete(files(model)):
-        fetch(model, place.fetch, ("pytorch_model*.bin*",))
+        fetch(model, store.fetch, ("pytorch_model*.bin*",))
 
 
 def bytes_a_frame(asked: Request) -> int:

@@ -51,13 +51,13 @@ def wanted(crop: str, weights_root: Path | None) -> Request:
     return request("face_api", files(crop, weights_root), crop=crop)
 
 
-def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
+def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
     """The same request with the choice of faces and the person (`lib.faces.arrays.resolve`).
 
     Existing crops are used as they are: no rule cuts them.
     """
-    given = asked.files or files(asked.parameters.get("crop", CROPS[0]), place.weights_root)
-    face = arrays.resolve(trial, request("face_valid"), place)
+    given = asked.files or files(asked.parameters.get("crop", CROPS[0]), store.weights_root)
+    face = arrays.resolve(trial, request("face_valid"), store)
     own = {"crop": CROPS[0], **asked.parameters, **face.parameters}
     if not face.parameters.get("faces"):  # crops
         own.pop("crop")
@@ -65,15 +65,15 @@ def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
     return request(asked.name, given, **own)
 
 
-def prepare(trial: Mapping, asked: Request, place: Store) -> None:
+def prepare(trial: Mapping, asked: Request, store: Store) -> None:
     """Fetch the networks and the face detector when they are needed for the first time."""
-    if place.fetch:
-        weights.provide(weights.path(NETWORK, place.weights_root or Path("weights")))
-    arrays.prepare(trial, request("face_valid"), place)
+    if store.fetch:
+        weights.provide(weights.path(NETWORK, store.weights_root or Path("weights")))
+    arrays.prepare(trial, request("face_valid"), store)
 
 
-def note(resolved: Request, place: Store) -> str:
-    return arrays.note(resolved, place)
+def note(resolved: Request, store: Store) -> str:
+    return arrays.note(resolved, store)
 
 
 # ---- what they are made from

@@ -57,12 +57,12 @@ def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
     return of_speech_and_time(trial, wanted)
 
 
-def resolve_sound(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve_sound(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for a waveform, completed by the reading of the recording's sound
     (`lib.media.readings`).
     """
     return request(
-        wanted.name, wanted.files, **{**readings.of_sound(trial, place), **wanted.parameters}
+        wanted.name, wanted.files, **{**readings.of_sound(trial, store), **wanted.parameters}
     )
 
 

@@ -20,18 +20,18 @@ MISMATCH = "mismatch"
 MENDED = "mended"  # facts of an array: what was skipped or corrected while its files were read
 
 
-def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for labels with the label options that differ from the defaults."""
     files, rows = label_files(trial[f"{wanted.name}_path"])
     options = {
-        "delay": (place.label_delay, 0.0),
-        "resample": (place.label_resample, "linear"),
-        "rate": (place.label_rate, 0.0),
-        "range": (list(place.label_range), []),
+        "delay": (store.label_delay, 0.0),
+        "resample": (store.label_resample, "linear"),
+        "rate": (store.label_rate, 0.0),
+        "range": (list(store.label_range), []),
         "rows": (rows, ""),
-        "times": (_newly_timed(files, place), ""),
-        "scale": (_newly_scaled(files, place), ""),
-        "columns": (_newly_chosen(files, place), ""),
+        "times": (_newly_timed(files, store), ""),
+        "scale": (_newly_scaled(files, store), ""),
+        "columns": (_newly_chosen(files, store), ""),
     }
     changed = {
         name: value
@@ -41,27 +41,27 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     return request(wanted.name, **{**changed, **wanted.parameters})
 
 
-def _newly_timed(files: Sequence[str], place: Store) -> str:
+def _newly_timed(files: Sequence[str], store: Store) -> str:
     """A parameter that distinguishes labels placed by their times from those of an earlier version,
     which took the same table as one row per frame; "" for all others.
     """
-    newly = any(tables.was_untimed(place.data_root / file) for file in files)
+    newly = any(tables.was_untimed(store.data_root / file) for file in files)
     return "by their column" if newly else ""
 
 
-def _newly_scaled(files: Sequence[str], place: Store) -> str:
+def _newly_scaled(files: Sequence[str], store: Store) -> str:
     """The same for labels that earlier versions took as −1…1 although their program has another
     scale.
     """
-    newly = any(tables.was_unscaled(place.data_root / file) for file in files)
-    return "DARMA" if newly and not place.label_range else ""
+    newly = any(tables.was_unscaled(store.data_root / file) for file in files)
+    return "DARMA" if newly and not store.label_range else ""
 
 
-def _newly_chosen(files: Sequence[str], place: Store) -> str:
+def _newly_chosen(files: Sequence[str], store: Store) -> str:
     """The same for labels that earlier versions averaged with their own spread, or with another
     recording's.
     """
-    newly = any(tables.was_averaged(place.data_root / file) for file in files)
+    newly = any(tables.was_averaged(store.data_root / file) for file in files)
     return "of annotators" if newly else ""
 
 

@@ -31,7 +31,7 @@ VERSION = 1  # of the features' arrays, raised when their numbers change
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}
 
 
-def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+def resolve(trial: Mapping, wanted: Request, store: Store) -> Request:
     """A request for one of `FEATURES`, completed to mean the database's rows of this trial, if the
     database or the store has them.
 
@@ -40,8 +40,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     if wanted.parameters.get("weights", "published") != "published":
         return wanted
     own = request(wanted.name, database=trial["trial"])
-    shelf = place.shelf("video", trial["video"])
-    exists = (place.data_root / FOLDER / trial["trial"] / FEATURES[wanted.name][0]).is_file()
+    shelf = store.shelf("video", trial["video"])
+    exists = (store.data_root / FOLDER / trial["trial"] / FEATURES[wanted.name][0]).is_file()
     return own if exists or shelf.find(own.name, own.parameters, VERSION) else wanted
 
 

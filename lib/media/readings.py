@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from .. import files, store
+from .. import files
 from ..errors import InputError
+from ..store import Request, Store, fingerprint, request
 from . import recordings, separate, stretches, tracks
 
 READING_FILE = "reading.json"
@@ -34,37 +35,35 @@ FIELDS = (
 _KNOWN: dict[tuple, dict] = {}  # of this process
 
 
-def of_time(trial: Mapping, place: store.Store) -> dict:
+def of_time(trial: Mapping, store: Store) -> dict:
     """``{"origin": s}`` where the file's clock begins elsewhere than the recording, and
     ``{"picture": n}`` where its first video track is a cover, else {}.
     """
-    return {**_view(trial, place, "origin"), **_view(trial, place, "picture")}
+    return {**_view(trial, store, "origin"), **_view(trial, store, "picture")}
 
 
-def of_picture(trial: Mapping, place: store.Store) -> dict:
+def of_picture(trial: Mapping, store: Store) -> dict:
     """``{"display": "mirrored"}`` where a viewer does more than turn the picture, and
     ``{"picture": n}`` as in `of_time`, else {}.
     """
-    return {**_view(trial, place, "display"), **_view(trial, place, "picture")}
+    return {**_view(trial, store, "display"), **_view(trial, store, "picture")}
 
 
-def of_length(trial: Mapping, place: store.Store) -> dict:
+def of_length(trial: Mapping, store: Store) -> dict:
     """``{"stretches": [0, 12600, …]}``, the first frames of the stretches that a long recording is
     worked on in (`stretches.starts`), else {}.
     """
-    reading = _found(trial, place, "video_path")
-    firsts = stretches.starts(reading.get("seconds", 0), reading.get("frames", 0), place.stretch)
+    reading = _found(trial, store, "video_path")
+    firsts = stretches.starts(reading.get("seconds", 0), reading.get("frames", 0), store.stretch)
     return {"stretches": firsts} if len(firsts) > 1 else {}
 
 
-def resolve_length(trial: Mapping, wanted: store.Request, place: store.Store) -> store.Request:
+def resolve_length(trial: Mapping, wanted: Request, store: Store) -> Request:
     """The same request with the stretches of a long recording (`store.Maker.resolve`)."""
-    return store.request(
-        wanted.name, wanted.files, **{**of_length(trial, place), **wanted.parameters}
-    )
+    return request(wanted.name, wanted.files, **{**of_length(trial, store), **wanted.parameters})
 
 
-def of_sound(trial: Mapping, place: store.Store) -> dict:
+def of_sound(trial: Mapping, store: Store) -> dict:
     """``of_time`` where the sound is the video's own, and track, channels and stamps; of a separate
     recorder's file offset and speed.
 
@@ -73,16 +72,16 @@ def of_sound(trial: Mapping, place: store.Store) -> dict:
     """
     file = trial.get("audio_path", "")
     in_video = file == trial.get("video_path", "")
-    facts = tracks.fields(heard(trial, place), place.audio_track, place.data_root / file)
+    facts = tracks.fields(heard(trial, store), store.audio_track, store.data_root / file)
     if in_video:
-        return {**of_time(trial, place), **facts}
-    moved = of_recorder(trial, place)
+        return {**of_time(trial, store), **facts}
+    moved = of_recorder(trial, store)
     places = {"offset": moved.get("offset", 0.0), "speed": moved.get("speed", 1.0)}
     usual = {"offset": 0.0, "speed": 1.0}
     return {**facts, **{name: value for name, value in places.items() if value != usual[name]}}
 
 
-def of_recorder(trial: Mapping, place: store.Store) -> dict:
+def of_recorder(trial: Mapping, store: Store) -> dict:
     """What `separate.placing` finds of a trial whose sound is a file beside its video; {} where
     the sound is the video's own, or the camera has none to compare with.
 
@@ -91,23 +90,23 @@ def of_recorder(trial: Mapping, place: store.Store) -> dict:
     names = [trial.get(column, "") for column in ("video_path", "audio_path")]
     if not all(names) or names[0] == names[1]:
         return {}
-    folder = place.shelf("video", trial["video"]).folder
-    video, sound = (place.data_root / name for name in names)
+    folder = store.shelf("video", trial["video"]).folder
+    video, sound = (store.data_root / name for name in names)
     kept = _kept(folder).get(PLACED, {})
     if not (video.is_file() and sound.is_file()):
         return kept.get("found", {})
-    head = {"version": VERSION, "of": store.fingerprint(sound), "with": store.fingerprint(video)}
+    head = {"version": VERSION, "of": fingerprint(sound), "with": fingerprint(video)}
     if head != {name: kept.get(name) for name in head}:
         kept = {**head, "found": separate.placing(video, sound)}
         _keep(folder, PLACED, kept)
     return kept["found"]
 
 
-def fields(trial: Mapping, place: store.Store) -> dict:
+def fields(trial: Mapping, store: Store) -> dict:
     """All fields of the reading of a trial's recording."""
-    facts = {**of_time(trial, place), **of_picture(trial, place), **of_length(trial, place)}
+    facts = {**of_time(trial, store), **of_picture(trial, store), **of_length(trial, store)}
     with contextlib.suppress(InputError):
-        facts |= of_sound(trial, place)
+        facts |= of_sound(trial, store)
     return facts
 
 
@@ -131,46 +130,46 @@ def words(found: Mapping) -> str:
     return "; ".join(sentences[name].format(values[name]) for name in FIELDS if name in values)
 
 
-def heard(trial: Mapping, place: store.Store) -> tuple[tracks.Track, ...]:
+def heard(trial: Mapping, store: Store) -> tuple[tracks.Track, ...]:
     """The sound tracks of a trial's recording; () where there is none, or it cannot be read."""
-    kept = _found(trial, place, "audio_path")
+    kept = _found(trial, store, "audio_path")
     known = tuple(tracks.Track(**track) for track in kept.get("tracks", ()))
-    path = place.data_root / trial.get("audio_path", "")
+    path = store.data_root / trial.get("audio_path", "")
     if known and path.is_file():
         tracks.remember(path, known)
     return known
 
 
-def notes(trial: Mapping, place: store.Store) -> list[str]:
+def notes(trial: Mapping, store: Store) -> list[str]:
     """Sentences on what is unusual about a trial's recording.
 
     Raises InputError where the track that is asked for is not there.
     """
-    return [*said(trial, place, "visual"), *said(trial, place, "audio")]
+    return [*said(trial, store, "visual"), *said(trial, store, "audio")]
 
 
-def said(trial: Mapping, place: store.Store, step: str) -> list[str]:
+def said(trial: Mapping, store: Store, step: str) -> list[str]:
     """`notes` about the clock and the picture ("visual"), or about the sound ("audio")."""
     if step == "audio":
-        sentences = tracks.notes(heard(trial, place), place.audio_track)
-        moved = of_recorder(trial, place)
+        sentences = tracks.notes(heard(trial, store), store.audio_track)
+        moved = of_recorder(trial, store)
         return [*sentences, separate.said(moved)] if moved else sentences
-    view = {**of_time(trial, place), **of_picture(trial, place)} if step == "visual" else {}
+    view = {**of_time(trial, store), **of_picture(trial, store)} if step == "visual" else {}
     return [words({name: value}) for name, value in view.items()]
 
 
-def _view(trial: Mapping, place: store.Store, name: str) -> dict:
-    value = _found(trial, place, "video_path").get(name)
+def _view(trial: Mapping, store: Store, name: str) -> dict:
+    value = _found(trial, store, "video_path").get(name)
     return {name: value} if value else {}
 
 
-def _found(trial: Mapping, place: store.Store, column: str) -> dict:
+def _found(trial: Mapping, store: Store, column: str) -> dict:
     """The reading of the file in a column of the trial table; {} for an unreadable file."""
     file = trial.get(column, "")
     if not file:
         return {}
-    path = place.data_root / file
-    folder = place.shelf("video", trial["video"]).folder
+    path = store.data_root / file
+    folder = store.shelf("video", trial["video"]).folder
     if not path.is_file():
         return _kept(folder).get(column, {})
     key = (folder, path, column, files.version(path))
@@ -180,7 +179,7 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 
 
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
-    head = {"version": VERSION, "of": store.fingerprint(path)}
+    head = {"version": VERSION, "of": fingerprint(path)}
     reading = _kept(folder).get(column, {})
     # Earlier versions did not store a recording's length, nor which of its tracks is the picture. A
     # level that is NaN comes from sound with samples that are not finite.

@@ -90,5 +90,5 @@ def test_what_is_made_before_the_networks_are_their_inputs(opened):
         for source in heard.values()
         if isinstance(source, store.Request)
     )
-    rest = partial(arrays.make_by_networks, place=opened.store, device="cpu")
+    rest = partial(arrays.make_by_networks, store=opened.store, device="cpu")
     assert [row["state"] for row in rest(trial, [SPEECH])] == ["made"]

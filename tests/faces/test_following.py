@@ -76,7 +76,7 @@ def test_01_reads_the_times_of_a_film_by_all_workers(film, tmp_path, alone):
         handed = long_films.Films(rows, [request("time")], here, networks=False).first()
         assert list(map(str, handed[:3])) == [f"film: time, stretch {k}" for k in (1, 2, 3)]
         p = Params({"workers": workers, "parallel": "processes"})
-        work = partial(arrays.make, wanted=request("time"), place=here)
+        work = partial(arrays.make, wanted=request("time"), store=here)
         outcomes = preparing.check(work, rows, here, p)
         assert [(one.item["trial"], one.value["state"]) for one in outcomes] == [
             ("short", "made"),

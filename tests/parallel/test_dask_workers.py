@@ -147,7 +147,7 @@ def test_arrays_of_two_trials_are_byte_equal_to_those_of_the_processes_backend(
     stores = []
     for name, parallel in (("by_dask", two_workers), ("by_processes", "processes")):
         found = open_set(sample_root, name)
-        work = partial(arrays.make_all, requests=wanted, place=found.store)
+        work = partial(arrays.make_all, requests=wanted, store=found.store)
         rows = found.table.to_dict("records")[:2]
         assert all(
             outcome.ok

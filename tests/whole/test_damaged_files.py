@@ -362,7 +362,7 @@ def look(root, processed):
     """What 01 to 04 do: the report's text by trial, and the bytes of all arrays."""
     table, report = affwild2.find(root)
     place = Store(processed, "set", root)
-    outcomes = over(partial(check.check_trial, place=place), table.to_dict("records"))
+    outcomes = over(partial(check.check_trial, store=place), table.to_dict("records"))
     every = check.table(outcomes, report)
     checks = [outcome.value for outcome in outcomes]
     check.tell(outcomes, report)

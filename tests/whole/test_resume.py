@@ -40,7 +40,7 @@ def work(root, processed):
         affwild2.find(Path(root), "sample")[0],
         Store(Path(processed), "sample", Path(root)),
     )
-    make = partial(arrays.make_all, requests=WANTED, place=place)
+    make = partial(arrays.make_all, requests=WANTED, store=place)
     return parallel.map(make, table.to_dict("records"), 1, name=trials.name)
 
 

@@ -87,24 +87,24 @@ def _annotated(
     return Labels((), faults=("not annotated",))
 
 
-def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[Source]:
+def of_trials(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> list[Source]:
     """The train and val videos of a trial table; all persons of a video are in its clips."""
     sources = []
     for video, rows in table[table["split"].isin(SPLITS)].groupby("video", sort=False):
         trials = rows.to_dict("records")
         first = trials[0]
-        film = place.data_root / first["video_path"]
-        sound = place.data_root / first["audio_path"] if first["audio_path"] else None
+        film = store.data_root / first["video_path"]
+        sound = store.data_root / first["audio_path"] if first["audio_path"] else None
         fps = Fraction(first["fps"] or recordings.probe(film).fps).limit_denominator(1001)
-        label = functools.partial(_stored, trials, place, mismatch)
+        label = functools.partial(_stored, trials, store, mismatch)
         sources.append(
-            Source(video, first["split"], fps, place.dataset, None, film, sound, label, {})
+            Source(video, first["split"], fps, store.dataset, None, film, sound, label, {})
         )
     return sources
 
 
 def _stored(
-    trials: list[dict], place: Store, mismatch: str, n_frames: int, size: tuple[int, int]
+    trials: list[dict], store: Store, mismatch: str, n_frames: int, size: tuple[int, int]
 ) -> Labels:
     """Persons of a data set without boxes: a face is visible where a crop is, or was found."""
     from ... import arrays  # imports SciPy, which only these data sets need
@@ -116,9 +116,9 @@ def _stored(
         for kind in LABEL_KINDS:
             if trial[f"{kind}_path"]:
                 label_request = request(kind, mismatch=mismatch)
-                arrays.make(trial, label_request, place)
-                blocks[kind] = _fit(arrays.read(trial, label_request, place), n_frames)
-        seen.append(_visible(trial, place, n_frames, faults))
+                arrays.make(trial, label_request, store)
+                blocks[kind] = _fit(arrays.read(trial, label_request, store), n_frames)
+        seen.append(_visible(trial, store, n_frames, faults))
         visible = np.zeros(n_frames, bool) if seen[-1] is None else seen[-1]
         no_boxes, nothing = np.full((n_frames, 4), np.nan), np.zeros(n_frames, np.int8)
         persons.append(Person(trial["trial"], (), no_boxes, nothing, visible, None, blocks))
@@ -126,19 +126,19 @@ def _stored(
     return Labels(tuple(persons), None if unknown else np.any(seen, axis=0), faults=tuple(faults))
 
 
-def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.ndarray | None:
+def _visible(trial: dict, store: Store, n_frames: int, faults: list[str]) -> np.ndarray | None:
     from ... import arrays
 
     try:
         face_request = request("face_valid")
-        choice = arrays.locate(trial, face_request, place).request.parameters.get("faces")
+        choice = arrays.locate(trial, face_request, store).request.parameters.get("faces")
         if choice in ("centre", "none"):
             faults.append(
                 f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)"
             )
             return None
-        arrays.make(trial, face_request, place)
-        return _fit(arrays.read(trial, face_request, place), n_frames).astype(bool)
+        arrays.make(trial, face_request, store)
+        return _fit(arrays.read(trial, face_request, store), n_frames).astype(bool)
     except InputError as error:
         faults.append(f"trial {trial['trial']}: not known where a face is ({error.what})")
         return None
