@@ -264,15 +264,15 @@ def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
 
     from ..models import memory
 
-    place = next(net.parameters()).device
+    device = next(net.parameters()).device
 
     def compute(start: int, stop: int) -> np.ndarray:
-        batch = {"face": torch.from_numpy(faces[start:stop]).to(place)}
+        batch = {"face": torch.from_numpy(faces[start:stop]).to(device)}
         return net(batch)[name].float().cpu().numpy()
 
     with torch.inference_mode():
-        found = [rows for _, rows in memory.pieces(compute, len(faces), len(faces))]
-    return np.concatenate(found)
+        pieces = [rows for _, rows in memory.pieces(compute, len(faces), len(faces))]
+    return np.concatenate(pieces)
 
 
 def _of_tracks(name: str, part: Callable) -> Maker:
