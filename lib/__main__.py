@@ -360,7 +360,7 @@ def export_audio(
     )
     exports.check_space(out, needed)
     if count and not only_tell:
-        work = partial(exports.write, store=data_store, wanted=rule, out=out)
+        work = partial(exports.write, store=data_store, rule=rule, out=out)
         written = parallel.map(
             work, present, p.workers, _tell, name=trials.name, parallel=p.parallel
         )

@@ -82,14 +82,14 @@ def full_disk(where: object = "", free: str = "") -> InputError:
     return error
 
 
-def full_gpu(told: str = "") -> InputError:
+def full_gpu(message: str = "") -> InputError:
     """The error of a GPU whose memory cannot hold even one item; it ends the work, since no file
     causes it.
 
-    told : the message of the driver.
+    message : what the driver says.
     """
     error = InputError(
-        f"the GPU's memory is full ({told.split('. ')[0]})",
+        f"the GPU's memory is full ({message.split('. ')[0]})",
         where="the GPU",
         expected="memory for the network and one item (docs/gpu.md)",
         todo="end other programs on that GPU (`nvidia-smi`), choose smaller faces (face_size) or a "

@@ -181,11 +181,11 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
 
 
 def _inside(
-    place: str, path: str, closed: Callable[[str], str], waiting: list, links: list
+    folder: str, path: str, closed: Callable[[str], str], waiting: list, links: list
 ) -> Iterator[Entry]:
     """Entries of one folder; its subfolders are added to `waiting`, links to folders to `links`."""
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(folder) as entries:
             children = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")

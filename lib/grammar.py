@@ -198,21 +198,21 @@ def _kind(value: object) -> str:
     return kinds.get(type(value), f"a {type(value).__name__}")
 
 
-def _scalar(value: object, wanted: str) -> object:
+def _scalar(value: object, type_name: str) -> object:
     """`value` as ``str``, ``int``, ``float`` or ``bool``; lossless (1 → 1.0, 171 → "171")."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if type(value) is TYPES[wanted] and not (wanted == "float" and not math.isfinite(value)):
+    if type(value) is TYPES[type_name] and not (type_name == "float" and not math.isfinite(value)):
         return value
-    if wanted == "float" and is_number and math.isfinite(value):
+    if type_name == "float" and is_number and math.isfinite(value):
         return float(value)
-    if wanted == "str" and type(value) is int:
+    if type_name == "str" and type(value) is int:
         return str(value)
-    raise InputError(f"{_show(value)} is {_kind(value)}{_way_out(value, wanted)}")
+    raise InputError(f"{_show(value)} is {_kind(value)}{_way_out(value, type_name)}")
 
 
-def _number(value: object, wanted: str) -> object:
+def _number(value: object, type_name: str) -> object:
     """A text converted to a number if the type wants one; everything else unchanged."""
-    if wanted not in ("int", "float") or not isinstance(value, str):
+    if type_name not in ("int", "float") or not isinstance(value, str):
         return value
     try:
         number = float(value.replace("−", "-"))
@@ -221,36 +221,38 @@ def _number(value: object, wanted: str) -> object:
     return int(number) if number.is_integer() else number
 
 
-def _way_out(value: object, wanted: str) -> str:
+def _way_out(value: object, type_name: str) -> str:
     where = {
         "float": " where a number belongs",
         "int": " where a whole number belongs",
         "bool": " where true or false belongs",
         "str": " where text belongs",
-    }[wanted]
+    }[type_name]
     if value is None:
-        empty = ', or write ""' if wanted == "str" else ""
+        empty = ', or write ""' if type_name == "str" else ""
         return f"{where}: leave the line out to have the default{empty}"
-    if wanted == "str":
+    if type_name == "str":
         reason = (
             " (YAML reads yes, no, on and off as true and false)" if isinstance(value, bool) else ""
         )
         return f"{where}: put it in quotes{reason}"
     if isinstance(value, list) and len(value) == 1:
         return f"{where}: write {value[0]}"
-    if wanted == "int" and isinstance(value, float) and value.is_integer():
+    if type_name == "int" and isinstance(value, float) and value.is_integer():
         return f"{where}: write {int(value)}"
-    number = _as_yaml_number(value, wanted) if isinstance(value, str) and wanted != "bool" else ""
+    number = (
+        _as_yaml_number(value, type_name) if isinstance(value, str) and type_name != "bool" else ""
+    )
     return f"{where}: write {number}" if number else where
 
 
-def _as_yaml_number(text: str, wanted: str) -> str:
+def _as_yaml_number(text: str, type_name: str) -> str:
     """The YAML 1.1 spelling of the number that `text` means: ``1e-4`` → ``1.0e-4``; "" if it is no
     number.
     """
     text = text.strip().replace(",", ".")
     if match := _EXPONENT.fullmatch(text):
-        if wanted == "int":
+        if type_name == "int":
             return str(int(float(text))) if float(text).is_integer() else ""
         sign, whole, part, direction, exponent = match.groups()
         number = f"{sign}{whole or 0}.{part or 0}e{direction or '+'}{exponent}"
@@ -546,16 +548,20 @@ def _added(lib: Path = PACKAGE) -> dict[str, list[str]]:
     return {"dataset": _data_sets(lib / "datasets"), "recipe": list(recipes(lib / "recipes"))}
 
 
-def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str, Declaration]:
+def _with_added(
+    declarations: dict[str, Declaration], lib: Path = PACKAGE
+) -> dict[str, Declaration]:
     """Add data sets or recipes that a person added as files to the choices."""
-    found = dict(found)
+    declarations = dict(declarations)
     for name, files in _added(lib).items():
-        if name in found and found[name].choices:
+        if name in declarations and declarations[name].choices:
             # stands for the files
-            written = [choice for choice in found[name].choices if not choice.endswith("*.py")]
+            written = [
+                choice for choice in declarations[name].choices if not choice.endswith("*.py")
+            ]
             choices = tuple(dict.fromkeys([*written, *files]))
-            found[name] = replace(found[name], choices=choices)
-    return found
+            declarations[name] = replace(declarations[name], choices=choices)
+    return declarations
 
 
 def _data_sets(folder: Path) -> list[str]:

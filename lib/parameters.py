@@ -666,7 +666,7 @@ def of_fold(name: str, values: Mapping) -> str:
 
 
 def _refuse_other_method(
-    from_file: Mapping, given: Mapping, names: Mapping[str, Declaration], place: str
+    from_file: Mapping, given: Mapping, names: Mapping[str, Declaration], path: str
 ) -> None:
     """Raise InputError if `recipe` or `dataset` is set to a value other than the file's."""
     for name in ("recipe", "dataset"):
@@ -678,18 +678,18 @@ def _refuse_other_method(
             raise InputError(
                 f"{name}: {given[name]} is set here, but `params_file` is made for "
                 f"{from_file[name]}",
-                where=place,
+                where=path,
                 expected="a parameter file that fits",
                 todo=f"{todo}, or leave {name} as it was",
             )
 
 
-def _files_of(wanted: Mapping) -> list[str]:
-    """Parameter files that set all of `wanted`, the shortest name first."""
+def _files_of(choices: Mapping) -> list[str]:
+    """Parameter files that set all of `choices`, the shortest name first."""
     fits, paths = [], (ROOT / "params").glob("*.yaml")
     for path in sorted(paths, key=lambda path: (len(path.stem), path.stem)):
         values = load([path])
-        if all(values.get(name) == value for name, value in wanted.items()):
+        if all(values.get(name) == value for name, value in choices.items()):
             fits.append(f"params/{path.name}")
     return fits
 

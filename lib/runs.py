@@ -191,11 +191,11 @@ class Run:
             return str(Path(f"<{name}>", path.relative_to(root)))
         return str(path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path)
 
-    def found(self, place: str) -> Path:
+    def found(self, text: str) -> Path:
         """The absolute path of a text that `place` made, by this run's parameters."""
-        match = re.match(r"<(\w+)>(?:/|$)", place)
+        match = re.match(r"<(\w+)>(?:/|$)", text)
         root = self._roots().get(match[1]) if match else None
-        return files.ROOT / place if root is None else root / place[match.end() :]
+        return files.ROOT / text if root is None else root / text[match.end() :]
 
     def _roots(self) -> dict[str, Path]:
         paths = {
@@ -319,12 +319,12 @@ def _is_place(value: object) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _parameters(place: Path, _changed: tuple) -> dict:
-    values = documents.read_yaml(place)
+def _parameters(path: Path, _changed: tuple) -> dict:
+    values = documents.read_yaml(path)
     if not isinstance(values, dict | None):
         raise InputError(
             "no `name: value` lines",
-            where=place,
+            where=path,
             expected="the parameters of this run, as it was written",
             todo="copy it back, or give this experiment another name with `run`",
         )

@@ -114,8 +114,9 @@ class ByStretch:
     an array that needs no pictures: the times of frames, which are joined themselves, and `rows`.
     lead : whether it also needs frames before the stretch and the one after it (`Piece.begin`,
         `Piece.end`).
-    join(inputs, parameters, parts, create, told) : joins the stretches; `parts` are (array, facts)
-        in order; `told` are facts about how they were made, which are stored with the array.
+    join(inputs, parameters, parts, create, origin) : joins the stretches; `parts` are (array,
+        facts) in order; `origin` are facts about how they were made, which are stored with the
+        array.
     rows(inputs, parameters, create, device, stretch) : for an array that is computed from other
         arrays: writes the rows of some frames, a slice (`stretches.share`). All of them,
         ``slice(None)``, is the whole array.
@@ -413,18 +414,18 @@ def facts(path: Path | str) -> dict:
     return record
 
 
-def checksum(path: Path, told: Mapping) -> str:
+def checksum(path: Path, array_facts: Mapping) -> str:
     """CRC-32 of an array's file and of its JSON without the check-sum, 8 hex digits."""
     total, buffer = 0, memoryview(bytearray(MEBIBYTE))
     with Path(path).open("rb") as stream:
         while size := stream.readinto(buffer):
             total = zlib.crc32(buffer[:size], total)
-    return f"{zlib.crc32(_without_checksum(told), total):08x}"
+    return f"{zlib.crc32(_without_checksum(array_facts), total):08x}"
 
 
-def _without_checksum(told: Mapping) -> bytes:
+def _without_checksum(array_facts: Mapping) -> bytes:
     """The JSON of an array without its check-sum, as earlier versions wrote it."""
-    rest = {name: value for name, value in told.items() if name != "crc32"}
+    rest = {name: value for name, value in array_facts.items() if name != "crc32"}
     return json.dumps(rest, indent=1, sort_keys=True).encode()
 
 

@@ -364,16 +364,16 @@ class AbsentError(InputError):
     """A weights file is absent and could not be downloaded."""
 
 
-def _absent(wanted: Weights, place: Path, why: str = "") -> AbsentError:
-    usual = place.parent.absolute() == ROOT / "weights"
-    root = "" if usual else f" --root {shlex.quote(str(place.parent.absolute()))}"
-    way = f"`{COMMAND} weights get {wanted.name}{root}`, or " if wanted.url else ""
+def _absent(weights: Weights, file: Path, why: str = "") -> AbsentError:
+    usual = file.parent.absolute() == ROOT / "weights"
+    root = "" if usual else f" --root {shlex.quote(str(file.parent.absolute()))}"
+    way = f"`{COMMAND} weights get {weights.name}{root}`, or " if weights.url else ""
     return AbsentError(
-        f"the weights {wanted.name} are not there{why}",
-        where=place,
-        expected=wanted.what,
-        todo=f"{way}get {wanted.file} from {wanted.source} and put it into {place.parent}/ "
-        f"(licence: {wanted.licence})",
+        f"the weights {weights.name} are not there{why}",
+        where=file,
+        expected=weights.what,
+        todo=f"{way}get {weights.file} from {weights.source} and put it into {file.parent}/ "
+        f"(licence: {weights.licence})",
     )
 
 
@@ -395,37 +395,37 @@ def check(name: str, weights_root: Path) -> str:
     return digest
 
 
-def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
+def _recorded(weights: Weights, file: Path, sha256: str) -> dict:
     """The check-sum recorded at a file's first use, which may be now."""
-    records, lock = _records(place.parent), locks.beside(place.parent / RECORDS)
-    if wanted.file not in records or lock.is_file():  # the lock may be of a killed process
+    records, lock = _records(file.parent), locks.beside(file.parent / RECORDS)
+    if weights.file not in records or lock.is_file():  # the lock may be of a killed process
         with locks.held(lock, math.inf, remove=True):
-            records = _records(place.parent)  # with entries that others wrote meanwhile
-            records.setdefault(wanted.file, {"sha256": sha256, "size": place.stat().st_size})
-            _write(place.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
-    return records[wanted.file]
+            records = _records(file.parent)  # with entries that others wrote meanwhile
+            records.setdefault(weights.file, {"sha256": sha256, "size": file.stat().st_size})
+            _write(file.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    return records[weights.file]
 
 
-def _compare(wanted: Weights, place: Path) -> None:
-    kind, right = ("sha256", wanted.sha256) if wanted.sha256 else ("md5", wanted.md5)
-    digest = _digest(place, kind)
+def _compare(weights: Weights, file: Path) -> None:
+    kind, right = ("sha256", weights.sha256) if weights.sha256 else ("md5", weights.md5)
+    digest = _digest(file, kind)
     if not digest.startswith(right):
         raise _damaged(
-            wanted, place, digest, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}"
+            weights, file, digest, f"{kind} {right}{'…' if weights.state == 'prefix' else ''}"
         )
 
 
-def _damaged(wanted: Weights, place: Path, found: str, expected: str) -> InputError:
+def _damaged(weights: Weights, file: Path, digest: str, expected: str) -> InputError:
     return InputError(
-        f"this is not the file {wanted.file} of {wanted.name}: its check-sum is {found}",
-        where=f"{place} ({place.stat().st_size} bytes)",
+        f"this is not the file {weights.file} of {weights.name}: its check-sum is {digest}",
+        where=f"{file} ({file.stat().st_size} bytes)",
         expected=expected,
-        todo=f"delete it and get it again from {wanted.source}",
+        todo=f"delete it and get it again from {weights.source}",
     )
 
 
-def _digest(place: Path, kind: str) -> str:
-    with place.open("rb") as stream:
+def _digest(file: Path, kind: str) -> str:
+    with file.open("rb") as stream:
         return hashlib.file_digest(stream, kind).hexdigest()
 
 
@@ -441,22 +441,22 @@ def _records(weights_root: Path) -> dict:
     return records
 
 
-def _write(place: Path, text: str) -> None:
-    if not says(place, text):
-        write_text(place, text)
+def _write(file: Path, text: str) -> None:
+    if not says(file, text):
+        write_text(file, text)
 
 
-def _address(wanted: Weights, place: Path, url: str) -> str:
+def _address(weights: Weights, file: Path, url: str) -> str:
     """The address of the download: `url` (a file, or a folder of files), else the registered
     one.
     """
-    address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
+    address = f"{url}{weights.file}" if url.endswith("/") else url or weights.url
     if not address:
-        raise _absent(wanted, place, ", and no address is known that gives it without a person")
+        raise _absent(weights, file, ", and no address is known that gives it without a person")
     if url and not _is_address(url):
         raise InputError(
             f"the address {url[:200]!r}",
-            where=f"weights get {wanted.name}",
+            where=f"weights get {weights.name}",
             expected="http:// or https://, and a machine",
             todo="write it whole, as https://example.org/weights/",
         )
@@ -530,32 +530,32 @@ def _alone(part: Path):
 
 
 def _download(
-    wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
+    weights: Weights, address: str, part: Path, file: Path, progress: Callable | None
 ) -> None:
-    reason = _fetch(wanted, address, part, place, progress)
+    reason = _fetch(weights, address, part, file, progress)
     if reason:
         untried = ""
-        if address == wanted.url and not wanted.tried:
+        if address == weights.url and not weights.tried:
             untried = " (an address that nobody has tried yet)"
-        raise _absent(wanted, place, f", and {address}{untried} {reason}")
+        raise _absent(weights, file, f", and {address}{untried} {reason}")
     try:
-        _compare(wanted, part)
+        _compare(weights, part)
     except InputError:
         part.unlink()  # a wrong file cannot be continued
         raise
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
-    part.replace(place)
+    part.replace(file)
 
 
 def _fetch(
-    wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
+    weights: Weights, address: str, part: Path, file: Path, progress: Callable | None
 ) -> str:
     """Fill `part`, continuing after broken connections; returns "" or why it is incomplete.
 
     A server that sends too much, or an invalid length, is not asked again.
     """
-    reason, cause, most = "broke off", "", wanted.size or MAX_BYTES
+    reason, cause, most = "broke off", "", weights.size or MAX_BYTES
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:
@@ -619,49 +619,49 @@ def _bounded(there: int, most: int) -> None:
         raise _WrongAnswerError(f"sends more than the {most} bytes that the file has at most")
 
 
-def provide(place: Path) -> str:
+def provide(file: Path) -> str:
     """Download a file that the registry knows by its file name, if it or a part of it is absent.
 
     Nothing happens for files that the registry does not know. Returns the sentence that says what
     was downloaded, "" for nothing.
     """
-    place = Path(place)
-    known = _of_file(place)
+    file = Path(file)
+    known = _of_file(file)
     if known is None:
         return ""
     absent = [
         weights
         for weights in (known, *map(entry, known.parts))
-        if not path(weights.name, place.parent).is_file()
+        if not path(weights.name, file.parent).is_file()
     ]
     if not absent:
         return ""
-    get(known.name, place.parent)
+    get(known.name, file.parent)
     size = sum(weights.size for weights in absent) / 1e6
     return f"fetched {known.name} ({size:.2f} MB; licence: {known.licence}) from {known.source}"
 
 
-def can_be_fetched(place: Path) -> bool:
+def can_be_fetched(file: Path) -> bool:
     """Whether the registry knows a file by its name, and an address to download it from."""
-    known = _of_file(Path(place))
+    known = _of_file(Path(file))
     return known is not None and bool(known.url)
 
 
-def name_of(place: Path) -> str:
+def name_of(file: Path) -> str:
     """The registry's name of a file, "" where it knows none."""
-    known = _of_file(Path(place))
+    known = _of_file(Path(file))
     return known.name if known else ""
 
 
-def verify(place: Path) -> None:
+def verify(file: Path) -> None:
     """`check` for a path. Files that the registry does not know by their name are ignored."""
-    known = _of_file(Path(place))
+    known = _of_file(Path(file))
     if known:
-        check(known.name, Path(place).parent)
+        check(known.name, Path(file).parent)
 
 
-def _of_file(place: Path) -> Weights | None:
-    return next((weights for weights in REGISTRY.values() if weights.file == place.name), None)
+def _of_file(file: Path) -> Weights | None:
+    return next((weights for weights in REGISTRY.values() if weights.file == file.name), None)
 
 
 def listing(weights_root: Path) -> list[dict]:

@@ -119,12 +119,12 @@ def find(
     return trial_table, report
 
 
-def _tell_without_video(trial: str, video: str, found: Found, report: Report) -> None:
+def _tell_without_video(trial: str, video: str, files: Found, report: Report) -> None:
     report.warning(
         trial,
         "has labels, crops or a place in the test list, but no video",
         "left out",
-        where=_places(found, trial),
+        where=_places(files, trial),
         expected=f"a video called {video}",
         todo="add the video, or remove what is left of it",
     )
@@ -141,9 +141,9 @@ def _tell_without_trial(info: recordings.Info, video: str, report: Report) -> No
     )
 
 
-def _places(found: Found, trial: str) -> str:
-    labelled = [path for _, path in found.annotations.get(trial, {}).values()]
-    return ", ".join(str(path) for path in (*labelled, found.crops.get(trial)) if path)
+def _places(files: Found, trial: str) -> str:
+    labelled = [path for _, path in files.annotations.get(trial, {}).values()]
+    return ", ".join(str(path) for path in (*labelled, files.crops.get(trial)) if path)
 
 
 def look(root: Path, report: Report) -> Found:
@@ -180,28 +180,28 @@ def look(root: Path, report: Report) -> Found:
     return files
 
 
-def _add_tsav(root: Path, found: Found, report: Report) -> None:
+def _add_tsav(root: Path, files: Found, report: Report) -> None:
     """Use TSAV's alignment files for trials without crops; a trial without labels is a test trial
     of the tasks for which the TSAV database says so.
     """
-    for name, (splits, alignment) in tsav_database.find(root, found.videos, report).items():
+    for name, (splits, alignment) in tsav_database.find(root, files.videos, report).items():
         trial, short = name, name.removesuffix("_main")
-        if name not in found.annotations and short in found.annotations:
+        if name not in files.annotations and short in files.annotations:
             trial = short
-        found.crops.setdefault(trial, alignment)
-        if trial not in found.annotations:
+        files.crops.setdefault(trial, alignment)
+        if trial not in files.annotations:
             for kind in (kind for kind, split in splits.items() if split == "test"):
-                found.tests.setdefault(trial, set()).add(kind)
+                files.tests.setdefault(trial, set()).add(kind)
 
 
-def _add_lfan(root: Path, found: Found, report: Report) -> None:
+def _add_lfan(root: Path, files: Found, report: Report) -> None:
     """Use LFAN's arrays for trials with neither crops nor label files, and its splits where the
     challenge's are unknown.
     """
     for trial, (split, folder) in lfan_database.find(root, report).items():
         if (folder / lfan_rows.FACE_FILE).is_file():
-            found.crops.setdefault(trial, folder / lfan_rows.FACE_FILE)
-        known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
+            files.crops.setdefault(trial, folder / lfan_rows.FACE_FILE)
+        known = {its_split for its_split, _ in files.annotations.get(trial, {}).values()}
         if known - {split}:
             report.warning(
                 trial,
@@ -210,11 +210,11 @@ def _add_lfan(root: Path, found: Found, report: Report) -> None:
                 where=str(folder),
             )
         if known or split == "test":
-            found.tests.setdefault(trial, set()).update([] if known else ["va"])
+            files.tests.setdefault(trial, set()).update([] if known else ["va"])
         elif label := next(
             (folder / name for name in lfan_rows.LABEL_FILES if (folder / name).is_file()), None
         ):
-            found.annotations[trial] = {"va": (split, label)}
+            files.annotations[trial] = {"va": (split, label)}
 
 
 def _sets(root: Path) -> list[tuple[Path, str]]:
@@ -337,8 +337,8 @@ def _has_picture(name: str, path: Path, info: recordings.Info, report: Report) -
     return False
 
 
-def _row(trial: str, person: str, info: recordings.Info, found: Found, report: Report) -> dict:
-    annotated, tests = found.annotations.get(trial, {}), found.tests.get(trial, set())
+def _row(trial: str, person: str, info: recordings.Info, files: Found, report: Report) -> dict:
+    annotated, tests = files.annotations.get(trial, {}), files.tests.get(trial, set())
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
     if not order and not tests:
@@ -346,7 +346,7 @@ def _row(trial: str, person: str, info: recordings.Info, found: Found, report: R
             trial,
             "has crops, but no label file, and is in no test list",
             "used as a test trial",
-            where=_places(found, trial),
+            where=_places(files, trial),
             todo="add its label file, or its name to the test list",
         )
     if order and ("" in tests or tests & set(annotated)):
@@ -354,17 +354,17 @@ def _row(trial: str, person: str, info: recordings.Info, found: Found, report: R
             trial,
             f"is labelled for {split} and in the test list too",
             f"used for {split}",
-            where=_places(found, trial),
+            where=_places(files, trial),
             todo="remove its label file, or its name from the test list",
         )
-    row = video_row(trial, info, person) | {"split": split, "crops_dir": found.crops.get(trial, "")}
+    row = video_row(trial, info, person) | {"split": split, "crops_dir": files.crops.get(trial, "")}
     for kind, (its_split, path) in annotated.items():
         if its_split == split:
             row[f"{kind}_path"] = path
         else:
             what = f"is {split} for one task and {its_split} for {kind}"
             report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
-    if trial not in found.crops:
+    if trial not in files.crops:
         report.warning(
             trial,
             "has no cropped faces",

@@ -167,20 +167,22 @@ def _closed(root: Path, path: str, ours: Collection[str]) -> str:
     return "results of this program are kept here" if inside else ""
 
 
-def _add(found: Contents, entry: Entry) -> None:
+def _add(contents: Contents, entry: Entry) -> None:
     folder, name = split(entry.path)
-    found.files[entry.path] = entry
-    found.by_folder.setdefault(folder, {}).setdefault(folded(name), []).append(entry.path)
+    contents.files[entry.path] = entry
+    contents.by_folder.setdefault(folder, {}).setdefault(folded(name), []).append(entry.path)
     if name.startswith("."):
-        found.use(entry.path, "hidden")
+        contents.use(entry.path, "hidden")
         return
     if name.startswith(LOCK_PREFIX):
-        found.use(entry.path, f"left by a program that has {name.removeprefix(LOCK_PREFIX)} open")
+        contents.use(
+            entry.path, f"left by a program that has {name.removeprefix(LOCK_PREFIX)} open"
+        )
         return
     if suffix(name) in kinds.PICTURE_SUFFIXES:
-        found.kinds[entry.path] = "picture"
+        contents.kinds[entry.path] = "picture"
         return
     try:
-        found.kinds[entry.path] = kinds.kind(found.root / entry.path)
+        contents.kinds[entry.path] = kinds.kind(contents.root / entry.path)
     except OSError as error:
-        found.refuse(entry.path, f"cannot be read ({error.strerror})", "a file that may be read")
+        contents.refuse(entry.path, f"cannot be read ({error.strerror})", "a file that may be read")

@@ -159,12 +159,12 @@ def _whole(buffer: bytes) -> tuple[dict, int] | None:
 
 
 # ---- one clip
-def parse(told: dict) -> Clip:
+def parse(clip: dict) -> Clip:
     """Boxes and voices of one clip; unusable entries are named in `faults`."""
     faults: list[str] = []
-    wearers = _entries([told.get("camera_wearer") or {}], "the camera wearer", faults)
+    wearers = _entries([clip.get("camera_wearer") or {}], "the camera wearer", faults)
     persons, wearer = [], next(filter(None, wearers), None)
-    for entry in _entries(told.get("persons"), "persons", faults):
+    for entry in _entries(clip.get("persons"), "persons", faults):
         name = str(entry.get("person_id"))
         if not is_safe(name):
             faults.append(f"person {name[:40]!r} cannot be a name and is left out")
@@ -175,7 +175,7 @@ def parse(told: dict) -> Clip:
     voice = _voice(wearer.get("voice_segments"), faults) if wearer else None
     if wearer and not (wearer.get("voice_segments") or wearer.get("camera_wearer")):
         voice = None
-    return Clip(str(told.get("clip_uid")), tuple(persons), voice, _n_frames(told), tuple(faults))
+    return Clip(str(clip.get("clip_uid")), tuple(persons), voice, _n_frames(clip), tuple(faults))
 
 
 def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
@@ -192,8 +192,8 @@ def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
     return good
 
 
-def _n_frames(told: dict) -> int:
-    first, last = (_number(told.get(f"clip_{end}_frame")) for end in ("start", "end"))
+def _n_frames(clip: dict) -> int:
+    first, last = (_number(clip.get(f"clip_{end}_frame")) for end in ("start", "end"))
     return int(last - first) if 0 < last - first < MAX_FRAME_NUMBER else 0
 
 

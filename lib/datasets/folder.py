@@ -86,9 +86,9 @@ def _recordings(there: Contents) -> dict[str, Recording]:
     return names.of_recordings(paths)
 
 
-def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple[str, str]]:
+def _asked(video: str, videos: Iterable[str], entries: Iterable[str]) -> list[tuple[str, str]]:
     """Persons of a video whom splits.csv names; a recording may itself be called a_1."""
-    pairs = [(trial, trial.removeprefix(f"{video}_")) for trial in told if trial not in videos]
+    pairs = [(trial, trial.removeprefix(f"{video}_")) for trial in entries if trial not in videos]
     return [
         (trial, person)
         for trial, person in pairs
@@ -139,22 +139,22 @@ def _tell_copies(recordings: Mapping[str, Recording], root: Path, report: Report
             )
 
 
-def _split(rows: list[dict], told: Mapping[str, dict]) -> list[dict]:
+def _split(rows: list[dict], entries: Mapping[str, dict]) -> list[dict]:
     """Give every row its split: from the file, else test without labels, else train or val by
     subject.
     """
     rows = [
-        row | {"subject": splits.of_trial(row, told).get("subject") or row["subject"]}
+        row | {"subject": splits.of_trial(row, entries).get("subject") or row["subject"]}
         for row in rows
     ]
-    without = [row for row in rows if not splits.of_trial(row, told) and not row.get("split")]
+    without = [row for row in rows if not splits.of_trial(row, entries) and not row.get("split")]
     val = val_subjects({row["subject"] for row in without if _is_labelled(row)})
     for row in rows:
         drawn = "val" if row["subject"] in val else "train"
         if not _is_labelled(row):
             drawn = "test"
         drawn = row.get("split") or drawn  # a table of utterances belongs to one split
-        row["split"] = splits.of_trial(row, told).get("split", drawn)
+        row["split"] = splits.of_trial(row, entries).get("split", drawn)
     return rows
 
 

@@ -56,13 +56,13 @@ def _own_files(
     trial: str,
     recording: Recording,
     person: str,
-    found: dict[str, dict],
+    labels: dict[str, dict],
     report: Report,
 ) -> None:
     """Note the label files with a trial's own name."""
     damaged = ""
     for path in dict.fromkeys(_candidates(contents, trial, recording, person)):
-        before = found.get(trial, {})
+        before = labels.get(trial, {})
         if all(f"{kind}_path" in before for kind in ("va", "expression")):
             contents.refuse(
                 path, f"trial {trial} has another label file already", "keep one of both"
@@ -77,16 +77,16 @@ def _own_files(
             damaged = damaged or path
             continue
         for kind in kinds:
-            first = found.setdefault(trial, {}).setdefault(f"{kind}_path", label_column([path]))
+            first = labels.setdefault(trial, {}).setdefault(f"{kind}_path", label_column([path]))
             if first == label_column([path]):
                 contents.use(path, f"labels of trial {trial}")
         if kinds and path not in contents.used:
             contents.refuse(
                 path, f"trial {trial} has another label file already", "keep one of both"
             )
-    _emotion_files(contents, trial, recording, person, found)
-    if damaged and not found.get(trial):  # it must not become a test trial without labels
-        found.setdefault(trial, {})["va_path"] = label_column([damaged])
+    _emotion_files(contents, trial, recording, person, labels)
+    if damaged and not labels.get(trial):  # it must not become a test trial without labels
+        labels.setdefault(trial, {})["va_path"] = label_column([damaged])
 
 
 def _candidates(contents: Contents, trial: str, recording: Recording, person: str) -> Iterator[str]:
@@ -132,14 +132,14 @@ def _emotion_files(
     trial: str,
     recording: Recording,
     person: str,
-    found: dict[str, dict],
+    labels: dict[str, dict],
 ) -> None:
     """Note ``<trial>_valence.csv`` and ``<trial>_arousal.csv``, and NOVA's files of each."""
-    if "va_path" in found.get(trial, {}):
-        first = found[trial]["va_path"]
+    if "va_path" in labels.get(trial, {}):
+        first = labels[trial]["va_path"]
         nova = [] if person or not first.endswith(NOVA) else list(_of_nova(contents, recording))
         if len(nova) > 1:
-            found[trial]["va_path"] = label_column(nova)
+            labels[trial]["va_path"] = label_column(nova)
             for path in nova:
                 contents.use(path, f"labels of trial {trial}")
         return
@@ -150,7 +150,7 @@ def _emotion_files(
             files = (contents.get(folder, base + "".join(end)) for end in ends)
             paths += [path for path in files if path][:1]
         if paths:
-            found.setdefault(trial, {})["va_path"] = label_column(paths)
+            labels.setdefault(trial, {})["va_path"] = label_column(paths)
             for path in paths:
                 contents.use(path, f"labels of trial {trial}")
             return
@@ -172,10 +172,10 @@ def kinds_of(path: Path) -> list[str]:
 
 
 def _take_annotators(
-    contents: Contents, trial: str, paths: list[str], found: dict[str, dict], report: Report
+    contents: Contents, trial: str, paths: list[str], labels: dict[str, dict], report: Report
 ) -> None:
     column = label_column(paths)
-    if "va_path" in found.get(trial, {}):
+    if "va_path" in labels.get(trial, {}):
         report.warning(
             trial,
             "has a label file of its own and files of annotators",
@@ -188,7 +188,7 @@ def _take_annotators(
                 path, f"trial {trial} has a label file of its own", "keep one or the others"
             )
         return
-    found.setdefault(trial, {})["va_path"] = column
+    labels.setdefault(trial, {})["va_path"] = column
     for path in paths:
         contents.use(path, f"labels of trial {trial}")
 
@@ -273,7 +273,7 @@ def _is_label(path: str) -> bool:
 def _of_tables(
     contents: Contents,
     recordings: Mapping[str, Recording],
-    found: dict[str, dict],
+    labels: dict[str, dict],
     report: Report,
 ) -> None:
     """Assign to trials their rows in tables of utterances (OMG-Emotion, MELD) in the root or in
@@ -290,7 +290,7 @@ def _of_tables(
             report.fault(split(path)[1], error, "this label table is left out")
             contents.refuse(path, f"it cannot be read: {error.what}", error.expected)
             continue
-        used = _give_rows(path, form, rows, (recordings, by_stem), found)
+        used = _give_rows(path, form, rows, (recordings, by_stem), labels)
         if used:
             contents.use(path, f"labels of {used} trials, by row")
         elif rows:
@@ -319,7 +319,7 @@ def _give_rows(
     form: str,
     rows: list[tuple[str, str, str]],
     known: tuple[Mapping[str, Recording], Mapping[str, list[str]]],
-    found: dict[str, dict],
+    labels: dict[str, dict],
 ) -> int:
     """Note the rows of a table for their trials; returns how many matched."""
     recordings, by_stem = known
@@ -332,8 +332,8 @@ def _give_rows(
                 continue
             column = label_column([path], key)
             for kind in ("expression",) if form == "meld" else ("va", "expression"):
-                found.setdefault(trial, {}).setdefault(f"{kind}_path", column)
-            found[trial].setdefault("split", part)
+                labels.setdefault(trial, {}).setdefault(f"{kind}_path", column)
+            labels[trial].setdefault("split", part)
             used += 1
     return used
 

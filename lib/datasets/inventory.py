@@ -169,20 +169,20 @@ def _named(table: pd.DataFrame) -> dict[str, str]:
     return {file: "; ".join(parts) for file, parts in uses.items()}
 
 
-def _group(path: str, told) -> tuple:
-    return split(path)[0], suffix(path), told
+def _group(path: str, use) -> tuple:
+    return split(path)[0], suffix(path), use
 
 
 def _tell(
     there: Contents,
     of: tuple[str, str],
-    told,
+    use,
     paths: list[str],
     report: Report,
     known: Collection[str],
 ) -> None:
     """A line per file, or one for many of a folder; a warning where they were probably meant."""
-    what, why, right = told if isinstance(told, tuple) else (told, "", "")
+    what, why, right = use if isinstance(use, tuple) else (use, "", "")
     folder, ending = of
     shown = paths
     if len(paths) > FILES_PER_LINE:

@@ -102,24 +102,24 @@ def _cells(sheet: sheets.Sheet) -> list[dict[str, str]]:
     ]
 
 
-def _name(told: Mapping[str, str]) -> str:
-    return PurePosixPath(told["file_id"]).stem
+def _name(entry: Mapping[str, str]) -> str:
+    return PurePosixPath(entry["file_id"]).stem
 
 
 def _row(
-    told: Mapping[str, str],
+    entry: Mapping[str, str],
     sounds: Mapping[str, Path],
     root: Path,
     report: Report,
     where: str,
 ) -> dict:
     """The row of the trial table; {} for what is left out, which the report names."""
-    name = _name(told)
-    emotion = CLASS_OF_EMOTION.get(told["emotion"].lower())
+    name = _name(entry)
+    emotion = CLASS_OF_EMOTION.get(entry["emotion"].lower())
     if emotion is None:
         report.error(
             name,
-            f"has an emotion called {told['emotion']!r}",
+            f"has an emotion called {entry['emotion']!r}",
             "left out",
             where=where,
             expected=", ".join(CLASS_OF_EMOTION),
@@ -136,7 +136,7 @@ def _row(
             todo="fetch it again",
         )
         return {}
-    if not told["speaker_id"]:
+    if not entry["speaker_id"]:
         report.warning(name, "has no speaker", "a fold may split its speaker", where=where)
     row = ravdess.sound_row(name, sounds[name], root, CLASSES.index(emotion), report)
-    return row and {**row, "subject": told["speaker_id"]}
+    return row and {**row, "subject": entry["speaker_id"]}

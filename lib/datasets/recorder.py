@@ -36,7 +36,7 @@ def take(
     return table, report
 
 
-def _say_once(report: Report, video: str, path: str, place: str, heard: bool) -> None:
+def _say_once(report: Report, video: str, path: str, where: str, heard: bool) -> None:
     """Replace the separate messages on the silent video and the sound file by one, and note in the
     inventory what the file is used as.
     """
@@ -44,7 +44,7 @@ def _say_once(report: Report, video: str, path: str, place: str, heard: bool) ->
         row
         for row in report.problems
         if (row["item"], row["what"]) != (video, NO_AUDIO)
-        and not (row["where"] == place and row["what"].startswith(UNUSED_PREFIX))
+        and not (row["where"] == where and row["what"].startswith(UNUSED_PREFIX))
     ]
     for row in report.files:
         if row["file"] == path:

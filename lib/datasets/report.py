@@ -28,29 +28,29 @@ class Report:
     problems: list[dict] = field(default_factory=list)
     files: list[dict] = field(default_factory=list)
 
-    def count(self, item: str, found: int, expected: tuple[int, ...] = ()) -> None:
+    def count(self, item: str, count: int, expected: tuple[int, ...] = ()) -> None:
         """Note a count, and the right ones (of several releases; empty = unknown)."""
-        nearest = min(expected, key=lambda number: abs(number - found), default=float("nan"))
+        nearest = min(expected, key=lambda number: abs(number - count), default=float("nan"))
         self.counts.append(
             {
                 "item": item,
-                "found": found,
+                "found": count,
                 "expected": nearest,
-                "state": _state(found, nearest) if expected else "not known",
+                "state": _state(count, nearest) if expected else "not known",
                 "releases": ", ".join(map(str, expected)),
             }
         )
 
-    def error(self, item: str, what: str, done: str, **told: str) -> None:
+    def error(self, item: str, what: str, done: str, **details: str) -> None:
         """Report a contradiction: `what` is wrong with `item`, and what was `done` about it.
 
-        told : `where`, `expected` and `todo`, as in an InputError.
+        details : `where`, `expected` and `todo`, as in an InputError.
         """
-        self._add("error", item, what, done, told)
+        self._add("error", item, what, done, details)
 
-    def warning(self, item: str, what: str, done: str, **told: str) -> None:
+    def warning(self, item: str, what: str, done: str, **details: str) -> None:
         """Report a missing counterpart or something unusual."""
-        self._add("warning", item, what, done, told)
+        self._add("warning", item, what, done, details)
 
     def fault(self, item: str, error: InputError, done: str) -> None:
         """Report an InputError that a file raised; its traceback goes into failures.csv."""
@@ -64,7 +64,7 @@ class Report:
             traceback=traceback_of(error),
         )
 
-    def _add(self, severity: str, item: str, what: str, done: str, told: dict) -> None:
+    def _add(self, severity: str, item: str, what: str, done: str, details: dict) -> None:
         self.problems.append(
             {
                 "severity": severity,
@@ -75,7 +75,7 @@ class Report:
                 "expected": "",
                 "todo": "",
                 "traceback": "",
-                **told,
+                **details,
             }
         )
 
@@ -146,8 +146,8 @@ def traceback_of(error: InputError) -> str:
     )
 
 
-def _state(found: int, expected: float) -> str:
+def _state(count: int, expected: float) -> str:
     """How a count compares to the nearest right one."""
-    if found == expected:
+    if count == expected:
         return "ok"
-    return "missing" if found < expected else "extra"
+    return "missing" if count < expected else "extra"

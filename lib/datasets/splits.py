@@ -72,10 +72,10 @@ def read(
     return entries
 
 
-def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
+def _tell_alike(entries: Mapping[str, dict], where: str, report: Report) -> None:
     """Report subjects that differ only in capitals: they are probably one person."""
     first: dict[str, str] = {}
-    for subject in sorted({row["subject"] for row in told.values() if row["subject"]}):
+    for subject in sorted({row["subject"] for row in entries.values() if row["subject"]}):
         if (other := first.setdefault(folded(subject), subject)) != subject:
             report.warning(
                 subject,
@@ -147,8 +147,8 @@ def _not_understood(what: str, where: str) -> InputError:
     )
 
 
-def _add(told: dict[str, dict], trial: str, row: dict, where: str, report: Report) -> None:
-    before = told.setdefault(trial, row)
+def _add(entries: dict[str, dict], trial: str, row: dict, where: str, report: Report) -> None:
+    before = entries.setdefault(trial, row)
     if before is row:
         return
     if before != row:
@@ -181,31 +181,31 @@ def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collect
     return text
 
 
-def of_trial(row: Mapping, told: Mapping[str, dict]) -> dict:
+def of_trial(row: Mapping, entries: Mapping[str, dict]) -> dict:
     """The file's entry for a trial: by its own name, else by its recording's; {} without one."""
-    return told.get(row["trial"]) or told.get(row["video"]) or {}
+    return entries.get(row["trial"]) or entries.get(row["video"]) or {}
 
 
 def refuse_unknown(
     rows: list[dict],
-    told: Mapping[str, dict],
+    entries: Mapping[str, dict],
     recordings: Mapping[str, Recording],
-    place: str,
+    where: str,
     report: Report,
 ) -> None:
     """Report names that match no trial. Raises InputError if a labelled trial has no entry either:
     it may be the one that was meant, and would end up in another split.
     """
     known = {name for row in rows for name in (row["trial"], row["video"])}
-    unknown = [name for name in told if name not in known and name not in recordings]
-    without = [row for row in rows if not of_trial(row, told) and not row.get("split")]
+    unknown = [name for name in entries if name not in known and name not in recordings]
+    without = [row for row in rows if not of_trial(row, entries) and not row.get("split")]
     free = [row["trial"] for row in without if any(name in row for name in trials.LABEL_PATHS)]
-    if told and free and not unknown:
+    if entries and free and not unknown:
         report.warning(
             FILE,
             f"{len(free)} labelled trials stand nowhere in {FILE}: {', '.join(free[:5])}",
             "drawn by subject",
-            where=place,
+            where=where,
             expected="a line per trial",
             todo="add them, or leave it so",
         )
@@ -215,7 +215,7 @@ def refuse_unknown(
             raise InputError(
                 f"{name} stands in {FILE}, but there is no such trial, and {len(free)} trials "
                 f"stand nowhere in it: {', '.join(free[:5])}",
-                where=place,
+                where=where,
                 expected=near or "the name of a trial",
                 todo="correct the name, or remove the line; name every trial",
             )
@@ -223,7 +223,7 @@ def refuse_unknown(
             name,
             f"stands in {FILE}, but there is no such trial",
             "left out",
-            where=place,
+            where=where,
             expected=near,
             todo="correct the name, or remove the line",
         )

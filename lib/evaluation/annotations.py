@@ -88,7 +88,7 @@ def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tup
     return eaf, grid
 
 
-def _elan(found: dict[str, Stretches], video: Path, folder: Path, note: str):
+def _elan(by_tier: dict[str, Stretches], video: Path, folder: Path, note: str):
     from pympi.Elan import Eaf
 
     eaf = Eaf(author="affect-notebooks")
@@ -97,7 +97,7 @@ def _elan(found: dict[str, Stretches], video: Path, folder: Path, note: str):
     kind = mimetypes.guess_type(video.name)[0] or "unknown"
     eaf.add_linked_file(address, relpath=_of_xml(_relative(video, folder)), mimetype=kind)
     eaf.add_property("note", _of_xml(note))
-    for tier, stretches in found.items():
+    for tier, stretches in by_tier.items():
         eaf.add_tier(tier)
         for start, end, word in stretches:
             first, last = max(0, round(1000 * start)), round(1000 * end)
@@ -123,13 +123,13 @@ def _of_xml(text: str) -> str:
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _praat(found: dict[str, Stretches], table: pd.DataFrame, note: str):
+def _praat(by_tier: dict[str, Stretches], table: pd.DataFrame, note: str):
     from pympi.Praat import TextGrid
 
     times = table["time"].to_numpy(float)
     last = float(times.max() + spacing(np.unique(times))) if len(times) else 1.0
     grid = TextGrid(xmin=min(0.0, times.min(initial=0.0)), xmax=last)
-    for name, stretches in found.items():
+    for name, stretches in by_tier.items():
         tier = grid.add_tier(name)
         for start, end, word in stretches:
             tier.add_interval(start, end, word, check=False)  # they do not overlap; it is quadratic

@@ -148,8 +148,8 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
     }
 
 
-def _broken(found: dict[Path, object]) -> list[InputError]:
-    return [outcome for outcome in found.values() if isinstance(outcome, InputError)]
+def _broken(outcomes: dict[Path, object]) -> list[InputError]:
+    return [outcome for outcome in outcomes.values() if isinstance(outcome, InputError)]
 
 
 def _metrics(folder: Path, split: str) -> dict | InputError | None:

@@ -39,9 +39,9 @@ def sentence(checkpoint: Path, recipe, store: Store) -> str:
     )
 
 
-def _differs(trial: dict, wanted: Iterable, store: Store, read: set[tuple]) -> bool:
+def _differs(trial: dict, requests: Iterable, store: Store, read: set[tuple]) -> bool:
     """Whether an older variant of one of these arrays was read instead of the present one."""
-    for item in wanted:
+    for item in requests:
         try:
             today = arrays.locate(trial, item, store).path
         except InputError:

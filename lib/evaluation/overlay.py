@@ -230,6 +230,6 @@ def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int, quiet: 
     _text(panel, name if quiet else f"{name} {value:+.2f}", (4, top + row - 5), row, left - 8)
 
 
-def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
+def _text(panel: np.ndarray, text: str, corner: tuple[int, int], row: int, room: int) -> None:
     """Text as high as a row, smaller if the room (px) requires it."""
-    overlay.put(panel, text, place, overlay.fitting(text, room, row / 30), overlay_panel.INK)
+    overlay.put(panel, text, corner, overlay.fitting(text, room, row / 30), overlay_panel.INK)

@@ -106,8 +106,8 @@ class Panel:
         half = self.height / 4
         return half * (2 * column + 1) - np.asarray(values) * 0.85 * half
 
-    def _text(self, text: str, place: tuple[int, int], colour: tuple) -> None:
-        overlay.put(self.ground, text, place, self.height / 260, colour)
+    def _text(self, text: str, corner: tuple[int, int], colour: tuple) -> None:
+        overlay.put(self.ground, text, corner, self.height / 260, colour)
 
 
 def speaking(predictions: pd.DataFrame) -> np.ndarray | None:
@@ -123,10 +123,10 @@ def _pieces(points: np.ndarray) -> list[np.ndarray]:
     return [np.round(points[start:stop]).astype(np.int32) for start, stop in runs(known)]
 
 
-def box(picture: np.ndarray, place: np.ndarray, speaks: bool | None) -> None:
+def box(picture: np.ndarray, rectangle: np.ndarray, speaks: bool | None) -> None:
     """Draw round a face, in place: x, y, width, height in px; green, thick while it speaks."""
-    if np.isfinite(place).all():
-        ends = np.concatenate([place[:2], place[:2] + place[2:]])
+    if np.isfinite(rectangle).all():
+        ends = np.concatenate([rectangle[:2], rectangle[:2] + rectangle[2:]])
         left, top, right, bottom = ends.astype(int).tolist()
         colour, thick = (overlay.GREEN, 3) if speaks else ((255, 255, 255), 1)
         thick *= max(1, picture.shape[0] // 240)

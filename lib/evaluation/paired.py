@@ -72,7 +72,7 @@ def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str
 
 
 def unpaired(
-    predictions: Predictions, metrics: Mapping, split: str, found: Mapping[str, Outcome]
+    predictions: Predictions, metrics: Mapping, split: str, by_emotion: Mapping[str, Outcome]
 ) -> str:
     """Why `outcomes` found less than metrics.json scores, where the prediction files were lost or
     changed since; "" for a run that is as it was written, and for those that cannot be paired.
@@ -83,7 +83,7 @@ def unpaired(
         return f"{len(absent)} of {len(trials)} prediction files are gone, first: {absent[0]}.csv"
     scores = metrics.get(split) or {}
     known = [name for name in EMOTIONS if scores.get(name, {}).get("ccc") is not None]
-    other = [name for name in known if name not in found]
+    other = [name for name in known if name not in by_emotion]
     if not trials or not other or not _tables(predictions, metrics, split):
         return ""
     return f"its prediction files give another {' and '.join(other)} than its metrics.json"

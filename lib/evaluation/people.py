@@ -143,20 +143,20 @@ def _faces(row: Mapping, params: Mapping, store: Store):
     return faces
 
 
-def _left_out(tracks: np.ndarray, found: list[persons.Person]) -> str:
-    kept = {track for person in found for track in person.tracks}
+def _left_out(tracks: np.ndarray, people: list[persons.Person]) -> str:
+    kept = {track for person in people for track in person.tracks}
     rest = len(np.unique(tracks[:, 1])) - len(kept)
     return f"{rest} faces that are seen for a short time only are left out" if rest else ""
 
 
 def _across_cuts(
-    row: Mapping, tracks: np.ndarray, times: np.ndarray, found: list[persons.Person], store: Store
+    row: Mapping, tracks: np.ndarray, times: np.ndarray, people: list[persons.Person], store: Store
 ) -> list[str]:
     """A sentence per person on the cuts over which he or she was followed; none without cuts."""
     inputs = {"tracks": tracks, "time": times}
     inputs["tracks_facts"] = arrays.facts(row, request("tracks"), store)
     said = []
-    for person in found:
+    for person in people:
         facts = face_arrays.joining(inputs, {"person": person.name})
         if facts and (words := face_arrays.told_of_joining({**facts, "others": 0})):
             said.append(f"person {person.name}: {words}" if person.name else words)
@@ -244,7 +244,7 @@ def _listener(named: str, params: Mapping) -> Path:
 
 
 # ---- valence and arousal of a trained network
-def _with_affect(tables, found, video: Path, params: Params, folder: Path):
+def _with_affect(tables, people, video: Path, params: Params, folder: Path):
     """The tables with the predictions of the network of `predict_run` (or of the run), and a
     sentence on how far to trust them.
     """
@@ -258,7 +258,7 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
     if note_of(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
         return tables, f"run {run_name} has learnt from sample data: its values are left out"
     done = []
-    for person, table in zip(found, tables, strict=True):
+    for person, table in zip(people, tables, strict=True):
         affect_params = Params({**params, "speaker_run": "none"})
         _, values, _ = predict_video(video, checkpoint, affect_params, folder, person=person.name)
         have = [name for name in values if name not in table or name == "expression"]

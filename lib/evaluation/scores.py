@@ -279,14 +279,14 @@ def _without_a_face_empty(
     return prediction.without_a_face_empty(table.assign(**values), values)
 
 
-def score_table(found: Mapping) -> pd.DataFrame:
+def score_table(results: Mapping) -> pd.DataFrame:
     """The CCC table of a run: raw, smoothed, trivial predictors; see `metrics.ccc_table`."""
     # without val trials, or without this task
     undefined = {emotion: {"ccc": None} for emotion in EMOTIONS}
     keys = {"raw": "val", "smoothed": "val_smoothed"}
-    methods = {name: {**undefined, **found.get(key, {})} for name, key in keys.items()}
-    rows = metrics.ccc_table(methods, found.get("baselines"))
-    return noted(rows, found.get("synthetic", False))
+    methods = {name: {**undefined, **results.get(key, {})} for name, key in keys.items()}
+    rows = metrics.ccc_table(methods, results.get("baselines"))
+    return noted(rows, results.get("synthetic", False))
 
 
 def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
@@ -374,34 +374,36 @@ def _labels_of_split(table: pd.DataFrame, recipe, task: str, split: str) -> dict
     return _labels_of(recipe, table["trial"][table["split"] == split], task)
 
 
-def f1_table(found: Mapping) -> pd.DataFrame:
+def f1_table(results: Mapping) -> pd.DataFrame:
     """One row per task with classes: its main score (macro or mean F1, or recall over recordings)
     of this network, with its interval, and of the majority class.
     """
     rows = []
     for task in CLASS_TASKS:
-        scores = found.get("val", {}).get(task)
+        scores = results.get("val", {}).get(task)
         if scores:
             metric = next(iter(scores))
             low, high = scores.get("ci95") or (np.nan, np.nan)
-            trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
+            trivial = (
+                results.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
+            )
             row = {"task": task, "score": metric, "network": scores[metric]}
             row |= {"low": low, "high": high, "majority class": trivial}
             rows.append({**row, "frames": scores["n_frames"], "trials": scores["n_trials"]})
     columns = ["task", "score", "network", "low", "high", "majority class", "frames", "trials"]
-    return noted(pd.DataFrame(rows, columns=columns), found.get("synthetic", False))
+    return noted(pd.DataFrame(rows, columns=columns), results.get("synthetic", False))
 
 
 def by_speaker(
-    table: pd.DataFrame, predictions: Predictions, found: dict, with_intervals: bool = True
+    table: pd.DataFrame, predictions: Predictions, results: dict, with_intervals: bool = True
 ) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else
     speaks, or nobody does.
 
     Needs the column `speaking` of the predictions (parameter `speaker_run`); somebody else is
     another person of the same video, labelled or not. As a control the groups of another trial are
-    used: real differences between groups must be larger than those. The result is added to `found`
-    as ``val_by_speaker``; returned as rows of `roles.table`, none if nothing is known.
+    used: real differences between groups must be larger than those. The scores are added to
+    `results` as ``val_by_speaker``; returned as rows of `roles.table`, none if nothing is known.
     """
     heard, labelled = {}, []
     for trial, split in zip(table["trial"], table["split"], strict=True):
@@ -418,28 +420,28 @@ def by_speaker(
         others = [name for name in heard if name != trial and videos[name] == videos[trial]]
         groups[trial] = roles.group(heard[trial], [heard[name] for name in others])
     pairs = {trial: predictions.pairs(trial) for trial in labelled}
-    found["val_by_speaker"] = roles.va_by_group(
+    results["val_by_speaker"] = roles.va_by_group(
         {trial: known for trial, (_, known) in pairs.items()},
         {trial: values for trial, (values, _) in pairs.items()},
         groups,
         with_intervals,
         subjects=_owners(table),
     )
-    return roles.table(found["val_by_speaker"])
+    return roles.table(results["val_by_speaker"])
 
 
-def speaking_table(found: Mapping) -> pd.DataFrame:
+def speaking_table(results: Mapping) -> pd.DataFrame:
     """A row per split whose speakers were predicted: AVA-style AP and other numbers."""
     names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate"]
     names += ["calibration_error", "n_frames", "n_trials"]
     rows = []
     for split in ("val", "test"):
-        scores = found.get(split, {}).get("speaking")
+        scores = results.get(split, {}).get("speaking")
         if scores:
             low, high = scores.get("ci95") or (np.nan, np.nan)
             rows.append([split, *({**scores, "low": low, "high": high}[name] for name in names)])
     rows = pd.DataFrame(rows, columns=["split", *names])
-    return noted(rows, found.get("synthetic", False))
+    return noted(rows, results.get("synthetic", False))
 
 
 def pairs(table: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:

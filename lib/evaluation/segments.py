@@ -223,24 +223,24 @@ def of_run(
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
 
 
-def _of_trial(trial: Mapping, found: Segments, predictions: Predictions) -> pd.DataFrame:
+def _of_trial(trial: Mapping, stretches: Segments, predictions: Predictions) -> pd.DataFrame:
     values = predictions.table(trial["trial"])
-    table = statistics(values, found.table).assign(recording=trial["video"])
+    table = statistics(values, stretches.table).assign(recording=trial["video"])
     if "person" not in values:
         table = table.assign(person=trial["person"])
     table.insert(0, "trial", trial["trial"])
     return table
 
 
-def _said(found: Segments, table: pd.DataFrame) -> list[str]:
+def _said(stretches: Segments, table: pd.DataFrame) -> list[str]:
     """Sentences on a recording's stretches, without those of another recording."""
-    said = [f"{found.path.name}: {note}" for note in found.notes]
+    said = [f"{stretches.path.name}: {note}" for note in stretches.notes]
     noted = table.drop_duplicates("row")
     noted = noted[noted["note"] != ""]
     if len(noted):
         first = noted.iloc[0]
         said.append(
-            f"{found.path.name}: {len(noted)} of {table['row'].nunique()} stretches have a note "
-            f"(first: row {first['row']}, {first['note']})"
+            f"{stretches.path.name}: {len(noted)} of {table['row'].nunique()} stretches have a "
+            f"note (first: row {first['row']}, {first['note']})"
         )
     return said

@@ -107,9 +107,9 @@ def _read(path: Path, made_from: str) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _write(path: Path, found: Mapping[str, np.ndarray], made_from: str) -> None:
+def _write(path: Path, arrays: Mapping[str, np.ndarray], made_from: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.temporary_name(path) as temporary:
         with temporary.open("wb") as stream:
-            np.savez(stream, **found, **{MADE_FROM: np.array(made_from)})
+            np.savez(stream, **arrays, **{MADE_FROM: np.array(made_from)})
         temporary.replace(path)

@@ -74,13 +74,13 @@ def install(root: Path = ROOT) -> list[str]:
     return done
 
 
-def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
+def lacking(requirements: Iterable[str], added: Iterable[str] = ()) -> list[str]:
     """The requirements that no installed package meets, including those of the packages `added`."""
     from packaging.requirements import Requirement  # Matplotlib brings it
 
     added_names, waiting, seen, unmet = (
         {Requirement(text).name for text in added},
-        list(wanted),
+        list(requirements),
         set(),
         [],
     )
@@ -190,9 +190,9 @@ def _folder(p: Mapping) -> Path | None:
     return folder
 
 
-def _in_drive(folder: Path, place: Path) -> Path:
+def _in_drive(folder: Path, path: Path) -> Path:
     """``data`` and ``runs/<run>`` as in Drive; what lies outside the clone by its last name."""
-    return folder / (place.relative_to(ROOT) if place.is_relative_to(ROOT) else place.name)
+    return folder / (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name)
 
 
 def _errors() -> list[type]:

@@ -145,9 +145,9 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     return _in_hours(rows, torch_device)
 
 
-def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
+def _in_hours(rows: list[tuple], torch_device) -> pd.DataFrame:
     return pd.DataFrame(
-        [(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
+        [(f"{step} on {torch_device.type}", took / 3600, size / 1e9) for step, took, size in rows],
         columns=["step", "hours", "GB needed"],
     )
 
@@ -160,7 +160,7 @@ def _trained(values: Mapping) -> dict:
 
 
 def _seconds(
-    sketch, place, seconds: float, kinds: Iterable[str], most: int = BATCH
+    sketch, torch_device, seconds: float, kinds: Iterable[str], most: int = BATCH
 ) -> dict[str, float]:
     """Seconds per sample of a network (`lib.recipes.base.Sketch`): forward, and in training.
 
@@ -170,19 +170,19 @@ def _seconds(
     """
     import torch
 
-    net = sketch.net.to(place)
+    net = sketch.net.to(torch_device)
     by_kind = {}
     for kind in kinds:
         share = seconds * (0.75 if kind == "training" else 0.25)
         end = time.monotonic() + share
         with torch.set_grad_enabled(kind == "training"):
             count = min(BATCH, most)
-            took = _a_batch(sketch, net, place, kind == "training", count)
+            took = _a_batch(sketch, net, torch_device, kind == "training", count)
             # However long the first steps took to plan.
             left = max(end - time.monotonic(), MIN_SECONDS)
             larger = min(most, int(left / (2 * took / count)))
             if larger > count:
-                other = _a_batch(sketch, net, place, kind == "training", larger)
+                other = _a_batch(sketch, net, torch_device, kind == "training", larger)
                 by_kind[kind] = _a_sample((count, took), (larger, other), most)
             else:
                 by_kind[kind] = took / count
@@ -201,11 +201,14 @@ def _a_sample(small: tuple[int, float], large: tuple[int, float], most: int) -> 
     return per_sample + (slow - per_sample * many) / most
 
 
-def _a_batch(sketch, net, place, training: bool, count: int) -> float:
+def _a_batch(sketch, net, torch_device, training: bool, count: int) -> float:
     """Seconds of a batch of that size."""
     import torch
 
-    seen = {name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()}
+    seen = {
+        name: torch.rand(count, *shape, device=torch_device)
+        for name, shape in sketch.shapes.items()
+    }
     _work(net, seen, training)  # the first step also plans
     start = time.monotonic()
     _work(net, seen, training)

@@ -121,9 +121,9 @@ def _input(net: Model, name: str, shape: list, normalisation: Mapping) -> dict:
     }
 
 
-def _range(name: str, told: str) -> list[float]:
+def _range(name: str, description: str) -> list[float]:
     """Where its numbers usually lie before they are normalised."""
-    if name in ("frame", "clip") or "0–255" in told:
+    if name in ("frame", "clip") or "0–255" in description:
         return [0.0, 255.0]
     return {"mel": [-100.0, 0.0], "position": [0.0, 16.0]}.get(name, [-1.0, 1.0])
 

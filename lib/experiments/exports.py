@@ -59,12 +59,12 @@ def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
     )
 
 
-def segments(trial: Mapping, store: Store, wanted: Rule) -> np.ndarray:
+def segments(trial: Mapping, store: Store, rule: Rule) -> np.ndarray:
     """(T, 2) samples of a video's frames. Raises InputError if time or sound is not stored."""
     facts = arrays.facts(trial, SOUND_REQUEST, store)
     times = np.asarray(arrays.read(trial, EXPORT_REQUESTS[0], store))
     return sound.segments(
-        times, facts["shape"][0], facts["t0"], facts["rate"], wanted.anchor, wanted.seconds
+        times, facts["shape"][0], facts["t0"], facts["rate"], rule.anchor, rule.seconds
     )
 
 
@@ -79,10 +79,10 @@ class Plan:
     size: int
 
 
-def plan(trial: Mapping, store: Store, wanted: Rule, out: Path) -> Plan:
+def plan(trial: Mapping, store: Store, rule: Rule, out: Path) -> Plan:
     """Raises InputError when the folder's files were cut by another rule or from another sound."""
-    bounds = segments(trial, store, wanted)
-    left = bounds[_missing(trial, store, wanted, out, len(bounds))]
+    bounds = segments(trial, store, rule)
+    left = bounds[_missing(trial, store, rule, out, len(bounds))]
     content = HEADER + 2 * np.maximum(left[:, 1] - left[:, 0], 0)
     return Plan(len(bounds), len(left), int(np.sum(-(-content // BLOCK) * BLOCK)))
 
@@ -106,9 +106,9 @@ def check_space(out: Path, needed: int) -> None:
         )
 
 
-def _missing(trial: Mapping, store: Store, wanted: Rule, out: Path, n_frames: int) -> np.ndarray:
+def _missing(trial: Mapping, store: Store, rule: Rule, out: Path, n_frames: int) -> np.ndarray:
     """Frames (from 0) whose file is not there yet."""
-    folder, label = files.named(out, trial["video"]), _label(trial, store, wanted)
+    folder, label = files.named(out, trial["video"]), _label(trial, store, rule)
     beside = _beside(folder)
     if beside.is_file() and (recorded := files.read_json(beside, REMEDY)) != label:
         raise InputError(
@@ -129,20 +129,20 @@ def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.json")
 
 
-def _label(trial: Mapping, store: Store, wanted: Rule) -> dict:
+def _label(trial: Mapping, store: Store, rule: Rule) -> dict:
     digits = {str(item): arrays.locate(trial, item, store).digits for item in EXPORT_REQUESTS}
-    return {"rule": str(wanted), "rate": SOUND_RATE, "made_from": digits}
+    return {"rule": str(rule), "rate": SOUND_RATE, "made_from": digits}
 
 
-def write(trial: Mapping, store: Store, wanted: Rule, out: Path) -> str:
+def write(trial: Mapping, store: Store, rule: Rule, out: Path) -> str:
     """Write the missing files of one video; returns how many. Files are written atomically."""
     samples, folder = arrays.read(trial, SOUND_REQUEST, store), files.named(out, trial["video"])
-    bounds = segments(trial, store, wanted)
-    left = _missing(trial, store, wanted, out, len(bounds))
+    bounds = segments(trial, store, rule)
+    left = _missing(trial, store, rule, out, len(bounds))
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(out, f".{glob.escape(_beside(folder).name)}.*.part", deep=False)
-        write_text(_beside(folder), json.dumps(_label(trial, store, wanted)))
+        write_text(_beside(folder), json.dumps(_label(trial, store, rule)))
         clear_leftovers(folder, deep=False)  # of a process that was killed
         with temporary_name(folder / "frame.wav") as part:
             for frame in left:

@@ -12,9 +12,9 @@ MAX_RECORDINGS = 20  # recordings whose curves the page shows
 DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
 
 
-def is_scored(found: Mapping) -> bool:
+def is_scored(metrics: Mapping) -> bool:
     """Whether metrics.json has any score, that is, a number beside the counts."""
-    splits = [found.get(split) or {} for split in ("val", "test")]
+    splits = [metrics.get(split) or {} for split in ("val", "test")]
     names = ("ccc", "f1_macro", "f1_mean", "ap")
     entries = [entry for split in splits for entry in split.values() if isinstance(entry, Mapping)]
     return any(entry.get(name) is not None for entry in entries for name in names)

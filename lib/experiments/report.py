@@ -91,28 +91,28 @@ def _counted(path: Path) -> str:
     return f" ({count} {'file' if count == 1 else 'files'})"
 
 
-def _first(values: Mapping, found: Mapping) -> Html:
+def _first(values: Mapping, metrics: Mapping) -> Html:
     """The first lines: what was done, and what a reader must know before reading a number."""
     texts = [
         f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
         f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
     ]
-    texts += [str(found[name]) for name in ("licence", "terms", "chosen_on") if found.get(name)]
+    texts += [str(metrics[name]) for name in ("licence", "terms", "chosen_on") if metrics.get(name)]
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in texts)
-    synthetic = found.get("synthetic", is_synthetic(values.get("dataset", "")))
+    synthetic = metrics.get("synthetic", is_synthetic(values.get("dataset", "")))
     return Html(lines + (f"<p class='note'>{html.escape(SYNTHETIC_NOTE)}</p>" if synthetic else ""))
 
 
-def _scores(found: Mapping) -> dict:
-    if not found:
+def _scores(metrics: Mapping) -> dict:
+    if not metrics:
         return {"Scores": "not evaluated yet: that is done by notebook 06_inference"}
     from ..evaluation import scores
     from ..plots import viewer  # torch takes seconds to import
 
     rows = {
-        "CCC with 95 % intervals over trials": scores.score_table(found),
-        "F1": scores.f1_table(found),
-        "Who speaks": scores.speaking_table(found),
+        "CCC with 95 % intervals over trials": scores.score_table(metrics),
+        "F1": scores.f1_table(metrics),
+        "Who speaks": scores.speaking_table(metrics),
     }
     rows = {heading: table for heading, table in rows.items() if len(table)}
     return {

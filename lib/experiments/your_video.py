@@ -78,18 +78,18 @@ def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> N
         )
 
 
-def recordings_in(place: Path) -> list[Path]:
+def recordings_in(path: Path) -> list[Path]:
     """The recording, or all in a folder, including those that cannot be opened: `show` says why.
     Raises InputError if there is none.
     """
-    place = Path(place)
-    if place.is_file():
-        return [place]
-    videos = _videos([place])
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    videos = _videos([path])
     if not videos:
         raise InputError(
             "no recording is here",
-            where=place,
+            where=path,
             expected="a video, or a folder with videos",
             todo="correct video_path",
         )
@@ -148,27 +148,27 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     return result
 
 
-def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
+def _stretches(result: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
     """The file of statistics per stretch, if `segments_path` names stretches of this video."""
     if not p.get("segments_path", ""):
         return []
     alone = not Path(p["video_path"]).is_dir()
-    path, name = p.get("segments_path", ""), found.video.stem
-    file, said = segments.of_video(path, name, found.table, folder, alone)
+    path, name = p.get("segments_path", ""), result.video.stem
+    file, said = segments.of_video(path, name, result.table, folder, alone)
     for sentence in said:
         say(sentence)
     return [file] if file else []
 
 
-def _curves(found: people.People, target: Path) -> tuple:
+def _curves(result: people.People, target: Path) -> tuple:
     """Show the curves, which are also saved as a picture, and the first rows of the table; nothing
     if nobody is seen.
     """
-    if found.table.empty:
+    if result.table.empty:
         return ()
     with plots.unseen():
-        plots.save(plots.of_video(found.table, note=found.note), target)
-    shown = found.table[[name for name in SHOWN if name in found.table]].head()
+        plots.save(plots.of_video(result.table, note=result.note), target)
+    shown = result.table[[name for name in SHOWN if name in result.table]].head()
     return viewer.image(target), viewer.table(shown)
 
 

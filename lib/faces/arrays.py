@@ -349,7 +349,7 @@ def make_time(inputs, parameters, create, device) -> None:
     join_times(inputs, parameters, recordings.frame_times(inputs["video"]), create, {})
 
 
-def join_times(inputs, parameters, times: np.ndarray, create, told) -> None:
+def join_times(inputs, parameters, times: np.ndarray, create, origin) -> None:
     """`make_time` of the times of all frames (`store.ByStretch`)."""
     claimed = recordings.probe(inputs["video"]).n_frames
     other = f"the container claims {claimed} frames, {len(times)} decode"
@@ -390,27 +390,29 @@ def make_tracks(inputs, parameters, create, device) -> None:
     _write_tracks(rows, changes, parameters, create, size)
 
 
-def _write_tracks(rows, changes, parameters, create, told: Mapping) -> None:
-    """told : facts on the picture's size, and on how the tracks were made."""
+def _write_tracks(rows, changes, parameters, create, tracks_facts: Mapping) -> None:
+    """tracks_facts : facts on the picture's size, and on how the tracks were made."""
     cuts = tracking.shot_changes(changes)[:MOST_CUTS]
-    said = [readings.words(parameters), films.words(told)]
+    said = [readings.words(parameters), films.words(tracks_facts)]
     note = {"note": "; ".join(filter(None, said))} if any(said) else {}
-    with create(rows.shape, np.float32, **told, **note, **({"cuts": cuts} if cuts else {})) as out:
+    with create(
+        rows.shape, np.float32, **tracks_facts, **note, **({"cuts": cuts} if cuts else {})
+    ) as out:
         out[...] = rows
 
 
-def join_tracks(inputs, parameters, parts, create, told) -> None:
+def join_tracks(inputs, parameters, parts, create, origin) -> None:
     """`make_tracks` of a long recording, from its stretches (`store.ByStretch`)."""
     if "tracks" in inputs:
         tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
         seen = (row for rows, _ in parts for row in rows)
-        _write_people(inputs, looks.averaged(seen, tracks, every), create, told)
+        _write_people(inputs, looks.averaged(seen, tracks, every), create, origin)
         return
     seen = [(rows, facts) for rows, facts in parts if "width" in facts]
     following.check([facts for _, facts in seen])
     rows, changes = following.join(rows for rows, _ in seen)
     size = {name: seen[0][1][name] for name in ("width", "height")}
-    _write_tracks(rows, changes, parameters, create, {**size, **told})
+    _write_tracks(rows, changes, parameters, create, {**size, **origin})
 
 
 def _make_people(inputs, create) -> None:
@@ -500,11 +502,11 @@ def joining(inputs, parameters) -> dict:
     return {JOINED: joined, "others": others}
 
 
-def told_of_joining(told: Mapping) -> str:
+def told_of_joining(joining_facts: Mapping) -> str:
     """A sentence on the facts of `face_valid`; "" without cuts."""
-    if JOINED not in told:
+    if JOINED not in joining_facts:
         return ""
-    joined, others = told[JOINED], told.get("others", 0)
+    joined, others = joining_facts[JOINED], joining_facts.get("others", 0)
     shown = ", ".join(f"at {time:.1f} s ({alike:.2f})" for time, alike in joined[:8])
     shown += ", …" if len(joined) > 8 else ""
     count = "a cut" if len(joined) == 1 else f"{len(joined)} cuts"
@@ -612,11 +614,11 @@ def make_landmarks(inputs, parameters, create, device) -> None:
         )
 
 
-def aligned(found: np.ndarray, size: int) -> np.ndarray:
+def aligned(landmarks: np.ndarray, size: int) -> np.ndarray:
     """(T, 5, 2) landmarks of the picture as they lie in the aligned faces of side `size`."""
-    out = np.full_like(found, np.nan)
-    for row in np.flatnonzero(np.isfinite(found[:, 0, 0])):
-        out[row] = alignment.transform(found[row], alignment.similarity(found[row], size))
+    out = np.full_like(landmarks, np.nan)
+    for row in np.flatnonzero(np.isfinite(landmarks[:, 0, 0])):
+        out[row] = alignment.transform(landmarks[row], alignment.similarity(landmarks[row], size))
     return out
 
 

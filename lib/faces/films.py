@@ -31,9 +31,9 @@ QUIET = 10.0  # s of waiting for another process before that is reported
 ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
 
 
-def words(told: Mapping) -> str:
+def words(facts: Mapping) -> str:
     """Why a recording was decoded from its beginning, in words; "" if it was not."""
-    return f"decoded in one pass: {told[ONE_PASS]}" if told.get(ONE_PASS) else ""
+    return f"decoded in one pass: {facts[ONE_PASS]}" if facts.get(ONE_PASS) else ""
 
 
 class Cut:

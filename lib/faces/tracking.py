@@ -156,22 +156,22 @@ class Tracker:
             self._emit(names[index], first + 1, between, faces[row])
         self._begin(last, faces[[row for row in range(len(faces)) if row not in pairs.values()]])
 
-    def _emit(self, name: int, start: int, between: np.ndarray, found: np.ndarray) -> None:
-        for step, row in enumerate([*between, found]):
+    def _emit(self, name: int, start: int, between: np.ndarray, face: np.ndarray) -> None:
+        for step, row in enumerate([*between, face]):
             followed = step < len(between)
             self._rows.append(
                 np.array([self._start + start + step, name, *row, followed], np.float32)
             )
-        self._active[name] = found
+        self._active[name] = face
 
-    def _begin(self, frame: int, found: np.ndarray) -> None:
-        for row in found[_certain(found)]:
+    def _begin(self, frame: int, detections: np.ndarray) -> None:
+        for row in detections[_certain(detections)]:
             self._emit(self._tracks, frame, np.zeros((0, 15), np.float32), row)
             self._tracks += 1
 
 
-def _certain(found: np.ndarray) -> np.ndarray:
-    return found[:, 14] >= NEW
+def _certain(detections: np.ndarray) -> np.ndarray:
+    return detections[:, 14] >= NEW
 
 
 def is_cut(thumbnails: list[np.ndarray]) -> bool:
@@ -237,20 +237,20 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
     return paths, held
 
 
-def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
+def match(expected: np.ndarray, detections: np.ndarray) -> dict[int, int]:
     """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row."""
-    if not len(expected) or not len(found):
+    if not len(expected) or not len(detections):
         return {}
     # a machine that only trains need not have SciPy
     from scipy.optimize import linear_sum_assignment
 
-    widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
-    apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(
-        len(expected), len(found), 5, 2
+    widths = np.sqrt(expected[:, None, 2] * detections[None, :, 2])
+    apart = (expected[:, None, 4:14] - detections[None, :, 4:14]).reshape(
+        len(expected), len(detections), 5, 2
     )
     distance = np.linalg.norm(apart, axis=-1).mean(axis=-1) / widths
     growth = np.maximum(
-        expected[:, None, 2] / found[None, :, 2], found[None, :, 2] / expected[:, None, 2]
+        expected[:, None, 2] / detections[None, :, 2], detections[None, :, 2] / expected[:, None, 2]
     )
     allowed = (distance <= SAME) & (growth <= GROWTH)
     rows, columns = linear_sum_assignment(np.where(allowed, distance, 1e3))

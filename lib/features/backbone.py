@@ -69,15 +69,17 @@ def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
+def load(
+    path: Path, torch_device: torch.device, size: int = 112, pooled: bool = True
+) -> torch.nn.Module:
     """The frozen network in a checkpoint of ours or the authors', without its last layer;
     cached.
     """
-    return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
+    return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(torch_device).folded()
 
 
-def _at_once(place: torch.device, bytes_each: float) -> int:
-    return memory.at_once(place, FRAMES_AT_MOST, int(bytes_each), FRAMES_ON_CPU)
+def _at_once(torch_device: torch.device, bytes_each: float) -> int:
+    return memory.at_once(torch_device, FRAMES_AT_MOST, int(bytes_each), FRAMES_ON_CPU)
 
 
 def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
@@ -130,12 +132,12 @@ def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
     return frame_draws
 
 
-def _clips(faces: Recent, clips: np.ndarray, place: torch.device) -> dict[str, torch.Tensor]:
+def _clips(faces: Recent, clips: np.ndarray, torch_device: torch.device) -> dict[str, torch.Tensor]:
     """A batch of clips (N, 8) of frames; each picture travels once."""
     shown, where = np.unique(clips, return_inverse=True)
     return {
-        "pictures": torch.from_numpy(faces.read(shown)).to(place),
-        "shown": torch.from_numpy(where.reshape(clips.shape)).to(place),
+        "pictures": torch.from_numpy(faces.read(shown)).to(torch_device),
+        "shown": torch.from_numpy(where.reshape(clips.shape)).to(torch_device),
     }
 
 
@@ -174,12 +176,12 @@ def sound(inputs, parameters, create, name, stretch: slice = slice(None)) -> Non
             out[rows] = values
 
 
-def _cutter(inputs, parameters, place):
+def _cutter(inputs, parameters, torch_device):
     seconds = parameters["seconds"]
     starts = mel.start_column(
         np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"]
     )
-    return lambda rows: mel.tensors(inputs["mel"], starts[rows], mel.columns(seconds), place)
+    return lambda rows: mel.tensors(inputs["mel"], starts[rows], mel.columns(seconds), torch_device)
 
 
 def _published_cutter(inputs):

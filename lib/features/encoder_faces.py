@@ -21,14 +21,20 @@ from .encoder_arrays import moments, refuse_layers, rows_at, rows_in
 AT_MOST, ON_CPU = 256, 16  # faces per batch on a GPU and on a CPU; as many pictures with clips
 
 
-def pixels(faces: np.ndarray, encoder: encoders.Encoder, place: torch.device) -> torch.Tensor:
+def pixels(
+    faces: np.ndarray, encoder: encoders.Encoder, torch_device: torch.device
+) -> torch.Tensor:
     """(N, S, S, 3) uint8 RGB → (N, 3, side, side) float32 as the network was trained to see."""
-    x = torch.from_numpy(np.ascontiguousarray(faces)).to(place).permute(0, 3, 1, 2).float() / 255
+    x = (
+        torch.from_numpy(np.ascontiguousarray(faces)).to(torch_device).permute(0, 3, 1, 2).float()
+        / 255
+    )
     if x.shape[-1] != encoder.size:
         size = (encoder.size, encoder.size)
         x = functional.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
     mean, sd = (
-        torch.tensor(three, device=place)[:, None, None] for three in (encoder.mean, encoder.sd)
+        torch.tensor(three, device=torch_device)[:, None, None]
+        for three in (encoder.mean, encoder.sd)
     )
     return (x - mean) / sd
 
@@ -133,7 +139,7 @@ def _fill(
     count: int,
     chosen: np.ndarray,
     frames: np.ndarray,
-    told: str = "",
+    remark: str = "",
     clips: bool = False,
     **facts: float,
 ) -> None:
@@ -154,7 +160,7 @@ def _fill(
         return rows_of(inputs["face"].read(frames[start:stop].ravel()))
 
     width = rows_of(np.zeros((together, size, size, 3), np.uint8)).shape[1]
-    note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), told]))
+    note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), remark]))
     most, on_cpu = (max(1, number // together) for number in (AT_MOST, ON_CPU))
     share = stretches.share(rows, chosen, count, on_cpu)
     chosen, frames = chosen[share.items] - share.first, frames[share.items]

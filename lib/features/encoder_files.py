@@ -75,15 +75,15 @@ def files(model: str) -> dict[str, Path]:
     return {"config": path / CONFIG, **seen, **{part: path / part for part in _parts(path)}}
 
 
-def _parts(place: Path) -> list[str]:
+def _parts(path: Path) -> list[str]:
     """Names of the files of weights in a folder; the first kind's where there are none."""
     for name in WEIGHTS:
-        index = place / f"{name}.index.json"
+        index = path / f"{name}.index.json"
         if index.is_file():
             with foreign(index, "an index of weights", "fetch it again"):
                 parts = read(index).get("weight_map", {}).values()
                 return sorted({Path(part).name for part in parts})
-        if (place / name).is_file():
+        if (path / name).is_file():
             return [name]
     return [WEIGHTS[0]]
 

@@ -106,8 +106,8 @@ class Heard:
     first, last : of every video frame (`Grid.spans`). width : numbers per row. notes : to be said.
     """
 
-    def __init__(self, inputs: Mapping, encoder, parameters: Mapping, place: torch.device):
-        self.encoder, self.place, self.sound = encoder, place, inputs["sound"]
+    def __init__(self, inputs: Mapping, encoder, parameters: Mapping, torch_device: torch.device):
+        self.encoder, self.place, self.sound = encoder, torch_device, inputs["sound"]
         self.layers, self.grid = parameters.get("layers", ()), Grid.of(encoder.config)
         samples = max(len(self.sound), self.grid.reach)
         rows, t0 = self.grid.rows(samples), inputs["sound_facts"]["t0"]

@@ -49,16 +49,16 @@ class Encoder:
     assumed: str = ""
 
 
-def load(inputs: Mapping, parameters: Mapping, place: torch.device) -> Encoder:
+def load(inputs: Mapping, parameters: Mapping, device: torch.device) -> Encoder:
     """The encoder whose files are among `inputs` of a maker; kept for the next trials."""
     file = Path(inputs.get("config", inputs.get("weights")))
     if "config" in inputs:
-        return _of_transformers(file.parent, place, version(file))
-    return _of_timm(parameters.get("architecture", ""), file, place, version(file))
+        return _of_transformers(file.parent, device, version(file))
+    return _of_timm(parameters.get("architecture", ""), file, device, version(file))
 
 
 @lru_cache(maxsize=4)
-def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Encoder:
+def _of_transformers(folder: Path, device: torch.device, _version: tuple) -> Encoder:
     transformers = library("transformers")
     settings = {"local_files_only": True, "trust_remote_code": False}
     todo = "fetch it again, or take another network"
@@ -75,7 +75,7 @@ def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Enco
     names = {name.rpartition(".")[2] for name, _ in net.named_parameters()}
     size, mean, sd, assumed = looks(folder)
     return Encoder(
-        net.eval().requires_grad_(False).to(place),
+        net.eval().requires_grad_(False).to(device),
         size,
         mean,
         sd,
@@ -168,7 +168,7 @@ def _of_three(value: float | list | None) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=4)
-def _of_timm(architecture: str, file: Path, place: torch.device, _version: tuple) -> Encoder:
+def _of_timm(architecture: str, file: Path, device: torch.device, _version: tuple) -> Encoder:
     timm = library("timm")
     if architecture not in timm.list_models():
         raise InputError(
@@ -186,7 +186,7 @@ def _of_timm(architecture: str, file: Path, place: torch.device, _version: tuple
     ):
         net.load_state_dict(state)
     config = timm.data.resolve_data_config({}, model=net)
-    see = net.eval().requires_grad_(False).to(place)
+    see = net.eval().requires_grad_(False).to(device)
     return Encoder(see, config["input_size"][-1], tuple(config["mean"]), tuple(config["std"]))
 
 

@@ -41,9 +41,9 @@ def variant(number: int, size: int, crop: int) -> tuple[int, int, bool]:
     return draw(np.random.default_rng([number, 48]) if number else None, size, crop)
 
 
-def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarray:
+def cut(faces: np.ndarray, crop: int, position: tuple[int, int, bool]) -> np.ndarray:
     """(T, S, S, 3) -> (T, crop, crop, 3), the same place and mirror for all frames."""
-    top, left, mirror = place
+    top, left, mirror = position
     if faces.shape[1] < crop:
         raise InputError(
             f"faces of {faces.shape[1]} pixels",
@@ -56,9 +56,11 @@ def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarra
 
 
 @lru_cache(maxsize=1)
-def load(path: Path, place: torch.device, crop: int, _version: tuple = ()) -> torch.nn.Module:
+def load(
+    path: Path, torch_device: torch.device, crop: int, _version: tuple = ()
+) -> torch.nn.Module:
     """The frozen face network of a file, cached for the next trial."""
-    return lfan.load(path, crop)[0].to(place)
+    return lfan.load(path, crop)[0].to(torch_device)
 
 
 @torch.inference_mode()

@@ -86,16 +86,16 @@ def mfcc39(samples: np.ndarray) -> np.ndarray:
     return _with_slopes(cepstra, np.arange(len(cepstra)))
 
 
-def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _with_slopes(coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(N, 13) and rows (T,) of it -> (T, 39) float64."""
-    around, last = np.arange(-2, 3), len(found) - 1
+    around, last = np.arange(-2, 3), len(coefficients) - 1
     near = rows[:, None] + around  # (T, 5)
     # The second slopes are made of the first ones, which go on behind the end: there the last row
     # stands again and again. In front of the beginning the first slope itself does.
     nearer = np.maximum(near, 0)[..., None] + around  # (T, 5, 5)
-    delta = slopes(found[near.clip(0, last)])
-    second = slopes(slopes(np.moveaxis(found[nearer.clip(0, last)], 2, 1)))
-    return np.concatenate([found[rows], delta, second], axis=1)
+    delta = slopes(coefficients[near.clip(0, last)])
+    second = slopes(slopes(np.moveaxis(coefficients[nearer.clip(0, last)], 2, 1)))
+    return np.concatenate([coefficients[rows], delta, second], axis=1)
 
 
 def grid(times: np.ndarray) -> np.ndarray:

@@ -148,7 +148,7 @@ def make_windows(inputs, parameters, create, device, stretch: slice) -> None:
         out[...] = np.concatenate([np.empty((0, 2), np.float32), *logits])
 
 
-def join_windows(inputs, parameters, parts: Sequence, create, told: Mapping) -> None:
+def join_windows(inputs, parameters, parts: Sequence, create, origin: Mapping) -> None:
     """`make_scores` from the logits of all windows (`store.ByStretch.join`)."""
     heard = _Heard(inputs, parameters, "cpu")
     begins = [facts["begin"] for _, facts in parts]
@@ -161,7 +161,7 @@ def join_windows(inputs, parameters, parts: Sequence, create, told: Mapping) -> 
             places[number] += window[1] - window[0]
             yield parts[number][0][start : places[number]]
 
-    with create((len(heard.tracks), 2), np.float32, **told) as out:
+    with create((len(heard.tracks), 2), np.float32, **origin) as out:
         for face in heard.faces():
             out[face.rows] = heard.scores(face, of_face(face))
 

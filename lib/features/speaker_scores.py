@@ -91,8 +91,8 @@ def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
     return Detector(net.to(device), name, crop, PUBLISHED_SIZE, PUBLISHED_FPS, PUBLISHED_WINDOW)
 
 
-def _of_run(found: Mapping, path: Path, device: str) -> Detector:
-    params = found["params"]
+def _of_run(checkpoint: Mapping, path: Path, device: str) -> Detector:
+    params = checkpoint["params"]
     if params["recipe"] != "talknet":
         raise InputError(
             f"a run of the recipe {params['recipe']}",
@@ -101,9 +101,9 @@ def _of_run(found: Mapping, path: Path, device: str) -> Detector:
             todo="name a run that learnt who is speaking",
         )
     net = network(params)
-    checkpoints.fill(net, found, path)
+    checkpoints.fill(net, checkpoint, path)
     net.requires_grad_(False)
-    fps = float(found.get("statistics", {}).get("fps", PUBLISHED_FPS))
+    fps = float(checkpoint.get("statistics", {}).get("fps", PUBLISHED_FPS))
     return Detector(
         net.eval().to(device),
         params["options"]["network"],
@@ -194,15 +194,15 @@ def rules(detector: Detector, n_frames: int, durations: Sequence[float] = ()) ->
     return [(weight, _pieces(n_frames, length)) for length, weight in counts.items()]
 
 
-def joined(found: Rules, every: Iterable[np.ndarray], n_frames: int) -> np.ndarray:
+def joined(groups: Rules, every: Iterable[np.ndarray], n_frames: int) -> np.ndarray:
     """(T, 2) float32, the logits of a face from those of its windows, in the order of `rules`.
 
     Windows that overlap are weighted; consecutive pieces, which never do, come out as they are.
     """
     every, total = iter(every), np.zeros((n_frames, 2), np.float32)
-    for weight, group in found:
+    for weight, group in groups:
         total += weight * average([(start, next(every)) for start, _ in group], n_frames)
-    return total / max(sum(weight for weight, _ in found), 1)
+    return total / max(sum(weight for weight, _ in groups), 1)
 
 
 def _pieces(n_frames: int, length: int) -> list[tuple[int, int]]:

@@ -93,7 +93,7 @@ class Heard:
 
 @lru_cache(maxsize=1)
 def load(
-    path: Path | None, place: torch.device, width: float = 1.0, seed: int = 0
+    path: Path | None, torch_device: torch.device, width: float = 1.0, seed: int = 0
 ) -> torch.nn.Module:
     """The network with a file's weights, or random ones (`path` None), in evaluation mode."""
     if path is None:
@@ -104,7 +104,7 @@ def load(
         weights.verify(path)
         net = models.load_published("vggish", path)
     # In channels_last layout it takes two thirds of the time on a CPU.
-    return net.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
+    return net.eval().requires_grad_(False).to(torch_device, memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

@@ -253,40 +253,46 @@ def _refuse_other_unit(
 
 
 def _stretches(
-    values: np.ndarray, start: np.ndarray, until: np.ndarray, wanted: np.ndarray
+    values: np.ndarray, start: np.ndarray, until: np.ndarray, frame_times: np.ndarray
 ) -> np.ndarray:
-    row = np.searchsorted(start, wanted, side="right") - 1
-    inside = (row >= 0) & (wanted < until[np.maximum(row, 0)])
+    row = np.searchsorted(start, frame_times, side="right") - 1
+    inside = (row >= 0) & (frame_times < until[np.maximum(row, 0)])
     return np.where(inside[:, None], values[np.maximum(row, 0)], np.nan).astype(np.float32)
 
 
-def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    columns = [np.interp(wanted, times, column) for column in np.asarray(one.values, np.float64).T]
-    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
-    gap = np.zeros(len(wanted), bool)
+def _linear(
+    one: Annotation, times: np.ndarray, frame_times: np.ndarray, period: float
+) -> np.ndarray:
+    columns = [
+        np.interp(frame_times, times, column) for column in np.asarray(one.values, np.float64).T
+    ]
+    right = np.clip(np.searchsorted(times, frame_times), 1, max(1, len(times) - 1))
+    gap = np.zeros(len(frame_times), bool)
     if len(times) > 1:
         gap = np.diff(times)[right - 1] > GAP_PERIODS * period
-    exact = np.isin(wanted, times)
+    exact = np.isin(frame_times, times)
     return np.where(
-        (_outside(times, wanted, period) | (gap & ~exact))[:, None],
+        (_outside(times, frame_times, period) | (gap & ~exact))[:, None],
         np.nan,
         np.stack(columns, axis=1),
     )
 
 
-def _near(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    indices = nearest(times, wanted)
-    far = np.abs(times[indices] - wanted) > GAP_PERIODS / 2 * period
-    return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[indices])
+def _near(one: Annotation, times: np.ndarray, frame_times: np.ndarray, period: float) -> np.ndarray:
+    indices = nearest(times, frame_times)
+    far = np.abs(times[indices] - frame_times) > GAP_PERIODS / 2 * period
+    return np.where(
+        (far | _outside(times, frame_times, period))[:, None], np.nan, one.values[indices]
+    )
 
 
-def _hold(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    row = np.searchsorted(times, wanted, side="right") - 1
+def _hold(one: Annotation, times: np.ndarray, frame_times: np.ndarray, period: float) -> np.ndarray:
+    row = np.searchsorted(times, frame_times, side="right") - 1
     return np.where((row < 0)[:, None], np.nan, one.values[np.maximum(row, 0)])
 
 
-def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    step = spacing(wanted, alone=period)
+def _mean(one: Annotation, times: np.ndarray, frame_times: np.ndarray, period: float) -> np.ndarray:
+    step = spacing(frame_times, alone=period)
     if period > step * 1.01:
         raise InputError(
             f"label_resample: mean, with {1 / period:.3g} values per second and {1 / step:.3g} "
@@ -295,7 +301,7 @@ def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float)
             expected="more values than frames",
             todo="set label_resample to linear",
         )
-    first, last = (np.searchsorted(times, wanted + half * step - 1e-9) for half in (-0.5, 0.5))
+    first, last = (np.searchsorted(times, frame_times + half * step - 1e-9) for half in (-0.5, 0.5))
     known = np.isfinite(one.values)
     sums, counts = _running(np.where(known, one.values, 0)), _running(known)
     count = counts[last] - counts[first]
@@ -310,6 +316,6 @@ def _running(rows: np.ndarray) -> np.ndarray:
 _SAMPLERS = {"linear": _linear, "nearest": _near, "hold": _hold, "mean": _mean}
 
 
-def _outside(times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+def _outside(times: np.ndarray, frame_times: np.ndarray, period: float) -> np.ndarray:
     """Frames more than a period before the first or after the last value."""
-    return (wanted < times[0] - period * 1.001) | (wanted > times[-1] + period * 1.001)
+    return (frame_times < times[0] - period * 1.001) | (frame_times > times[-1] + period * 1.001)

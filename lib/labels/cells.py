@@ -54,8 +54,8 @@ class When:
         """The sort key of the rows: their times, or else their frame numbers."""
         return self.frame if self.time is None else self.time
 
-    def _frames(self, place: int) -> None:
-        numbers = values_of(self.table, place)
+    def _frames(self, column: int) -> None:
+        numbers = values_of(self.table, column)
         refuse(self.table, numbers % 1 != 0, "a frame number that is not whole", "1, 2, 3, …")
         if len(numbers) and numbers.min() == 0:
             self.notes.append(f"frames counted from 0 (line {self.table.lines[0]})")
@@ -116,28 +116,28 @@ def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
     return notes
 
 
-def times(table: Sheet, place: int) -> np.ndarray:
+def times(table: Sheet, column: int) -> np.ndarray:
     """A column of times, (n,) s. Raises InputError, with the line, for an invalid one."""
-    unit = table.kinds[place].unit
+    unit = table.kinds[column].unit
     values = np.full(len(table.rows), np.nan)
-    for row, text in enumerate(table.texts(place)):
+    for row, text in enumerate(table.texts(column)):
         if match := _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1)):
             hours, minutes, seconds = match.groups()
             values[row] = 3600 * int(hours or 0) + 60 * int(minutes)
             values[row] += float(seconds.replace(",", "."))
         else:
             values[row] = unit * sheets.number(text, table.mark != ",")
-    name = table.names[place]
-    texts = table.texts(place)
+    name = table.names[column]
+    texts = table.texts(column)
     _refuse_texts(table, ~np.isfinite(values), texts, f"in column {name} is no time", "seconds")
     return values
 
 
-def values_of(table: Sheet, place: int) -> np.ndarray:
+def values_of(table: Sheet, column: int) -> np.ndarray:
     """A column of numbers, (n,) float64, without gaps. Raises InputError with the line."""
-    texts = table.texts(place)
+    texts = table.texts(column)
     values = np.array([sheets.number(text, table.mark != ",") for text in texts])
-    name = table.names[place]
+    name = table.names[column]
     _refuse_texts(table, ~np.isfinite(values), texts, f"in column {name} is no number", "a number")
     return values
 
@@ -150,16 +150,16 @@ PLAIN_GAPS = ("", "nan", "na", "null")  # gaps that need no note
 
 
 def in_range(
-    table: Sheet, place: int, label_range: Sequence[float] = ()
+    table: Sheet, column: int, label_range: Sequence[float] = ()
 ) -> tuple[np.ndarray, list[str]]:
     """A column of values in −1…1, (n,) float64, NaN where unlabelled; and notes of what was done.
 
     Raises InputError, with the line, for a value that is no number or out of range.
     """
-    texts = table.texts(place)
+    texts = table.texts(column)
     gaps = np.array([text.lower() in GAPS for text in texts])
     values = np.array([sheets.number(text, table.mark != ",") for text in texts])
-    name, notes = table.names[place], []
+    name, notes = table.names[column], []
     wrong = ~gaps & ~np.isfinite(values)
     _refuse_texts(table, wrong, texts, f"in column {name} is no number", "a number, or empty")
     odd = [row for row, text in enumerate(texts) if gaps[row] and text.lower() not in PLAIN_GAPS]

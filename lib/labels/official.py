@@ -252,8 +252,8 @@ def _frame_table(trial: str, frames: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"img": pictures, "frame_id": numbers}, dtype=str)
 
 
-def _with_index(table: pd.DataFrame, wanted: bool) -> pd.DataFrame:
-    if wanted:
+def _with_index(table: pd.DataFrame, has_index: bool) -> pd.DataFrame:
+    if has_index:
         table.insert(0, "", np.arange(len(table)))
     return table
 

@@ -39,16 +39,16 @@ def fit(va: np.ndarray, expression: np.ndarray, n_classes: int) -> dict:
 
 
 def complete(
-    va: np.ndarray, expression: int, found: Mapping
+    va: np.ndarray, expression: int, statistics: Mapping
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(2,) valence and arousal, guessed if missing and possible; (E,) shares of expressions, None =
     no guess.
     """
     va, known = np.asarray(va, np.float32), bool(np.isfinite(va).all())
-    if found and not known and expression >= 0 and found["va"][expression] is not None:
-        return np.array(found["va"][expression], np.float32), None
-    if found and known and expression < 0:
-        shares = found["expression"][int(_cell(va[None])[0])]
+    if statistics and not known and expression >= 0 and statistics["va"][expression] is not None:
+        return np.array(statistics["va"][expression], np.float32), None
+    if statistics and known and expression < 0:
+        shares = statistics["expression"][int(_cell(va[None])[0])]
         return va, None if shares is None else np.array(shares, np.float32)
     return va, None
 

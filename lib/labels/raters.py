@@ -174,17 +174,17 @@ def _refuse_two(table: Sheet, emotion: str, first: int | None, second: int) -> N
     )
 
 
-def _refuse_time(table: Sheet, place: int, known: bool) -> None:
+def _refuse_time(table: Sheet, index: int, known: bool) -> None:
     """Raise InputError if a column that is not understood might be a time, and no other column
     tells times.
     """
-    name, column = table.names[place], table.kinds[place]
+    name, column = table.names[index], table.kinds[index]
     if known:
         return
-    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(place)])
+    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(index)])
     rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
     counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
-    _refuse_pictures(table, place)
+    _refuse_pictures(table, index)
     # An end or a duration alone does not tell where a stretch begins.
     alone = column.what in ("end", "duration") and len(numbers) > 1
     like_time = column.what == "unknown" and columns.might_be_time(name)
@@ -200,11 +200,11 @@ def _refuse_time(table: Sheet, place: int, known: bool) -> None:
 _PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORECASE)
 
 
-def _refuse_pictures(table: Sheet, place: int) -> None:
+def _refuse_pictures(table: Sheet, index: int) -> None:
     """Raise InputError if a column names pictures by frame numbers that are not consecutive: such a
     table does not have one row per frame.
     """
-    texts = table.texts(place)
+    texts = table.texts(index)
     matches = [_PICTURE.fullmatch(text) for text in texts]
     if len(texts) < 2 or not all(matches):
         return
@@ -214,7 +214,7 @@ def _refuse_pictures(table: Sheet, place: int) -> None:
     cells.refuse(
         table,
         wrong,
-        f"the pictures in column {table.names[place]} are not one per frame, in a row",
+        f"the pictures in column {table.names[index]} are not one per frame, in a row",
         "a column frame with their numbers, from 1",
         "add that column",
     )

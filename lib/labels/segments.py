@@ -119,14 +119,14 @@ COMPUTED = re.compile(
 )
 
 
-def _free(name: str, place: int, others: Collection[str]) -> str:
+def _free(name: str, column: int, others: Collection[str]) -> str:
     """A name for a person's own column that differs from ours and from the person's other
     columns.
     """
-    name = name.strip() or f"column {place + 1}"
+    name = name.strip() or f"column {column + 1}"
     if name in FIELDS or COMPUTED.fullmatch(name) or csv_columns.is_described(name):
         name = f"{name} (given)"
-    return f"{name} (column {place + 1})" if name in others else name
+    return f"{name} (column {column + 1})" if name in others else name
 
 
 # ---- which of them belong to a recording

@@ -63,9 +63,9 @@ class Sheet:
         """File and line of a row, for a message."""
         return f"{self.path}:{self.lines[row]}"
 
-    def texts(self, place: int) -> list[str]:
+    def texts(self, column: int) -> list[str]:
         """A column, by its number from 0."""
-        return [row[place] for row in self.rows]
+        return [row[column] for row in self.rows]
 
 
 def kept(path: Path) -> Sheet:
@@ -263,17 +263,17 @@ def _header(
     return first, separator or _mark(lines[first]), {}, _before(first)
 
 
-def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callable) -> None:
+def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
     """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
-    below = lines[place + 1].split() if place + 1 < len(lines) else []
-    names = lines[place].split()
-    parted = any(mark in lines[place] for mark in DELIMITERS)
+    below = lines[row + 1].split() if row + 1 < len(lines) else []
+    names = lines[row].split()
+    parted = any(mark in lines[row] for mark in DELIMITERS)
     if parted or len(names) < 2 or len(below) != len(names) or not _is_data(below):
         return
     if header(names):
         raise InputError(
             "columns that are parted by blanks",
-            where=f"{path}:{place + 1}",
+            where=f"{path}:{row + 1}",
             expected="commas, semicolons, tabs or | between columns",
             todo="save the table as CSV",
         )
@@ -283,10 +283,10 @@ def _mark(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _before(place: int) -> list[str]:
-    if not place:
+def _before(count: int) -> list[str]:
+    if not count:
         return []
-    lines = "line 1" if place == 1 else f"lines 1 to {place}"
+    lines = "line 1" if count == 1 else f"lines 1 to {count}"
     return [f"{lines} before the header passed over"]
 
 
@@ -388,12 +388,14 @@ def _excel_rows(page) -> list[list[str]]:
     return rows
 
 
-def _excel_sheet(path: Path, rows: list[list[str]], place: int) -> Sheet:
-    width = max((n + 1 for n, name in enumerate(rows[place]) if name), default=0)
-    sheet = Sheet(path, rows[place][:width], [], [], "", {}, _before(place), place + 1)
-    for number_, cells in enumerate(rows[place + 1 :], start=place + 2):
+def _excel_sheet(path: Path, rows: list[list[str]], header_row: int) -> Sheet:
+    width = max((n + 1 for n, name in enumerate(rows[header_row]) if name), default=0)
+    sheet = Sheet(
+        path, rows[header_row][:width], [], [], "", {}, _before(header_row), header_row + 1
+    )
+    for number_, cells in enumerate(rows[header_row + 1 :], start=header_row + 2):
         _add(sheet, [*cells, *[""] * (width - len(cells))], number_)
-    _tell_empty(sheet, len(rows) - place - 1)
+    _tell_empty(sheet, len(rows) - header_row - 1)
     return sheet
 
 

@@ -56,10 +56,10 @@ def sound(container, path: Path):
     return streams[tracks.playing(tracks.of(path)).number - 1]
 
 
-def _first(path: Path, kind: str, place: int) -> float | None:
+def _first(path: Path, kind: str, index: int) -> float | None:
     """Time of the first frame of a track that decodes; None where there is none."""
     with containers.opened(path) as container:
-        stream = getattr(container.streams, kind)[place]
+        stream = getattr(container.streams, kind)[index]
         try:
             frame = next(containers.decoded(container, stream, path))
         except (InputError, StopIteration):

@@ -12,14 +12,14 @@ def spacing(times: np.ndarray, alone: float = 0.0) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else alone
 
 
-def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(n,) int64: index into increasing times (T,) of the one nearest to each of `wanted` (n,); of
+def nearest(times: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """(n,) int64: index into increasing times (T,) of the one nearest to each of `moments` (n,); of
     two that are equally near the earlier one.
     """
-    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    right = np.clip(np.searchsorted(times, moments), 1, max(1, len(times) - 1))
     left = right - 1
     right = np.minimum(right, len(times) - 1)
-    return np.where(wanted - times[left] <= times[right] - wanted, left, right)
+    return np.where(moments - times[left] <= times[right] - moments, left, right)
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:

@@ -110,7 +110,7 @@ def fields(trial: Mapping, store: Store) -> dict:
     return facts
 
 
-def words(found: Mapping) -> str:
+def words(reading: Mapping) -> str:
     """The same for people."""
     sentences = {
         "origin": "the file's clock begins at {:g} s: times count from the recording's start",
@@ -124,7 +124,7 @@ def words(found: Mapping) -> str:
         "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
         "stretches": "a long recording: faces are followed in {} stretches",
     }
-    values = dict(found)
+    values = dict(reading)
     if "stretches" in values:
         values["stretches"] = len(values["stretches"])
     return "; ".join(sentences[name].format(values[name]) for name in FIELDS if name in values)
@@ -196,9 +196,9 @@ def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     return reading
 
 
-def _keep(folder: Path, column: str, told: Mapping) -> None:
+def _keep(folder: Path, column: str, reading: Mapping) -> None:
     with contextlib.suppress(OSError, InputError):  # a read-only store
-        text = json.dumps({**_kept(folder), column: told}, indent=1, sort_keys=True)
+        text = json.dumps({**_kept(folder), column: reading}, indent=1, sort_keys=True)
         files.clear_leftovers(folder, f".{READING_FILE}.*.part", deep=False)  # of a killed process
         files.write_text(folder / READING_FILE, text + "\n")
 

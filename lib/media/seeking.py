@@ -147,11 +147,11 @@ def _is(number: int, frame, times: np.ndarray, zero: float) -> bool:
 
 
 def _from_key_frame(
-    path: Path, times: np.ndarray, zero: float, wanted: int
+    path: Path, times: np.ndarray, zero: float, target: int
 ) -> tuple[int, Iterator]:
-    """The number of a frame that is not later than frame `wanted`, and the frames from it on."""
+    """The number of a frame that is not later than frame `target`, and the frames from it on."""
     for back in SEEK_BACK_SECONDS:
-        stamp = times[wanted] - back
+        stamp = times[target] - back
         if stamp <= times[0]:
             break
         stored = _after_jump(path, stamp + zero)
@@ -159,7 +159,7 @@ def _from_key_frame(
         if not head or head[0].time is None:
             break
         number = int(np.searchsorted(times, head[0].time - zero))
-        if number <= wanted and all(
+        if number <= target and all(
             _is(index, frame, times, zero) for index, frame in enumerate(head, number)
         ):
             return number, chain(head, stored)

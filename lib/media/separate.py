@@ -109,17 +109,17 @@ def _onsets(path: Path) -> tuple[np.ndarray, float]:
     return synchrony.onsets(pieces()), starts[0] if starts else 0.0
 
 
-def said(found: Mapping) -> str:
-    """What was found by `placing`, in a sentence."""
-    if not found:
+def said(facts: Mapping) -> str:
+    """The facts that `placing` returns, in a sentence."""
+    if not facts:
         return "the sound file begins with the video: the camera has no sound to compare it with"
-    drifts = f", its clock is {1e6 * (found['speed'] - 1):+.0f} ppm off and was corrected"
-    short = "; too short to tell whether the two clocks run apart" if found["tried"] < 2 else ""
+    drifts = f", its clock is {1e6 * (facts['speed'] - 1):+.0f} ppm off and was corrected"
+    short = "; too short to tell whether the two clocks run apart" if facts["tried"] < 2 else ""
     return (
-        f"the sound file begins at {found['offset']:+.3f} s of the recording, by comparing it with "
-        f"the camera's own sound (peak {found['peak']:.1f} times the second one in "
-        f"{found['windows']} of {found['tried']} stretches)"
-        f"{drifts if found['speed'] != 1 else ''}{short}"
+        f"the sound file begins at {facts['offset']:+.3f} s of the recording, by comparing it with "
+        f"the camera's own sound (peak {facts['peak']:.1f} times the second one in "
+        f"{facts['windows']} of {facts['tried']} stretches)"
+        f"{drifts if facts['speed'] != 1 else ''}{short}"
     )
 
 

@@ -167,7 +167,7 @@ class UnlikeError(InputError):
         return UnlikeError, (self.number,)
 
 
-def concatenated(inputs, parameters, parts: Sequence, create: Callable, told: Mapping) -> None:
+def concatenated(inputs, parameters, parts: Sequence, create: Callable, origin: Mapping) -> None:
     """The rows of all stretches one after the other, with the facts that the first one has; see
     `store.ByStretch`.
     """

@@ -114,9 +114,9 @@ def _bounded_pickles(path: Path) -> None:
                 position = scan.end
 
 
-def _within(found: bounds.Scan, path: Path) -> None:
+def _within(scan: bounds.Scan, path: Path) -> None:
     """Raise an error if the tensors would take more bytes than the file has."""
-    total, size = sum(found.stored.values()), path.stat().st_size
+    total, size = sum(scan.stored.values()), path.stat().st_size
     if total > size:
         raise bounds.RefusedError(f"{total:,} numbers in a file of {size:,} bytes")
 

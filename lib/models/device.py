@@ -49,12 +49,12 @@ def convolve_exactly(model: nn.Module) -> None:
             module.__class__ = ExactConv3d
 
 
-def told(place: torch.device) -> str:
+def told(device: torch.device) -> str:
     """``cuda (NVIDIA A100), float32``: the device and how it computes outside autocast."""
-    if place.type != "cuda":
-        return place.type
+    if device.type != "cuda":
+        return device.type
     tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
-    return f"cuda ({torch.cuda.get_device_name(place)}), {'TF32' if tf32 else 'float32'}"
+    return f"cuda ({torch.cuda.get_device_name(device)}), {'TF32' if tf32 else 'float32'}"
 
 
 def repeat(exactly: bool) -> None:

@@ -73,11 +73,11 @@ def _side_by_side(branches: list[list[list[str]]]) -> list[list[str]]:
     return rows[::-1]
 
 
-def _with_norms(module: nn.Module, found: list[list[str]]) -> list[list[str]]:
+def _with_norms(module: nn.Module, by_layer: list[list[str]]) -> list[list[str]]:
     weights = dict(module.named_parameters())
     joined: list[list[str]] = []
     waiting: list[str] = []  # vectors before the first layer
-    for keys in found:
+    for keys in by_layer:
         if any(weights[key].ndim > 1 for key in keys if key in weights):
             joined.append([*waiting, *keys])
             waiting = []

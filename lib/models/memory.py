@@ -12,18 +12,18 @@ from ..errors import full_gpu
 FREE_MEMORY_SHARE = 0.7
 
 
-def at_once(place: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0) -> int:
+def at_once(device: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0) -> int:
     """Number of items per batch: on a GPU as many as fit into its free memory, at most `most`; on a
     CPU `on_cpu`.
 
     bytes_each : memory of the activations of one item, 0: not known, so `most` are tried.
     on_cpu : 0 for `most`.
     """
-    if place.type != "cuda":
+    if device.type != "cuda":
         return on_cpu or most
     if not bytes_each:
         return most
-    free, _ = torch.cuda.mem_get_info(place)
+    free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(most, int(FREE_MEMORY_SHARE * free) // bytes_each))
 
 

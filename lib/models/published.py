@@ -211,22 +211,24 @@ def _refused(path: Path, message: str) -> InputError:
     )
 
 
-def is_run(found: Mapping) -> bool:
+def is_run(content: Mapping) -> bool:
     """Whether what `read` returned is the checkpoint of a run here, and not a file of others."""
-    return "params" in found and isinstance(found.get("model"), Mapping)
+    return "params" in content and isinstance(content.get("model"), Mapping)
 
 
-def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
+def weights_in(content: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
     """The state dict in what `read` returned, without what a wrapper put before its keys
     (`WRAPPERS`). Named weights may also lie under one key of any name, with other things beside it;
     but not in the checkpoint of a run here, whose licence is its own.
     """
-    inside = [] if is_run(found) else [key for key, value in found.items() if _is_state(value)]
-    state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
+    inside = [] if is_run(content) else [key for key, value in content.items() if _is_state(value)]
+    state = next(
+        (content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), content
+    )
     if len(inside) == 1:
-        state = found[inside[0]]
+        state = content[inside[0]]
     if not _is_state(state):
-        held = ", ".join(map(str, list(found)[:5])) or "nothing"
+        held = ", ".join(map(str, list(content)[:5])) or "nothing"
         several = f"{len(inside)} sets of weights ({', '.join(map(str, inside))})"
         raise InputError(
             several if inside else f"a file without weights, only {held}",

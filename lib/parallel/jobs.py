@@ -25,8 +25,8 @@ class Jobs:
     def __init__(self, cluster, spec: Params, most: int):
         self.cluster, self.spec, self.most, self.early_ends = cluster, spec, most, 0
 
-    def keep(self, wanted: int, standing: set[str]) -> None:
-        """Start jobs until `wanted` workers (at most `most`) run or are queued. standing : names of
+    def keep(self, count: int, standing: set[str]) -> None:
+        """Start jobs until `count` workers (at most `most`) run or are queued. standing : names of
         the workers that run.
 
         Raises InputError when the scheduler refuses the jobs, or when jobs end before their workers
@@ -36,7 +36,7 @@ class Jobs:
             self.early_ends = 0
         self._forget_ended(standing)
         # Not `cluster.scale`: it reports a refused job to a log and nowhere else.
-        while len(self.cluster.worker_spec) < min(self.most, wanted):
+        while len(self.cluster.worker_spec) < min(self.most, count):
             self.cluster.worker_spec.update(self.cluster.new_worker_spec())
         try:
             self.cluster.sync(self._settle, callback_timeout=SETTLE)

@@ -52,15 +52,15 @@ def tell(holder: str, path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) -> Iterator[None]:
+def locked(folder: Path, wait: float, say: Callable[[str, Path], None] = tell) -> Iterator[None]:
     """Hold the lock on a folder, which is created if absent. The lock is released however this
     process ends.
 
     Raises BusyError, which names the holder, if the lock is not free after `wait` s. Does nothing
-    on systems or file systems without flock, and on those that may not be written. `told` is called
+    on systems or file systems without flock, and on those that may not be written. `say` is called
     once with the holder if this process has to wait. A thread may hold the same lock several times.
     """
-    with held(folder / LOCK, wait, told):
+    with held(folder / LOCK, wait, say):
         yield
 
 
@@ -68,12 +68,12 @@ def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) 
 def held(
     path: Path,
     wait: float,
-    told: Callable[[str, Path], None] = tell,
+    say: Callable[[str, Path], None] = tell,
     remove: bool = False,
     quiet: float = 0.0,
 ) -> Iterator[None]:
     """Like `locked`, for a lock file of any name, whose folder is created if absent. remove :
-    delete the file afterwards. quiet : s of waiting before `told` is called.
+    delete the file afterwards. quiet : s of waiting before `say` is called.
     """
     with lent(path) as is_held:
         if is_held:
@@ -81,7 +81,7 @@ def held(
             return
         stream = _opened(path)
         try:
-            stream = stream and _acquired(stream, path, wait, told, quiet)
+            stream = stream and _acquired(stream, path, wait, say, quiet)
             try:
                 yield
             finally:
@@ -128,7 +128,7 @@ def _stream(path: Path) -> TextIO:
 
 
 def _acquired(
-    stream: TextIO, path: Path, wait: float, told: Callable, quiet: float
+    stream: TextIO, path: Path, wait: float, say: Callable, quiet: float
 ) -> TextIO | None:
     """The locked file, written with who holds it; None where the file system has no locks."""
     import fcntl
@@ -145,7 +145,7 @@ def _acquired(
                 stream.close()
                 raise BusyError(holder, path.parent) from error
             if not said and wait > POLL_SECONDS and waited >= quiet:
-                told(holder, path)
+                say(holder, path)
                 said = True
             time.sleep(POLL_SECONDS)
             continue

@@ -55,8 +55,8 @@ def strip(root: Path, note: str, name: str):
     )
 
 
-def _times(told: dict) -> np.ndarray:
-    return (told["start_frame"] + np.arange(told["n_frames"])) * told["fps"][1] / told["fps"][0]
+def _times(clip: dict) -> np.ndarray:
+    return (clip["start_frame"] + np.arange(clip["n_frames"])) * clip["fps"][1] / clip["fps"][0]
 
 
 def _faces(boxes: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:

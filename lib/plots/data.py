@@ -130,10 +130,10 @@ def face_strip(
     return style.finish(ax, title, note)
 
 
-def _draw_no_face(ax: Axes, place: int) -> None:
-    ax.add_patch(Rectangle((place, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///"))
+def _draw_no_face(ax: Axes, column: int) -> None:
+    ax.add_patch(Rectangle((column, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///"))
     ax.text(
-        place + 0.47,
+        column + 0.47,
         0.47,
         "no face",
         ha="center",

@@ -177,15 +177,15 @@ def ccc_table_plot(
     return style.finish(axes, ": ".join(filter(None, (note, title))))
 
 
-def _draw_score(ax: Axes, row, place: int, is_grey: bool) -> None:
-    """Dot, interval and number of one row of the CCC table, `place` rows from the top."""
+def _draw_score(ax: Axes, row, index: int, is_grey: bool) -> None:
+    """Dot, interval and number of one row of the CCC table, `index` rows from the top."""
     colour = style.BASELINE if row.baseline or is_grey else style.COLOURS[row.emotion]
     if row.low == row.low:
-        ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
-    ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
+        ax.plot([row.low, row.high], [index, index], color=colour, linewidth=2.5, alpha=0.6)
+    ax.plot([row.ccc], [index], "s" if row.baseline else "o", color=colour, markersize=7)
     ax.text(
         1.03,
-        place,
+        index,
         with_interval(row),
         va="center",
         transform=ax.get_yaxis_transform(),

@@ -238,14 +238,14 @@ def speaking_strip(
     return style.finish(axes, note=note)
 
 
-def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
+def _draw_framed(ax: Axes, column: int, face: np.ndarray, label: int) -> None:
     """One face of `speaking_strip`, framed as its label says."""
     frames_of = {1: (LABELLED_SPEAKING, "-"), 0: (LABELLED_SILENT, "--")}
     colour, line = frames_of.get(label, (UNKNOWN_COLOUR, ":"))
-    inside = (place + 0.06, place + 0.94, 0.06, 0.94)
+    inside = (column + 0.06, column + 0.94, 0.06, 0.94)
     ax.imshow(face, extent=inside, cmap="gray", vmin=0, vmax=255)
     look = {"fill": False, "edgecolor": colour, "linewidth": 3, "linestyle": line}
-    ax.add_patch(Rectangle((place + 0.04, 0.04), 0.92, 0.92, **look))
+    ax.add_patch(Rectangle((column + 0.04, 0.04), 0.92, 0.92, **look))
 
 
 def clip_distribution(

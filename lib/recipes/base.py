@@ -377,12 +377,12 @@ class Recipe:
             for name in examples[0]
         }
 
-    def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
+    def gather(self, windows: list, device: torch.device) -> dict[str, torch.Tensor]:
         """The batch of these windows (rows of `windows`) for prediction, on a device; recipes may
         do this faster than one by one.
         """
         batch = self.collate([self.example(window) for window in windows])
-        return {name: tensor.to(place) for name, tensor in batch.items()}
+        return {name: tensor.to(device) for name, tensor in batch.items()}
 
     # ---- network and loss
 

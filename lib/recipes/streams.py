@@ -237,23 +237,25 @@ class Recipe:
                     "compute them again for one of the two",
                 )
 
-    def _standardised(self, trial: str, item: Request, frames, told: Mapping) -> np.ndarray:
-        """(n, k) of some frames, standardised by the training trials' mean and deviation `told`;
+    def _standardised(self, trial: str, item: Request, frames, moments: Mapping) -> np.ndarray:
+        """(n, k) of some frames, standardised by the training trials' mean and deviation `moments`;
         NaN becomes 0.
 
         Raises InputError if the array has another number of columns than in training.
         """
-        return self._normalised(trial, item, self._rows(trial, item, frames), told)
+        return self._normalised(trial, item, self._rows(trial, item, frames), moments)
 
-    def _normalised(self, trial: str, item: Request, rows: np.ndarray, told: Mapping) -> np.ndarray:
+    def _normalised(
+        self, trial: str, item: Request, rows: np.ndarray, moments: Mapping
+    ) -> np.ndarray:
         """The same of rows that were read."""
         self.require(
-            rows.shape[1] == len(told["mean"]),
+            rows.shape[1] == len(moments["mean"]),
             f"{item} has {rows.shape[1]} columns in {trial}",
-            f"{len(told['mean'])}, as in training",
+            f"{len(moments['mean'])}, as in training",
             "compute the features of all trials alike",
         )
-        return np.nan_to_num(statistics.normalised(rows, told))
+        return np.nan_to_num(statistics.normalised(rows, moments))
 
     # ---- layers of an encoder
 

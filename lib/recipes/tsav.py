@@ -207,25 +207,25 @@ class Recipe(base.Recipe):
             item["mel"] = self._segment(window.trial, frame, generator)
         return item
 
-    def gather(self, windows, place):
+    def gather(self, windows, device):
         trials = {window.trial for window in windows}
         if len(trials) > 1:
-            return super().gather(windows, place)
+            return super().gather(windows, device)
         trial, frames = trials.pop(), np.array([window.first_target for window in windows])
         batch = {}
         if self.uses_video:  # each picture of these clips once, then as often as clips show it
             shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
             batch["pictures"] = torch.from_numpy(
                 self._pictures(self._in_order(trial), trial, shown)
-            ).to(place)
-            batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)
+            ).to(device)
+            batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(device)
         # each frame has its own spectrogram, so nothing can be shared
         if self.uses_audio and self.published:
             batch["mel"] = torch.from_numpy(
                 np.stack([self._segment(trial, frame, None) for frame in frames])
-            ).to(place)
+            ).to(device)
         elif self.uses_audio:  # near frames share their sound, which is converted once
-            batch["mel"] = self._segments(trial, frames, place)
+            batch["mel"] = self._segments(trial, frames, device)
         return batch
 
     def _pictures(self, faces, trial, frames):
@@ -283,10 +283,10 @@ class Recipe(base.Recipe):
         augmented = generator is not None and self.params.options["augment"]
         return augmentation.mel(segment, generator) if augmented else segment
 
-    def _segments(self, trial, frames, place=None):
+    def _segments(self, trial, frames, device=None):
         seconds, times = self.params.audio_seconds, self.read(trial, request("time"))[frames]
         starts = mel.start_column(times, self.facts(trial, request("mel"))["t0"], seconds)
-        return mel.tensors(self.read(trial, request("mel")), starts, mel.columns(seconds), place)
+        return mel.tensors(self.read(trial, request("mel")), starts, mel.columns(seconds), device)
 
     def model(self):
         p = self.params

@@ -277,17 +277,17 @@ def _rows(rows: np.ndarray, columns: int, video: str) -> np.ndarray:
     return rows
 
 
-def _best_overlap(found: np.ndarray, truth: np.ndarray, iou: float) -> np.ndarray:
+def _best_overlap(detections: np.ndarray, truth: np.ndarray, iou: float) -> np.ndarray:
     """(n,) row of the speaker's box that each detection overlaps most, −1 below `iou`."""
-    best, owner = np.full(len(found), -1.0), np.full(len(found), -1, np.int64)
+    best, owner = np.full(len(detections), -1.0), np.full(len(detections), -1, np.int64)
     order = np.argsort(truth[:, 0], kind="stable")
     frames = truth[order, 0]
-    first = np.searchsorted(frames, found[:, 0], side="left")
-    last = np.searchsorted(frames, found[:, 0], side="right")
+    first = np.searchsorted(frames, detections[:, 0], side="left")
+    last = np.searchsorted(frames, detections[:, 0], side="right")
     for nth in range(int((last - first).max(initial=0))):  # as often as a frame has speakers
         rows = np.flatnonzero(first + nth < last)
         candidate = order[first[rows] + nth]
-        overlap = _iou(found[rows, 1:5], truth[candidate, 1:5])
+        overlap = _iou(detections[rows, 1:5], truth[candidate, 1:5])
         better = overlap > best[rows]
         best[rows[better]], owner[rows[better]] = overlap[better], candidate[better]
     return np.where(best >= iou, owner, -1)

@@ -106,15 +106,15 @@ def _size(picture: np.ndarray) -> float:
 
 
 def _text(
-    picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0
+    picture: np.ndarray, text: str, corner: tuple[int, int], ground: tuple, size: float = 0
 ) -> None:
     """White words on a ground of their own: an outline would cover them in OpenCV 5."""
-    size, (x, y) = size or _size(picture), place
+    size, (x, y) = size or _size(picture), corner
     (width, height), below = cv2.getTextSize(text, FONT, size, 1)
     cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
-    put(picture, text, place, size, (255, 255, 255))
+    put(picture, text, corner, size, (255, 255, 255))
 
 
-def put(picture: np.ndarray, text: str, place: tuple, size: float, colour: tuple, thick=1) -> None:
-    """Write a line of text on a picture, from `place` (px, its lower left corner) on."""
-    cv2.putText(picture, text, place, FONT, size, colour, thick, cv2.LINE_AA)
+def put(picture: np.ndarray, text: str, corner: tuple, size: float, colour: tuple, thick=1) -> None:
+    """Write a line of text on a picture, from `corner` (px, its lower left corner) on."""
+    cv2.putText(picture, text, corner, FONT, size, colour, thick, cv2.LINE_AA)

@@ -131,10 +131,10 @@ def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
     return scores
 
 
-def table(found: Mapping) -> pd.DataFrame:
+def table(by_group: Mapping) -> pd.DataFrame:
     """`va_by_group` as rows: group, shuffled, emotion, ccc, low, high, mae, frames, trials."""
     rows = []
-    for control, part in ((False, found), (True, found.get("shuffled", {}))):
+    for control, part in ((False, by_group), (True, by_group.get("shuffled", {}))):
         for name in SPEAKING_GROUPS:
             for emotion, scores in part.get(name, {}).items():
                 ends = scores.get("ci95") or (np.nan, np.nan)

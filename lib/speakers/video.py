@@ -111,7 +111,7 @@ def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
     }
 
 
-def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> pd.DataFrame:
+def table(search: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> pd.DataFrame:
     """One row per face and frame, sorted, with the `COLUMNS` of the CSV file.
 
     frame (1-based), time (s), face (its name: left, right, a number), track, x, y, width, height
@@ -120,9 +120,9 @@ def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> p
     """
     from ..features import speaker_scores
 
-    tracks = np.asarray(arrays_module.read(found.row, request("tracks"), found.store))
-    logits = np.asarray(arrays_module.read(found.row, found.scores, found.store))
-    times = np.asarray(arrays_module.read(found.row, request("time"), found.store))
+    tracks = np.asarray(arrays_module.read(search.row, request("tracks"), search.store))
+    logits = np.asarray(arrays_module.read(search.row, search.scores, search.store))
+    times = np.asarray(arrays_module.read(search.row, request("time"), search.store))
     names = face_names(tracks)
     difference = (logits[:, 1] - logits[:, 0]).astype(np.float32)
     level = difference.copy()
@@ -178,24 +178,24 @@ def segments(values: pd.DataFrame) -> pd.DataFrame:
     return stretches.sort_values(["start", "face"], ignore_index=True)
 
 
-def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
+def write(values: pd.DataFrame, search: Found, folder: Path) -> list[Path]:
     """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
     paths. ``columns.json`` there says what the columns are.
     """
-    name, spoken = found.row["video"], segments(values)
+    name, spoken = search.row["video"], segments(values)
     csv_columns.record(folder, values.columns)
     content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return [
         write_text(named(folder, f"{name}_speakers", ".csv"), content),
         write_text(
             named(folder, f"{name}_speakers", ".json"),
-            json.dumps(as_json(values, spoken, found), indent=1),
+            json.dumps(as_json(values, spoken, search), indent=1),
         ),
         write_text(named(folder, f"{name}_speakers", ".rttm"), rttm(spoken, name)),
     ]
 
 
-def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
+def as_json(values: pd.DataFrame, spoken: pd.DataFrame, search: Found) -> dict:
     """The same as numbers and text: faces, boxes and scores per frame, and who speaks when."""
     faces = [
         {
@@ -209,9 +209,9 @@ def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
         for face, rows in values.groupby("face")
     ]
     return {
-        "video": found.row["video_path"],
-        "network": found.network,
-        "note": found.note,
+        "video": search.row["video_path"],
+        "network": search.network,
+        "note": search.note,
         "boxes": "x, y, width, height in px; frames are counted from 1",
         "faces": faces,
         "speech": spoken.round(4).to_dict("records"),

@@ -126,7 +126,7 @@ def _slow(
 def _head(
     generator: np.random.Generator,
     times: np.ndarray,
-    place: tuple[float, float],
+    position: tuple[float, float],
     states: np.ndarray,
 ) -> Head:
     scale, mirrored = generator.uniform(*FACE_SCALES), bool(generator.uniform() < 0.5)
@@ -134,7 +134,7 @@ def _head(
     roll = generator.uniform(-4.2, 4.2) + 1.7 * _slow(generator, times)
     zoom = scale * (1 + 0.017 * _slow(generator, times))
     sway = np.stack([3 * _slow(generator, times, (2, 3)), 2 * _slow(generator, times, (2, 3))], 1)
-    centre = np.array(place) + generator.uniform((-6, -5), (6, 5)) + np.clip(sway, -8, 8)
+    centre = np.array(position) + generator.uniform((-6, -5), (6, 5)) + np.clip(sway, -8, 8)
     matrices = np.stack(
         [_similarity(*pose, mirrored) for pose in zip(centre, roll, zoom, strict=True)]
     )

@@ -36,8 +36,8 @@ def read(folder: Path, more: Iterable[str] = ()) -> dict:
     return content
 
 
-def _require(path: Path, told: object, kinds: Mapping, of: str) -> None:
+def _require(path: Path, content: object, kinds: Mapping, of: str) -> None:
     """Raise InputError for a value that is missing or of another type."""
     for name, kind in kinds.items():
-        if not (isinstance(told, dict) and isinstance(told.get(name), kind)):
+        if not (isinstance(content, dict) and isinstance(content.get(name), kind)):
             raise files.damaged(path, f"there is no {name}{of}, or another kind of value", REMEDY)

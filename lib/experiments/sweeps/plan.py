@@ -114,12 +114,12 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
     return {**overrides, **point_overrides, "run": point.name}
 
 
-def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
+def _in_order(experiments: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
     """Bases (each after those that it builds on, in the order of `experiment.plan`), then
     points.
     """
-    of_points = {point.name: found[point.name] for point in points}
-    return {name: run for name, run in found.items() if name not in of_points} | of_points
+    of_points = {point.name: experiments[point.name] for point in points}
+    return {name: run for name, run in experiments.items() if name not in of_points} | of_points
 
 
 def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:

@@ -181,11 +181,11 @@ def draw(
 
 
 # ---- for people
-def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) -> str:
+def _text(scores: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) -> str:
     parts = [
         f"merged: {measure} on val, all labelled frames together [95 % interval over "
         "subjects or trials]",
-        _readable(found).to_string(index=False),
+        _readable(scores).to_string(index=False),
     ]
     if len(causes):
         parts += [
@@ -195,12 +195,12 @@ def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) ->
     return "\n".join(parts + ([note] if note else []))
 
 
-def _readable(found: pd.DataFrame) -> pd.DataFrame:
+def _readable(scores: pd.DataFrame) -> pd.DataFrame:
     """Interval and value in one column; empty columns are left out."""
-    shown = found.copy()
+    shown = scores.copy()
     for name in SCORE_NAMES:
-        if name in found:
-            rows = found.rename(
+        if name in scores:
+            rows = scores.rename(
                 columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"}
             )
             shown[name] = [sweeps_table.interval(row) for row in rows.to_dict("records")]
@@ -210,7 +210,7 @@ def _readable(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _page(
-    found: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str
+    scores: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str
 ) -> str:
     pictures = "".join(
         f'<img src="{html.escape(name)}" alt="scores of the grid" width="600">'
@@ -218,7 +218,7 @@ def _page(
         if name.endswith(".png")
     )
     return (
-        f"<h2>Merged</h2>{_readable(found).to_html(index=False, border=0)}<h2>Which parameter "
+        f"<h2>Merged</h2>{_readable(scores).to_html(index=False, border=0)}<h2>Which parameter "
         "mattered</h2>"
         f"{causes.to_html(index=False, border=0, float_format='{:.3f}'.format)}{pictures}"
         f"<p>{html.escape(note)}</p>"

@@ -87,19 +87,19 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     }
 
 
-def _history(place: Path) -> tuple[int, float | None]:
+def _history(folder: Path) -> tuple[int, float | None]:
     """Epochs done and the best score of them."""
     try:
-        history = runs.read_table(place / "history.csv")
+        history = runs.read_table(folder / "history.csv")
     except InputError:  # absent so far, half written, or damaged
         return 0, None
     best = history["score"].max() if "score" in history else float("nan")
     return len(history), None if pd.isna(best) else float(best)
 
 
-def _metrics(place: Path) -> dict:
+def _metrics(folder: Path) -> dict:
     try:
-        return runs.Run(place).read_json("metrics.json", {})
+        return runs.Run(folder).read_json("metrics.json", {})
     except InputError:  # damaged: shown as a row without numbers, the table goes on
         return {}
 

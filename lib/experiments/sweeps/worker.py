@@ -95,7 +95,7 @@ def work(task: Mapping) -> dict:
     }
 
 
-def judged(status: int, cause: str, reason: str, told: str) -> dict:
+def judged(status: int, cause: str, reason: str, end_of_log: str) -> dict:
     """How a try ended (`end`) and `why`, from the exit status of the run.
 
     cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why this process
@@ -106,7 +106,7 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
     if reason or status in (EXIT_CONTINUE, EXIT_INTERRUPTED):
         return {
             "end": "continue",
-            "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
+            "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, end_of_log),
         }
     if status < 0 or cause:
         words = {
@@ -115,7 +115,7 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
             "died": "its process died",
         }
         return {"end": "died", "why": words.get(cause, f"killed by signal {-status}")}
-    return {"end": "failed", "why": told}
+    return {"end": "failed", "why": end_of_log}
 
 
 def why_stop(task: Mapping) -> str:

@@ -67,10 +67,10 @@ def recurrent(
         return rnn(x.to(weight.dtype), start)[0]
 
 
-def without_autocast(place: str) -> contextlib.AbstractContextManager:
+def without_autocast(device_type: str) -> contextlib.AbstractContextManager:
     """A block in the precision of its tensors, on a device of this type."""
-    known = torch.amp.is_autocast_available(place)  # of "meta" there is none
-    return torch.autocast(place, enabled=False) if known else contextlib.nullcontext()
+    known = torch.amp.is_autocast_available(device_type)  # of "meta" there is none
+    return torch.autocast(device_type, enabled=False) if known else contextlib.nullcontext()
 
 
 def over_valid(

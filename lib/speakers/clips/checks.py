@@ -22,10 +22,10 @@ class Checks:
     rows: list[dict] = field(default_factory=list)
     failures: list[dict] = field(default_factory=list)
 
-    def compare(self, check: str, expected: object, found: object, where: object = "") -> None:
-        self.rows.append({"check": check, "expected": expected, "found": found})
-        if expected != found:
-            self.fail(check, where, f"{found}, expected {expected}")
+    def compare(self, check: str, expected: object, value: object, where: object = "") -> None:
+        self.rows.append({"check": check, "expected": expected, "found": value})
+        if expected != value:
+            self.fail(check, where, f"{value}, expected {expected}")
 
     def fail(self, check: str, where: object, what: str) -> None:
         self.failures.append({"check": check, "where": str(where), "what": what})
@@ -54,18 +54,21 @@ class Checks:
         return pairs
 
 
-def same(checks: Checks, check: str, wanted: set[str], found: set[str], where: object) -> None:
+def same(checks: Checks, check: str, expected: set[str], present: set[str], where: object) -> None:
     """Names that should be in a place against those that are."""
-    checks.rows.append({"check": check, "expected": len(wanted), "found": len(found)})
-    for name in sorted(wanted - found):
+    checks.rows.append({"check": check, "expected": len(expected), "found": len(present)})
+    for name in sorted(expected - present):
         checks.fail(check, where, f"{name} is missing")
-    for name in sorted(found - wanted):
+    for name in sorted(present - expected):
         checks.fail(check, where, f"{name} should not be there")
 
 
-def numbers(wanted: set[int], there: set[int], where: object, check: str, checks: Checks) -> None:
+def numbers(expected: set[int], there: set[int], where: object, check: str, checks: Checks) -> None:
     """Numbers of the pictures that should be in a place against those that are."""
-    for wrong, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
+    for wrong, what in (
+        (sorted(expected - there), "missing"),
+        (sorted(there - expected), "too many"),
+    ):
         if wrong:
             names = ", ".join(pictures.PATTERN % number for number in wrong[:MAX_LISTED])
             checks.fail(

@@ -21,9 +21,9 @@ PART = ".part"  # suffix of unfinished files
 IMPOSSIBLE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 
 
-def as_json(told: object) -> bytes:
+def as_json(content: object) -> bytes:
     """A line of JSON, without blanks."""
-    return (json.dumps(told, separators=(",", ":")) + "\n").encode()
+    return (json.dumps(content, separators=(",", ":")) + "\n").encode()
 
 
 class Disk:

@@ -104,7 +104,7 @@ def _sound(source: Source, facts: Facts) -> tuple[str, ...]:
 
 
 def _clip(
-    source: Source, facts: Facts, settings: Settings, span: Span, place: str, labels: Labels
+    source: Source, facts: Facts, settings: Settings, span: Span, folder: str, labels: Labels
 ) -> dict:
     here = slice(span.start, span.start + span.n_frames)
     clip = {
@@ -120,7 +120,7 @@ def _clip(
         "fps": [source.fps.numerator, source.fps.denominator],
         "start_sec": float(span.start / source.fps),
         "image_size": list(facts.size),
-        "frames": _pictures(source, facts, settings, span, place),
+        "frames": _pictures(source, facts, settings, span, folder),
         "audio": _heard(source, facts, span),
     }
     # Filled up: which frames of the nominal length are there.
@@ -160,16 +160,16 @@ def _of_all_persons(labels: Labels, here: slice) -> dict:
     return {name: runs(rows[here]) for name, rows in tracks.items() if rows is not None}
 
 
-def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, place: str) -> dict:
+def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, folder: str) -> dict:
     if settings.frames == "none" and source.pictures:
         return {
-            "dir": os.path.relpath(source.pictures, place),
+            "dir": os.path.relpath(source.pictures, folder),
             "pattern": pictures.PATTERN,
             "numbering": "source",
             "first": span.start + facts.base,
             "base": facts.base,
         }
-    marker = numbering.read(os.path.join(place, "frames"))
+    marker = numbering.read(os.path.join(folder, "frames"))
     return {
         "dir": "frames",
         "pattern": pictures.PATTERN,
@@ -222,28 +222,28 @@ def runs(values: np.ndarray) -> dict | list:
     return {"rle": [[value, count] for value, count in pairs]}
 
 
-def _lines(told: dict, path: str) -> list[dict]:
+def _lines(clip: dict, path: str) -> list[dict]:
     lines = []
-    for person in told["persons"]:
+    for person in clip["persons"]:
         visible, speaking = (sum(_ones(person[name])) for name in ("visible", "asd"))
         lines.append(
             {
-                "clip_id": told["clip_id"],
+                "clip_id": clip["clip_id"],
                 "person_id": person["person_id"],
-                "n_frames": told["n_frames"],
+                "n_frames": clip["n_frames"],
                 "n_visible": visible,
                 "n_speaking": speaking,
-                "start_frame": told["start_frame"],
+                "start_frame": clip["start_frame"],
                 "path": path,
             }
         )
     return lines
 
 
-def _ones(told: dict | list) -> list[int]:
-    if isinstance(told, dict):
-        return [count for value, count in told["rle"] if value == 1]
-    return [1 for value in told if value == 1]
+def _ones(series: dict | list) -> list[int]:
+    if isinstance(series, dict):
+        return [count for value, count in series["rle"] if value == 1]
+    return [1 for value in series if value == 1]
 
 
 def finish(root: Path, lines: dict[str, list[dict]], more: dict, disk: Disk) -> None:

@@ -139,13 +139,13 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
     return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
 
 
-def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
+def _missing(span: Span, numbering: dict, frames: str) -> list[tuple[int, str]]:
     """(frame, name) of the pictures that a clip lacks, whichever way it is numbered.
 
     If there are names that the marker does not explain, a renumbering was interrupted, and nothing
     is missing.
     """
-    numbers, first = pictures.numbered(frames), told["first"]
+    numbers, first = pictures.numbered(frames), numbering["first"]
     expected = range(first, first + span.n_frames)
     if numbers - set(expected):
         return []
@@ -157,22 +157,22 @@ def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
 
 
 def _decode(
-    source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Disk, made: Made
+    source: Source, facts: Facts, paths: dict[int, list[str]], disk: Disk, made: Made
 ) -> None:
     """Decode pictures of a film in one pass up to the last one needed."""
-    last, done = max(wanted, default=-1), 0
-    for frame, (_, picture) in enumerate(recordings.frames(source.film) if wanted else ()):
-        if frame in wanted:
+    last, done = max(paths, default=-1), 0
+    for frame, (_, picture) in enumerate(recordings.frames(source.film) if paths else ()):
+        if frame in paths:
             coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
                 1
             ].tobytes()
-            for path in wanted[frame]:
+            for path in paths[frame]:
                 disk.write(path, coded)
                 made.placed["decoded"] = made.placed.get("decoded", 0) + 1
             done += 1
         if frame == last:
             break
-    if done < len(wanted):
+    if done < len(paths):
         raise InputError(
             f"the film ends before frame {last}",
             where=source.film,

@@ -68,14 +68,17 @@ def start_of(frames: str) -> int:
     return int(os.path.basename(os.path.dirname(frames)).removeprefix("clip_f"))
 
 
-def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk) -> int:
+def _turn(frames: str, numbering: dict, first: int, scope: str, base: int, disk: Disk) -> int:
     """Rename pictures so that the first one has number `first`.
 
     They may have any of a clip's numberings: the source's, the video's, the clip's.
     """
-    count, numbers = told["count"], pictures.numbered(frames)
-    start, source = start_of(frames), told["source"]
-    olds = [told["first"], *(number for number in (source, start, 0) if number != told["first"])]
+    count, numbers = numbering["count"], pictures.numbered(frames)
+    start, source = start_of(frames), numbering["source"]
+    olds = [
+        numbering["first"],
+        *(number for number in (source, start, 0) if number != numbering["first"]),
+    ]
     moves = next(
         (moves for old in olds if (moves := _moves(numbers, old, first, count)) is not None), None
     )
@@ -83,7 +86,7 @@ def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk
         raise InputError(
             f"the {len(numbers)} pictures of this clip are numbered in no known way",
             where=frames,
-            expected=f"{count} without a hole, from {told['first']} or from {first}",
+            expected=f"{count} without a hole, from {numbering['first']} or from {first}",
             todo="remove this clip's folder, then python -m lib clips make",
         )
     for old, new in moves:

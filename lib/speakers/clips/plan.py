@@ -137,9 +137,9 @@ def needs(planned: pd.DataFrame, root: Path, settings: Settings) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["what", "needed", "free", "ok"])
 
 
-def _free_inodes(place: Path) -> int | str:
+def _free_inodes(path: Path) -> int | str:
     """Inodes that are free, or `UNLIMITED`."""
-    stat = os.statvfs(place) if hasattr(os, "statvfs") else None
+    stat = os.statvfs(path) if hasattr(os, "statvfs") else None
     return stat.f_favail if stat and stat.f_files else UNLIMITED
 
 

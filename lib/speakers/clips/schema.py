@@ -45,30 +45,30 @@ def read(path: Path) -> dict:
         return _with_arrays(clip, path)
 
 
-def refuse_another(told: dict, path: Path) -> None:
+def refuse_another(clip: dict, path: Path) -> None:
     """Raise InputError for the description of a clip that was written in another form."""
-    if told.get("schema") != SCHEMA:
+    if clip.get("schema") != SCHEMA:
         raise InputError(
-            f"a clip of schema {told.get('schema')!r}",
+            f"a clip of schema {clip.get('schema')!r}",
             where=path,
             expected=SCHEMA,
             todo="make the clips again: python -m lib clips make",
         )
 
 
-def _with_arrays(told: dict, path: Path) -> dict:
+def _with_arrays(clip: dict, path: Path) -> dict:
     """The lists of a description as arrays; a wrong list raises whatever NumPy raises."""
-    n = told["n_frames"]
+    n = clip["n_frames"]
     if type(n) is not int or not 0 < n <= MOST_FRAMES:
         raise ValueError(f"{n!r} frames")
     for name in TRACKS:
-        if name in told:
-            told[name] = numbers(told[name], n, f"{path}: {name}")
-    if "valid" in told:
-        told["valid"] = numbers(
-            told["valid"], told["end_frame"] - told["start_frame"] + 1, f"{path}: valid"
+        if name in clip:
+            clip[name] = numbers(clip[name], n, f"{path}: {name}")
+    if "valid" in clip:
+        clip["valid"] = numbers(
+            clip["valid"], clip["end_frame"] - clip["start_frame"] + 1, f"{path}: valid"
         )
-    for person in told["persons"]:
+    for person in clip["persons"]:
         for name in ("visible", "speech", "asd", "expression"):
             if name in person:
                 person[name] = numbers(
@@ -76,15 +76,15 @@ def _with_arrays(told: dict, path: Path) -> dict:
                 )
         if "va" in person:
             person["va"] = np.array(person["va"], np.float32).reshape(-1, 2)
-    return told
+    return clip
 
 
-def numbers(told: list | dict, n: int, where: object, todo: str = INDEX_COMMAND) -> np.ndarray:
+def numbers(series: list | dict, n: int, where: object, todo: str = INDEX_COMMAND) -> np.ndarray:
     """(n,) int8 of a list, or of runs ({"rle": [[value, count], …]}), which are counted before they
     are written out. Raises InputError for another length.
     """
     try:
-        values, counts = _runs(told)
+        values, counts = _runs(series)
         if (length := sum(counts)) != n or length > MOST_FRAMES:
             raise InputError(f"{length} values for {n} frames", where=where, todo=todo)
         return np.repeat(np.array(values, np.int8), counts)
@@ -94,12 +94,12 @@ def numbers(told: list | dict, n: int, where: object, todo: str = INDEX_COMMAND)
         raise InputError("not a list of whole numbers", where=where, todo=todo) from error
 
 
-def _runs(told: list | dict) -> tuple[list, list[int]]:
+def _runs(series: list | dict) -> tuple[list, list[int]]:
     """Values and how often each stands there, one after the other."""
-    if isinstance(told, list):
-        return told, [1] * len(told)
+    if isinstance(series, list):
+        return series, [1] * len(series)
     values, counts = [], []
-    for value, count in told["rle"]:
+    for value, count in series["rle"]:
         if type(count) is not int or count < 0:
             raise ValueError(f"a run of {count!r}")
         values.append(value)

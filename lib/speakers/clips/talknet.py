@@ -44,10 +44,10 @@ def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) ->
     return total
 
 
-def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
+def _clip(path: Path, folder: str, disk: Disk) -> list[tuple[str, ...]]:
     clip = schema.read(path)
     name = safe_name(clip["clip_id"].replace("/clip_", "_"))
-    _media(clip, path.parent, name, place, disk)
+    _media(clip, path.parent, name, folder, disk)
     rate, rows = clip["fps"][0] / clip["fps"][1], []
     for person in clip["persons"]:
         boxes = schema.boxes(person, clip["n_frames"], path)
@@ -59,7 +59,7 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
                 for frame in range(first, last)
             ]
             disk.write(
-                os.path.join(place, BOX_FOLDER, f"{entity}.json"), json.dumps(items).encode()
+                os.path.join(folder, BOX_FOLDER, f"{entity}.json"), json.dumps(items).encode()
             )
             labels = [int(value == 1) for value in person["asd"][first:last]]
             rows.append((entity, str(last - first), str(rate), str(labels), str(first)))
@@ -73,14 +73,18 @@ def _runs(there: np.ndarray) -> list[tuple[int, int]]:
     return [(first, stop) for first, stop in frames.runs(there) if stop - first >= MIN_BOXES]
 
 
-def _media(told: dict, clip: Path, name: str, place: str, disk: Disk) -> None:
+def _media(description: dict, clip: Path, name: str, folder: str, disk: Disk) -> None:
     disk.place(
-        str(clip / told["audio"]["path"]), os.path.join(place, "wave", f"{name}.wav"), "hard"
+        str(clip / description["audio"]["path"]),
+        os.path.join(folder, "wave", f"{name}.wav"),
+        "hard",
     )
-    target = os.path.join(place, "video_imgs", name)
+    target = os.path.join(folder, "video_imgs", name)
     disk.make_folder(target)
-    for frame in range(told["n_frames"]):
+    for frame in range(description["n_frames"]):
         source = (
-            clip / told["frames"]["dir"] / (pictures.PATTERN % (told["frames"]["first"] + frame))
+            clip
+            / description["frames"]["dir"]
+            / (pictures.PATTERN % (description["frames"]["first"] + frame))
         )
         disk.place(str(source), os.path.join(target, pictures.PATTERN % frame), "hard")

@@ -53,15 +53,15 @@ class Unit:
         with _described(self.path):
             return self._checked(clip)
 
-    def _checked(self, told: dict) -> dict:
-        refuse_another(told, self.path)
-        if int(told["n_frames"]) != self.n_frames:
+    def _checked(self, clip: dict) -> dict:
+        refuse_another(clip, self.path)
+        if int(clip["n_frames"]) != self.n_frames:
             raise InputError(
-                f"a clip of {told['n_frames']} frames, {self.n_frames} in the index",
+                f"a clip of {clip['n_frames']} frames, {self.n_frames} in the index",
                 where=self.path,
                 todo=f"write the index again: {INDEX_COMMAND}",
             )
-        return told
+        return clip
 
     @property
     def _person(self) -> dict:
@@ -296,9 +296,9 @@ def parts(units: Sequence[Unit], first: int, last: int) -> Iterator[tuple[Unit, 
             yield unit, begin - unit.start, end - unit.start
 
 
-def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
+def _bits(series: list | dict, n: int, path: Path) -> np.ndarray:
     """A list of n whole numbers, or runs ({"rle": [[value, count], …]}), as (n,) int8."""
-    return numbers(told, n, path, "make this clip again")
+    return numbers(series, n, path, "make this clip again")
 
 
 def read_json(path: Path) -> dict:

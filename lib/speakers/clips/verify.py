@@ -98,7 +98,7 @@ def _folders(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_dir()}
 
 
-def _video(root: Path, source: Source, settings: Settings, checks: Checks, found: Counter) -> None:
+def _video(root: Path, source: Source, settings: Settings, checks: Checks, counts: Counter) -> None:
     folder = folder_of(root, source)
     try:
         facts = read_facts(os.path.join(folder, FACTS))
@@ -109,7 +109,7 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
         checks.fail("clips", folder, "no clips of this video were made")
         return
     clips, dropped = spans(facts.n_frames, source.fps, settings)
-    found["wanted clips"] += len(clips)
+    counts["wanted clips"] += len(clips)
     if source.pictures and settings.frames != "move":
         _source_pictures(source, facts, checks)
     places = {span.name for span in clips}
@@ -121,7 +121,7 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
             checks.fail("clips", clip_folder, "this clip is missing")
             continue
         end = span.start + span.n_frames
-        if _clip(source, facts, settings, span, clip_folder, checks, found):
+        if _clip(source, facts, settings, span, clip_folder, checks, counts):
             covered += max(0, end - max(seen, span.start))
         seen = end
     if settings.step <= settings.length and covered != facts.n_frames - dropped:
@@ -138,18 +138,18 @@ def _clip(
     facts: Facts,
     settings: Settings,
     span: Span,
-    place: str,
+    folder: str,
     checks: Checks,
-    found: Counter,
+    counts: Counter,
 ) -> bool:
     """Check one clip and count what is right in it; whether it has all of its pictures."""
-    present, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
-    wav_files = verify_clip.sound(source, span, place, checks)
+    present, number = verify_clip.pictures_of(source, facts, settings, span, folder, checks)
+    wav_files = verify_clip.sound(source, span, folder, checks)
     right, units = verify_clip.description(
-        source, settings, span, place, facts.size, present, checks
+        source, settings, span, folder, facts.size, present, checks
     )
-    found.update({"clips": 1, "wanted pictures": span.n_frames, "pictures": number})
-    found.update({"wav files": wav_files, "descriptions": right, "units": units})
+    counts.update({"clips": 1, "wanted pictures": span.n_frames, "pictures": number})
+    counts.update({"wav files": wav_files, "descriptions": right, "units": units})
     return number == span.n_frames
 
 
@@ -165,8 +165,8 @@ def _source_pictures(source: Source, facts: Facts, checks: Checks) -> None:
     )
 
 
-def _strangers(folder: str, wanted: set[str], checks: Checks) -> None:
-    for name in sorted(_folders(Path(folder)) - wanted):
+def _strangers(folder: str, expected: set[str], checks: Checks) -> None:
+    for name in sorted(_folders(Path(folder)) - expected):
         checks.fail(
             "clips", os.path.join(folder, name), "no clip of these settings: it should not be there"
         )

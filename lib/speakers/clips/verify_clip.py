@@ -18,12 +18,12 @@ from .video import Facts
 
 
 def pictures_of(
-    source: Source, facts: Facts, settings: Settings, span: Span, place: str, checks: Checks
+    source: Source, facts: Facts, settings: Settings, span: Span, folder: str, checks: Checks
 ) -> tuple[set, int]:
     """Numbers of a clip's pictures, and how many of them are right."""
     if settings.frames == "none" and source.pictures:
         return pictures.numbered(source.pictures), span.n_frames
-    frames = os.path.join(place, "frames")
+    frames = os.path.join(folder, "frames")
     try:
         marker = numbering.read(frames)
     except InputError as error:
@@ -63,9 +63,9 @@ def _is_hollow(entry: os.DirEntry) -> bool:
         return True
 
 
-def sound(source: Source, span: Span, place: str, checks: Checks) -> bool:
+def sound(source: Source, span: Span, folder: str, checks: Checks) -> bool:
     """Whether a clip's wav file is of the right kind and length."""
-    path = os.path.join(place, span.sound_name)
+    path = os.path.join(folder, span.sound_name)
     first, last = sound_of(span, source.fps)
     try:
         with wave.open(path) as file:
@@ -96,13 +96,13 @@ def description(
     source: Source,
     settings: Settings,
     span: Span,
-    place: str,
+    folder: str,
     size,
     there: set[int],
     checks: Checks,
 ) -> tuple[bool, int]:
     """Whether a clip's description is right, and how many units with a face it tells of."""
-    path, check = os.path.join(place, "clip.json"), "descriptions (clip.json)"
+    path, check = os.path.join(folder, "clip.json"), "descriptions (clip.json)"
     before = len(checks.failures)
     try:
         clip = schema.read(Path(path))
@@ -134,9 +134,9 @@ def description(
     )
 
 
-def _frame_paths(told: dict, there: set[int], check: str, path: str, checks: Checks) -> None:
-    frames = told["frames"]
-    if missing := set(range(frames["first"], frames["first"] + told["n_frames"])) - there:
+def _frame_paths(clip: dict, there: set[int], check: str, path: str, checks: Checks) -> None:
+    frames = clip["frames"]
+    if missing := set(range(frames["first"], frames["first"] + clip["n_frames"])) - there:
         checks.fail(
             check,
             path,
