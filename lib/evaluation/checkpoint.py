@@ -103,6 +103,8 @@ def is_published(path: Path) -> bool:
     """
     try:
         content = published.read(path)
+        if Path(path).suffix == published.MANIFEST:
+            return True
         return not published.is_run(content) and bool(published.weights_in(content, path))
     except published.UnsafeError:
         raise

@@ -27,10 +27,9 @@ from .checkpoints import contents, misfits, require_numbers
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
 MANIFEST = ".json"  # suffix of a manifest as TensorFlow.js publishes weights
-# TSAV's and JCA's name for the weights in their files, and ours for those of a manifest.
 LFS_POINTER = b"version https://git-lfs"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of several GPUs, of torch.compile
-CONTAINERS = ("state_dict", "net", "manifest")
+CONTAINERS = ("state_dict", "net")  # TSAV's and JCA's name for the weights in their files
 _RESEARCH = (
     "The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; "
     "cite Kuhnke, "

@@ -234,6 +234,8 @@ def learnt(checkpoint: Path) -> bool:
     """
     from ..models import published
 
+    if Path(checkpoint).suffix == published.MANIFEST:
+        return False
     content = published.read(checkpoint)
     if published.is_run(content):
         return content["params"].get("recipe") == "talknet"
