@@ -177,7 +177,7 @@ def test_a_clusters_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeyp
     dask_workers = pytest.importorskip("lib.parallel.dask_workers")
     expected = whole("teacher")
     monkeypatch.setattr(forward, "predict", None)
-    with dask_workers.local(2) as cluster:
+    with dask_workers.local(1) as cluster:
         there = remote.Remote(cluster.scheduler_address, cluster.scheduler_address)
         for name, value in there.environment().items():
             monkeypatch.setenv(name, value)
