@@ -3,13 +3,15 @@ second, memory, and how often both read the same.
 
     python -m venv FER; FER/bin/pip install fer tensorflow "opencv-contrib-python<5" "setuptools<80"
     python benchmarks/beside_fer.py VIDEO --fer FER/bin/python [--weights weights] [--threads 1]
+                                    [--height 720]
 
 Each way is a process of its own with as many threads. Counted is from the first frame to the last,
 decoding too; imports and loading of networks are not. Ours follows faces (YuNet on every sixth
 frame, landmarks in between), cuts them by 68 landmarks, or in a row of its own by the detector's
 box (`expression_crop: detector`), and reads seven expressions of every face in every frame. `fer`
 detects by Haar cascades or by MTCNN in every frame and reads the same seven. Agreement is of the
-largest face, over frames in which both find one.
+largest face, over frames in which both find one. With --height all ways read the recording as if it
+had been made at this height (px), enlarged or reduced and written anew, without sound.
 """
 
 from __future__ import annotations
@@ -113,6 +115,20 @@ def ours(video: Path, root: Path, threads: int, crop: str) -> dict:
     return {**measured, "most": memory("VmHWM"), "read": read}
 
 
+def at_height(video: Path, height: int, folder: Path) -> Path:
+    """The recording at another height (px), H.264 in `folder`."""
+    import cv2
+
+    from lib.media import recordings, writing
+
+    times = recordings.frame_times(video)
+    shown = (picture for _, picture in recordings.frames(video))
+    first = next(picture for _, picture in recordings.frames(video))
+    size = (2 * round(first.shape[1] * height / first.shape[0] / 2), height)
+    scaled = (cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC) for picture in shown)
+    return writing.write_video(folder / f"{video.stem}_{height}.mp4", scaled, times - times[0])
+
+
 def told(command: list[str], threads: int) -> dict:
     """What a process prints as its last line."""
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS")
@@ -132,6 +148,17 @@ def agreement(first: list[str], second: list[str]) -> str:
     return f"{same / len(both):.2f} of {len(both)}" if both else "no frame with both"
 
 
+def ways(video: Path, options: argparse.Namespace) -> dict[str, list[str]]:
+    """The command of each way, by its name."""
+    given = [str(video), "--weights", str(options.weights)]
+    own = [sys.executable, __file__, *given, "--threads", str(options.threads), "--one"]
+    commands = {OURS: [*own, "square"], f"{OURS}, crop by the detector": [*own, "detector"]}
+    for detector in ("haar", "mtcnn"):
+        words = [str(video), detector, str(options.threads)]
+        commands[f"fer, {detector}"] = [str(options.fer), "-c", OF_FER, *words]
+    return commands
+
+
 def main() -> None:
     from report import publish
 
@@ -140,24 +167,26 @@ def main() -> None:
     parser.add_argument("--fer", type=Path, help="Python of the environment with fer")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--height", type=int, default=0, help="0: as it is")
     parser.add_argument("--one", default="", help="(a process of its own) ours, with this crop")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(ours(options.video, options.weights, options.threads, options.one)))
         return
-    given = [str(options.video), "--weights", str(options.weights)]
-    own = [sys.executable, __file__, *given, "--threads", str(options.threads), "--one"]
-    commands = {OURS: [*own, "square"], f"{OURS}, crop by the detector": [*own, "detector"]}
-    for detector in ("haar", "mtcnn"):
-        words = [str(options.video), detector, str(options.threads)]
-        commands[f"fer, {detector}"] = [str(options.fer), "-c", OF_FER, *words]
-    found = {name: told(command, options.threads) for name, command in commands.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        video = options.video
+        if options.height:
+            video = at_height(video, options.height, Path(folder))
+        commands = ways(video, options)
+        found = {name: told(command, options.threads) for name, command in commands.items()}
     mine = found[OURS]
     rate = {name: len(each["read"]) / each["worked"] for name, each in found.items()}
+    speed = {name: len(each["read"]) / each["seconds"] for name, each in found.items()}
     rows = [
         [
             name,
-            f"{len(each['read']) / each['seconds']:.1f}",
+            f"{speed[name]:.1f}",
+            f"{speed[OURS] / speed[name]:.1f}",
             f"{rate[name]:.1f}",
             f"{rate[OURS] / rate[name]:.1f}",
             f"{each['loaded']:.0f}",
@@ -173,16 +202,17 @@ def main() -> None:
     names = ("fer", "tensorflow", "opencv-contrib-python", "torch", "facenet-pytorch", "mtcnn")
     told_versions = [line for line in versions if line.split("==")[0].lower() in names]
     publish(
-        "beside_fer",
+        f"beside_fer{f'_{options.height}' if options.height else ''}",
         (
-            *("way", "frames per s", "frames per s of processor time", "ours by that is faster by"),
+            *("way", "frames per s", "ours is faster by"),
+            *("frames per s of processor time", "ours by that is faster by"),
             *("MB once loaded", "MB at most"),
             *("frames with a face", "largest face read as by ours"),
         ),
         rows,
         ("torch", "opencv-python-headless", "av"),
         [
-            f"{options.video.name}, {len(mine['read'])} frames, {options.threads} thread(s) each; "
+            f"{video.name}, {len(mine['read'])} frames, {options.threads} thread(s) each; "
             f"in fer's environment: {', '.join(told_versions)}."
         ],
     )
