@@ -175,11 +175,9 @@ def _source(
 
 
 def _fingerprint(source: Path | Located) -> dict:
-    return (
-        {"array": source.digits}
-        if isinstance(source, Located)
-        else store_module.fingerprint(source)
-    )
+    if isinstance(source, Located):
+        return {"array": source.digits}
+    return store_module.fingerprint(source)
 
 
 def make(
@@ -225,9 +223,8 @@ def _made(trial: Mapping, located: Located, store: Store, device: str, packed: b
     if row["state"] == "there" and store.verify == "always":
         _check(trial, located)
     if located.exists:
-        store_module.read(
-            located.path
-        )  # so that damage is found here and not in the middle of a training
+        # so that damage is found here and not in the middle of a training
+        store_module.read(located.path)
         facts = store_module.facts(located.path)
         remarks.append(facts.get("note", ""))
         remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
