@@ -8,10 +8,12 @@ process that is killed loses only the part in hand.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,11 @@ from ..models import forward
 
 FOLDER = "stretches"
 MADE_FROM = "made_from"  # name beside those of the outputs
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+# What NumPy and zipfile raise for files that were cut or of which bits changed; each was seen.
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Part:
     trial: str
     number: int
     count: int
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Its number and the next part's."""
+        return self.number, self.number + 1
 
     def __str__(self) -> str:
         return f"{self.trial}: prediction, stretch {self.number + 1}"
@@ -54,19 +65,26 @@ def parts(recipe, trial: str) -> list[Part]:
     return [Part(trial, number, count) for number in range(count)] if count > 1 else []
 
 
-def outputs(predictor, folder: Path, part: Part, made_from: str) -> dict[str, np.ndarray]:
+def outputs(
+    predictor, folder: Path, part: Part, made_from: str, windows: pd.DataFrame | None = None
+) -> dict[str, np.ndarray]:
     """The network's outputs for a part's windows (`forward.predict`), from its file if there is
-    one, else computed and written. folder : of the predictions. made_from : of the trial's.
+    one, else computed and written.
+
+    folder : of the predictions. made_from : of the trial's. windows : all of the trial, if they are
+    at hand.
     """
-    path, made_from = _path(folder, part), json.dumps([made_from, part.count])
+    windows = _windows(predictor.recipe, part.trial) if windows is None else windows
+    size = predictor.recipe.params.batch_size
+    batches = math.ceil(len(windows) / size)
+    first, stop = (size * (batches * number // part.count) for number in part.numbers)
+    windows = windows.iloc[first:stop]
+    rows = pd.util.hash_pandas_object(windows.drop(columns="trial"), index=False).to_numpy()
+    path = _path(folder, part)
+    made_from = json.dumps([made_from, size, hashlib.sha256(rows.tobytes()).hexdigest()])
     arrays = _read(path, made_from)
     if arrays is None:
-        windows = _windows(predictor.recipe, part.trial)
-        size = predictor.recipe.params.batch_size
-        batches = math.ceil(len(windows) / size)
-        numbers = part.number, part.number + 1
-        first, stop = (size * (batches * number // part.count) for number in numbers)
-        arrays = predictor.outputs(windows.iloc[first:stop])
+        arrays = predictor.outputs(windows)
         _write(path, arrays, made_from)
     return arrays
 
@@ -76,12 +94,16 @@ def predicted(predictor, folder: Path, trial: str, made_from: str) -> dict[str, 
     trial_parts, recipe = parts(predictor.recipe, trial), predictor.recipe
     if not trial_parts:
         return predictor.predict(trial)
-    joined = forward.joined(outputs(predictor, folder, part, made_from) for part in trial_parts)
-    return recipe.assemble(_windows(recipe, trial), joined, recipe.n_frames(trial))
+    windows = _windows(recipe, trial)
+    joined = forward.joined(
+        outputs(predictor, folder, part, made_from, windows) for part in trial_parts
+    )
+    return recipe.assemble(windows, joined, recipe.n_frames(trial))
 
 
 def remove(folder: Path, trial: str) -> None:
-    """Remove the parts of a trial."""
+    """Remove the parts of a trial, and what killed processes left of any."""
+    files.clear_leftovers(Path(folder) / FOLDER, deep=False)
     name = re.compile(rf"{re.escape(files.safe_name(trial))}-\d+\.npz")
     for path in (Path(folder) / FOLDER).glob("*.npz"):
         if name.fullmatch(path.name):

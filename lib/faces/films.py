@@ -89,16 +89,28 @@ class Cut:
         return [(store.read(path), store.facts(path)) for path in paths]
 
     def _rest(self) -> dict[int, str]:
-        """Make missing stretches; returns number -> reason for those that cannot be made on their
-        own.
+        """Make missing and damaged stretches; returns number -> reason for those that cannot be
+        made on their own.
         """
         reasons = {}
         for number in range(len(self.firsts)):
+            self._remove_damaged(self.path(number))
             try:
                 self.make(number)
             except seeking.InexactError as error:
                 reasons[number] = error.what
         return reasons
+
+    @staticmethod
+    def _remove_damaged(path: Path) -> None:
+        """Remove a stretch that is not as it was written: joined, it would get a check-sum that
+        says that all is well.
+        """
+        if is_there(path):
+            try:
+                store.verify(path)
+            except store.DamagedError:
+                store.remove([path])
 
 
 class Clock(Cut):

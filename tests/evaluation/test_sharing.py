@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from lib import arrays
+from lib import arrays, files
 from lib.errors import InputError
 from lib.evaluation import checkpoint, prediction, sharing
 from lib.evaluation.prediction import Predictor
@@ -13,6 +13,7 @@ from lib.evaluation.predictions import Predictions
 from lib.experiments import preparing
 from lib.models import forward
 from lib.parallel import mapping, remote
+from lib.parameters import Params
 from lib.store import request
 from tests import tiny_set
 from tests.evaluation.test_prediction import predictor, state, train
@@ -20,6 +21,7 @@ from tests.tiny_set import one_thread  # noqa: F401
 
 LONG, SHORT = "1_left", "short"  # 2.4 s, .28 s
 STRETCH = 1.0  # s
+NO_PROCESS = 99_999_999  # a number that no process has
 RUNS = {"teacher": 3, "jca": 2}  # parts: jca has only two batches
 
 
@@ -170,6 +172,25 @@ def test_parts_that_were_computed_from_a_damaged_array_are_not_kept(tiny, tmp_pa
     finally:
         path.write_bytes(content)
     assert not (folder / sharing.FOLDER).exists()
+
+
+def test_parts_of_other_batches_and_damaged_ones_are_made_again(tiny, tmp_path, whole):
+    """As after a kill, where somebody changed the size of a batch, or a disk lost bits."""
+    folder = tmp_path / "mixed"
+    other, found = opened(tiny, "teacher"), opened(tiny, "teacher")
+    other.recipe.params = Params({**other.recipe.params, "batch_size": 12})
+    predictions = prediction.begin(folder, found)
+    own = prediction.parts(found, predictions, LONG)
+    for each, part in zip((found, other, found), own, strict=True):
+        prediction.predict_item(each, predictions, part)
+    kept = folder / sharing.FOLDER / "1_left-2.npz"
+    content = kept.read_bytes()
+    directory = content.rindex(b"PK\x01\x02")
+    kept.write_bytes(content[: directory + 10] + b"\x63" + content[directory + 11 :])
+    (kept.parent / f".1_left-0.npz.{NO_PROCESS}-{files.MACHINE}{0:08x}.part").touch()
+    outcomes, _ = shared(found, folder)
+    assert all(one.ok for one in outcomes), [one.error for one in outcomes]
+    assert tables(folder) == whole("teacher")
 
 
 def test_a_clusters_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeypatch):

@@ -49,6 +49,19 @@ def test_a_long_film_has_the_crops_of_one_pass(film, tmp_path):
     assert not list(tmp_path.rglob("*_stretch-*"))
 
 
+def test_a_damaged_stretch_is_made_again_and_never_joined(film, tmp_path):
+    here = opened(film, tmp_path / "cut")
+    arrays.make(trial(), request("tracks", cuts="kept"), here)
+    for number in range(3):
+        arrays.make_part(trial(), CROPS, number, here)
+    first = min(tmp_path.rglob("track_crops_stretch-*.npy"))
+    content = bytearray(first.read_bytes())
+    content[-5] ^= 1
+    first.write_bytes(content)
+    cut, _ = made(film, tmp_path / "cut")
+    assert np.array_equal(cut, made(film, tmp_path / "whole", stretch=600)[0])
+
+
 def test_a_film_in_which_nobody_is_has_no_crops(film, tmp_path):
     assert made(film, tmp_path, video="nobody")[0].shape == (0, 16, 16)
 
