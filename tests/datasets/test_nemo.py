@@ -91,3 +91,13 @@ def test_without_its_table_or_a_column_the_person_is_told_what_is_missing(root):
     (root / "data.tsv").unlink()
     with pytest.raises(InputError, match=r"no data\.tsv found"):
         nemo.find(root)
+
+
+def test_a_quotation_mark_in_a_sentence_costs_no_row_and_no_speaker(root):
+    table = (root / "data.tsv").read_text(encoding="utf-8").split("\n")
+    table[1] = table[1].replace('Czy to "pan"?', '"Czy to pan?')
+    table[5] = table[5].replace('Czy to "pan"?', 'Czy "to pan?')
+    (root / "data.tsv").write_text("\n".join(table), encoding="utf-8")
+    found, _ = nemo.find(root)
+    assert len(found) == 18
+    assert set(found["trial"].str[:4] == found["subject"]) == {True}
