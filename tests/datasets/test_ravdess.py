@@ -98,6 +98,16 @@ def test_a_recording_of_sound_only_has_25_rows_per_second_and_no_face(tmp_path):
         arrays.make(trial, request("face", size=32), place)
 
 
+def test_a_recording_that_is_cut_off_is_told_when_it_is_checked(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "data", actors=(1,), emotions=(3,), repetitions=(1,))
+    cut = root / "Actor_01" / f"{name(3, 1)}.wav"
+    cut.write_bytes(cut.read_bytes()[:-5000])
+    trial = ravdess.find(root)[0].to_dict("records")[0]
+    row = check.check_trial(trial, Store(tmp_path / "processed", "ravdess", root))
+    assert row["errors"].startswith("cut off: the last 5000 bytes")
+    assert len(row["faults"]) == 1
+
+
 def test_stereo_with_equal_channels_is_the_same_sound(tmp_path):
     samples = voice(4, 9, 1)
     mono = write(tmp_path / "mono.wav", samples)
