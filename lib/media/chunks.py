@@ -20,8 +20,8 @@ _LIMITS, _NEAR = (1 << 31, 1 << 32), 1 << 12
 
 
 def end(path: Path) -> int:
-    """The byte after the last sample, as the header claims it; 0 for a file of another kind, and for
-    one whose length was not known when its header was written.
+    """The byte after the last sample, as the header claims it; 0 for a file of another kind, and
+    for one whose length was not known when its header was written.
     """
     with Path(path).open("rb") as file:
         head = file.read(12)
