@@ -118,8 +118,7 @@ def _table(path: Path, report: Report) -> sheets.Sheet:
             expected=", ".join(COLUMNS),
             todo="take the table as it was released",
         )
-    for note in sheet.notes:
-        report.warning(path.name, note, "the rest is read", where=str(path))
+    report.passed_over(path, sheet.notes)
     for name in (name for name in COLUMNS if sheet.names.count(name) > 1):
         what = f"several columns are called {name}"
         report.warning(path.name, what, "the first counts", where=str(path))

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -63,6 +65,11 @@ class Report:
             todo=error.todo,
             traceback=traceback_of(error),
         )
+
+    def passed_over(self, path: Path, notes: Iterable[str]) -> None:
+        """Report what a reader noted of a table: lines that are no row, quotation marks."""
+        for note in notes:
+            self.warning(path.name, note, "the rest is read", where=str(path))
 
     def note(self, file: str, what: str, why: str = "", right: str = "") -> None:
         """Add a line to the inventory: a file or folder, relative to the data root, and what it is

@@ -293,7 +293,7 @@ def _header(
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
         _refuse_blanks(path, lines, index, header)
         if header(cells):
-            return index, mark, settings, _before(index)
+            return index, mark, settings, _before(index, separator)
         first = index if first is None else first
         if _is_data(cells):
             break
@@ -306,7 +306,7 @@ def _header(
             expected="a header line, then rows",
             todo="write the file again",
         )
-    return first, separator or _mark(lines[first]), {}, _before(first)
+    return first, separator or _mark(lines[first]), {}, _before(first, separator)
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
@@ -329,8 +329,9 @@ def _mark(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _before(count: int) -> list[str]:
-    if not count:
+def _before(count: int, separator: str = "") -> list[str]:
+    """What was passed over before the header; a line ``sep=;`` alone was read."""
+    if count <= bool(separator):
         return []
     lines = "line 1" if count == 1 else f"lines 1 to {count}"
     return [f"{lines} before the header passed over"]
