@@ -111,9 +111,10 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):
         added = import_module(f"{__name__}.{params.dataset}")
         code_digest.use(added.__name__)
-        return added.find(root, name, progress)
-    layout = ego4d if params.dataset in SPEAKING else affwild2
-    table, report = layout.find(root, name, expected(params), progress)
+        table, report = added.find(root, name, progress)
+    else:
+        layout = ego4d if params.dataset in SPEAKING else affwild2
+        table, report = layout.find(root, name, expected(params), progress)
     inventory.of_table(root, table, report, ours)
     return table, report
 

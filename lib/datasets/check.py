@@ -123,12 +123,15 @@ def check_trial(trial: Mapping, store: Store) -> dict:
     for note in faults.attempt(readings.notes, trial, store) or ():
         faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
+        heard = _heard(trial, store, info, faults)
         row |= {
             "frames": len(times),
             **_rate(times, path, faults),
-            **_sound(trial, _heard(trial, store, info, faults), times, faults),
+            **_sound(trial, heard, times, faults),
             **_ends_early(trial, store, info, times, faults),
         }
+        for file in dict.fromkeys((info.path, heard.path)):
+            _whole(file, faults)
         _length(info, times, faults)
         _odd_pictures(info, faults)
     spans: list[tuple[float, float]] = []
@@ -159,17 +162,21 @@ def _container(info: recordings.Info) -> dict:
     }
 
 
-def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
-    """Check whether the picture lasts as long as the container claims."""
-    if missing := recordings.missing_bytes(info.path):
+def _whole(path: str, faults: Faults) -> None:
+    """Check whether a file has all bytes that its index or header names."""
+    if missing := recordings.missing_bytes(path):
         faults.add(
             "error",
-            f"cut off: the last {missing} bytes that its index names are not there",
+            f"cut off: the last {missing} bytes that its index or header names are not there",
             "what decodes counts",
-            info.path,
+            path,
             "the whole file",
             "copy or download it again",
         )
+
+
+def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
+    """Check whether the picture lasts as long as the container claims."""
     if info.n_frames not in (0, len(times)):
         faults.add(
             "warning",

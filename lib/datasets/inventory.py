@@ -74,7 +74,7 @@ def tell_others(there: Contents, report: Report) -> None:
     """
     for entry in there.others:
         if entry.kind == "folder":
-            _note(report, entry.path, NOT_USED, entry.why)
+            report.note(entry.path, NOT_USED, entry.why)
             continue
         name, why = _shown(entry)
         meant = suffix(entry.path) in kinds.VIDEO_SUFFIXES
@@ -87,7 +87,7 @@ def tell_others(there: Contents, report: Report) -> None:
             expected="a file or folder that can be read",
             todo="nothing: it is read there" if ALREADY_READ in why else "mend or remove it",
         )
-        _note(report, name, NOT_USED, why, "a file that can be read")
+        report.note(name, NOT_USED, why, "a file that can be read")
 
 
 def _shown(entry: Entry) -> tuple[str, str]:
@@ -97,10 +97,6 @@ def _shown(entry: Entry) -> tuple[str, str]:
     if entry.kind == "file":
         return entry.path, r"its name holds \ and reads as a path out of the folder on Windows"
     return entry.path, entry.why
-
-
-def _note(report: Report, file: str, what: str, why: str = "", right: str = "") -> None:
-    report.files.append({"file": file, "what": what, "why": why, "right": right})
 
 
 def close(
@@ -132,9 +128,11 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
     by folder and suffix.
 
     Folders that a trial names (crops, pictures) are one line and are not entered; nor are `ours`,
-    folders of results.
+    folders of results. What the report lists already is not listed again.
     """
+    listed = {row["file"] for row in report.files}
     uses, groups = _named(table), {}
+    problems = {row["where"]: row["what"] for row in reversed(report.problems)}
     places = {os.path.realpath(path) for path in ours} - {os.path.realpath(root)}
 
     def closed(path: str) -> str:
@@ -142,18 +140,30 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
             return uses.get(path, "hidden")
         return PROGRAM_OUTPUT if places and os.path.realpath(root / path) in places else ""
 
-    for entry in walk(root, closed):
+    for entry in (entry for entry in walk(root, closed) if entry.path not in listed):
         if entry.path in uses:
-            _note(report, entry.path, uses[entry.path])
-        elif entry.kind != "file":
-            _note(report, _shown(entry)[0], NOT_USED, entry.why)
-        elif trials.is_unicode(entry.path):
+            report.note(entry.path, uses[entry.path])
+        elif entry.kind != "file" or not trials.is_unicode(entry.path):
+            name, why = _shown(entry)
+            report.note(name, NOT_USED, why)
+        else:
             top = "/".join(entry.path.split("/")[:-1][:2])
-            groups.setdefault((top, suffix(entry.path)), []).append(entry.path)
-    for (folder, ending), paths in groups.items():
+            use = _of_no_trial(entry.path, problems.get(str(root / entry.path), ""))
+            groups.setdefault((top, suffix(entry.path), use), []).append(entry.path)
+    for (folder, ending, use), paths in groups.items():
         many = joined(folder, f"{len(paths)} files {ending or 'without a suffix'}")
         for path in paths if len(paths) <= FILES_PER_LINE else [many]:
-            _note(report, path, NO_TRIAL, "a list or table of the data set, or not used")
+            report.note(path, *use)
+
+
+def _of_no_trial(path: str, problem: str) -> tuple[str, str]:
+    """(what, why) of a file that no trial names; `problem` is what the report says of it."""
+    ending = suffix(path)
+    if problem or split(path)[1].startswith("."):
+        return NOT_USED, problem or "hidden"
+    if ending in (*kinds.SOUND_SUFFIXES, *kinds.VIDEO_SUFFIXES):
+        return NO_TRIAL, "a recording or a sound file"
+    return NO_TRIAL, OTHER.get(ending, "a list or table of the data set, or not used")
 
 
 def _named(table: pd.DataFrame) -> dict[str, str]:
@@ -191,7 +201,7 @@ def _tell(
         )
         shown = [joined(folder, summary)]
     for path in shown:
-        _note(report, path, what, why, right)
+        report.note(path, what, why, right)
         where = str(there.root / (path if len(shown) == len(paths) else folder))
         meant = _is_label_like(paths[0]) or there.kinds.get(paths[0]) in ("sound", "video")
         if what == NOT_USED and (meant or paths[0] in there.reasons) and where not in known:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -109,13 +109,14 @@ def find(
         if progress:
             progress(done, len(paths), name)
     if not rows:
-        raise InputError(
+        raise report.nothing(
             "no recording of RAVDESS found",
             where=root,
             expected="Actor_01/03-01-01-01-01-01-01.wav and so on, or .flac",
             todo=_way_to_the_recordings(files),
         )
-    _name_copies(paths, report)
+    used = {row["trial"]: paths[row["trial"]] for row in rows}
+    name_copies(used, report, "both are kept, as in the release")
     table = trials.table(rows)
     _count(table, report)
     return table, report
@@ -137,19 +138,25 @@ def _way_to_the_recordings(there: Iterable[str]) -> str:
     return "correct data_root; data_README.md says where the data are"
 
 
-def sounds(root: Path, there: Iterable[str], report: Report) -> dict[str, Path]:
-    """Name -> file of all recordings below `root`; of two with one name the first.
+def sounds(root: Path, there: Iterable[str], report: Report, first: str = "") -> dict[str, Path]:
+    """Name -> file of all recordings below `root`; of two with one name that in the folder `first`
+    or else the one nearest to `root`.
 
     there : paths of all files, relative to `root`.
     """
     paths: dict[str, Path] = {}
     heard = (path for path in map(PurePosixPath, there) if path.suffix.lower() in SUFFIXES)
-    for folder in sorted({root / path.parent for path in heard}):
-        for path in tree.files(folder, SUFFIXES, report):
-            first = paths.setdefault(path.stem, path)
-            if first is not path:
+    folders = {path.parent for path in heard}
+    for folder in sorted(folders, key=lambda path: (str(path) != first, len(path.parts), path)):
+        for path in tree.files(root / folder, SUFFIXES, report):
+            used = paths.setdefault(path.stem, path)
+            if used is not path:
                 report.warning(
-                    path.stem, "is there twice", f"{first.name} is used", where=str(path)
+                    path.stem,
+                    f"is there twice: {path.relative_to(root)}, too",
+                    f"{used.relative_to(root)} is used",
+                    where=str(path),
+                    todo="remove or rename one of them",
                 )
     return paths
 
@@ -175,14 +182,21 @@ def _row(name: str, path: Path, root: Path, report: Report) -> dict:
     return {**row, "fold": fold, "subject": f"actor_{fields.actor:02}"}
 
 
+def shown(name: str) -> str:
+    """A name of unknown origin for a message: signs that are none on paper are spelt out."""
+    return name if name.isprintable() else ascii(name)
+
+
 def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> dict:
     """The row of a recording of sound alone with one label (`CLASSES`), without a speaker; {} for
     one that cannot be heard, which the report names.
     """
+    file = path.relative_to(root).as_posix()
     try:
+        _refuse_name(name, file)
         info = recordings.probe(path)
     except InputError as error:
-        report.fault(name, error, "left out")
+        report.fault(shown(name), error, "left out")
         return {}
     duration = info.audio_duration or info.duration
     if duration < MIN_SECONDS:
@@ -199,26 +213,34 @@ def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> 
         "trial": name,
         "video": name,
         "split": "train",
-        "audio_path": path.relative_to(root).as_posix(),
+        "audio_path": file,
         "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{label}",
         "duration": duration,
     }
 
 
-def _name_copies(paths: dict[str, Path], report: Report) -> None:
-    """Name recordings that are copies of another one: the release has one."""
+def _refuse_name(name: str, file: str) -> None:
+    """Raise InputError for a recording that the trial table cannot name; `file` is its path."""
+    outside = "Windows reads it as a path out of the folder"
+    if why := trials.unusable(name) or (outside if trials.leaves_root(file) else ""):
+        raise InputError(
+            f"cannot be the name of a trial or of its file: {why}",
+            where=shown(file),
+            expected="a name that can be a folder's on every system",
+            todo="rename it",
+        )
+
+
+def name_copies(paths: Mapping[str, Path], report: Report, done: str) -> None:
+    """Name recordings that are copies of another one, and what is done about them."""
     sizes = Counter(path.stat().st_size for path in paths.values())
     seen: dict[str, str] = {}
     for name, path in paths.items():
         if sizes[path.stat().st_size] > 1:
             first = seen.setdefault(store.fingerprint(path)["sha256"], name)
             if first != name:
-                report.warning(
-                    name,
-                    f"is a copy of {first}, byte by byte",
-                    "both are kept, as in the release",
-                    where=str(path),
-                )
+                what = f"is a copy of {first}, byte by byte"
+                report.warning(name, what, done, where=str(path))
 
 
 def _count(table: pd.DataFrame, report: Report) -> None:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -62,6 +64,33 @@ class Report:
             expected=error.expected,
             todo=error.todo,
             traceback=traceback_of(error),
+        )
+
+    def passed_over(self, path: Path, notes: Iterable[str]) -> None:
+        """Report what a reader noted of a table: lines that are no row, quotation marks."""
+        for note in notes:
+            self.warning(path.name, note, "the rest is read", where=str(path))
+
+    def note(self, file: str, what: str, why: str = "", right: str = "") -> None:
+        """Add a line to the inventory: a file or folder, relative to the data root, and what it is
+        used as; or why it is not used, and what would be right.
+        """
+        self.files.append({"file": file, "what": what, "why": why, "right": right})
+
+    def nothing(self, what: str, *, where: object, expected: str, todo: str) -> InputError:
+        """The error of a data set of which nothing is left. It ends the work before the problems
+        are shown, so that it holds the first of them, which tell more than `expected` and `todo`.
+        """
+        if not self.problems:
+            return InputError(what, where=where, expected=expected, todo=todo)
+        first = sorted(self.problems, key=lambda row: row["severity"])[:ROWS_PER_MESSAGE]
+        told = "; ".join(f"{row['item']} {row['what']} ({row['where']})" for row in first)
+        more = len(self.problems) - len(first)
+        return InputError(
+            f"{what} that can be used: {told}{f'; and {more} more problems' if more else ''}",
+            where=where,
+            expected=first[0]["expected"] or expected,
+            todo=first[0]["todo"] or todo,
         )
 
     def _add(self, severity: str, item: str, what: str, done: str, details: dict) -> None:

@@ -53,6 +53,7 @@ def read(
     contents.use(path, "splits")
     where = contents.root / path
     table = sheets.read(where, is_header)
+    report.passed_over(where, table.notes)
     index = {word: _column(table, words) for word, words in _WANTED.items()}
     if index["trial"] is None or index["split"] is None:
         raise _not_understood(

@@ -10,10 +10,11 @@ import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from .. import errors
@@ -194,18 +195,14 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
     lines = text.split("\n")
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
-    sheet = Sheet(path, names, [], [], mark, settings, notes, start + 1)
-    # With its line ends: they belong to a cell in quotation marks that has several lines.
-    reader, line = (
-        csv.reader((f"{text}\n" for text in lines[start + 1 :]), delimiter=mark),
-        start + 1,
-    )
-    inner: set[int] = set()  # lines of such cells but for their first
+    sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
+    reader, line = csv.reader(_quoted(sheet, below), delimiter=mark), start + 1
+    inner: set[int] = set()  # lines of a row of several lines but for their first
     try:
         for cells in reader:
             first, line = line + 1, start + 1 + reader.line_num
             if first < line:
-                _refuse_open_quotation(path, lines[first - 1 : line], first)
+                _judge_quotation(sheet, lines[first - 1 : line], first)
                 inner.update(range(first + 1, line + 1))
             _add(sheet, [cell.strip() for cell in cells], first)
     except csv.Error as error:
@@ -215,20 +212,69 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
             expected="cells of at most 131072 signs",
             todo="correct that line",
         ) from error
-    _tell_empty(sheet, len(lines) - start - 1, inner)
+    _tell_empty(sheet, len(below), inner)
     return sheet
 
 
-def _refuse_open_quotation(path: Path, lines: Sequence[str], first: int) -> None:
-    """Raise InputError where the lines of a row hold a quotation mark that is never closed: all
-    rows after it would be the text of one cell.
+def _quoted(sheet: Sheet, lines: Sequence[str]) -> Iterator[str]:
+    """The lines of a table with their line ends, which belong to a cell in quotation marks that has
+    several lines. Between tabs texts mostly stand without quotation marks: one that begins a cell
+    and would take the next cells or rows into it is a sign of the text, which a note says.
     """
-    if sum(line.count('"') for line in lines) % 2:
+    stray = []
+    for index, line in enumerate(lines):
+        if sheet.mark == "\t" and '"' in line and _is_stray(sheet, lines, index):
+            stray.append(sheet.header_line + 1 + index)
+            line = "\t".join('"{}"'.format(cell.replace('"', '""')) for cell in line.split("\t"))
+        yield f"{line}\n"
+    if stray:
+        count = "1 line" if len(stray) == 1 else f"{len(stray)} lines"
+        sheet.notes.append(
+            "quotation marks that enclose no cell are read as signs of the text "
+            f"({count}, first: line {stray[0]})"
+        )
+
+
+def _is_stray(sheet: Sheet, lines: Sequence[str], index: int) -> bool:
+    """Whether a line has all cells only if its quotation marks enclose none, and what follows is
+    another row, not the rest of its last cell.
+    """
+    if not _is_whole(sheet, lines[index]):
+        return False
+    try:
+        cells = next(csv.reader([lines[index]], delimiter=sheet.mark, strict=True))
+    except csv.Error:  # one is not closed, or text follows the closing one
+        following = next(filter(str.strip, islice(lines, index + 1, None)), "")
+        return not following or _is_whole(sheet, following)
+    return len(cells) < len(sheet.names)
+
+
+def _is_whole(sheet: Sheet, line: str) -> bool:
+    """Whether a line, parted at each separator, has as many cells as the header."""
+    width = len(sheet.names)
+    cells = line.split(sheet.mark)
+    return len(cells) >= width and not any(cells[width:])
+
+
+def _judge_quotation(sheet: Sheet, lines: Sequence[str], first: int) -> None:
+    """Raise InputError where a row has several lines because of a quotation mark that encloses no
+    cell: rows after it would be the text of that cell. Where it does enclose one, but every line
+    would be a row by itself, a note says so.
+    """
+    last = first + len(lines) - 1
+    try:
+        list(csv.reader((f"{line}\n" for line in lines), delimiter=sheet.mark, strict=True))
+    except csv.Error as error:
         raise InputError(
-            f"a cell that begins with a quotation mark and does not end: {lines[0][:80]!r}",
-            where=f"{path}:{first}",
+            "a cell that begins with a quotation mark and does not end with one: "
+            f"{lines[0][:80]!r}",
+            where=f"{sheet.path}:{first}",
             expected='texts as "he said ""yes"""',
             todo="close it, or take the mark out",
+        ) from error
+    if all(_is_whole(sheet, line) for line in lines):
+        sheet.notes.append(
+            f"lines {first} to {last} are one row: a cell of several lines in quotation marks"
         )
 
 
@@ -247,7 +293,7 @@ def _header(
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
         _refuse_blanks(path, lines, index, header)
         if header(cells):
-            return index, mark, settings, _before(index)
+            return index, mark, settings, _before(index, separator)
         first = index if first is None else first
         if _is_data(cells):
             break
@@ -260,7 +306,7 @@ def _header(
             expected="a header line, then rows",
             todo="write the file again",
         )
-    return first, separator or _mark(lines[first]), {}, _before(first)
+    return first, separator or _mark(lines[first]), {}, _before(first, separator)
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
@@ -283,8 +329,9 @@ def _mark(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _before(count: int) -> list[str]:
-    if not count:
+def _before(count: int, separator: str = "") -> list[str]:
+    """What was passed over before the header; a line ``sep=;`` alone was read."""
+    if count <= bool(separator):
         return []
     lines = "line 1" if count == 1 else f"lines 1 to {count}"
     return [f"{lines} before the header passed over"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import clock, containers, hearing, orientation, pictures
+from . import chunks, clock, containers, hearing, orientation, pictures
 
 # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
 CLOCK = Fraction(1, 90_000)
@@ -127,14 +127,14 @@ def _seconds(stamp: int | None, track) -> float:
 
 
 def missing_bytes(path: Path) -> int:
-    """By how many bytes the file is too short for its own index: 0 for a whole file and for one
-    without an index.
+    """By how many bytes the file is too short for its own index or, of WAV and AIFF, its header: 0
+    for a whole file and for one that has neither.
     """
     with containers.opened(path) as container:
         tracks = [track for track in container.streams if track.type in ("video", "audio")]
         entries = chain.from_iterable(track.index_entries for track in tracks)
-        ends = [entry.pos + entry.size for entry in entries]
-    return max(0, max(ends, default=0) - Path(path).stat().st_size)
+        ends = [chunks.end(path), *(entry.pos + entry.size for entry in entries)]
+    return max(0, max(ends) - Path(path).stat().st_size)
 
 
 def length(info: Info) -> tuple[float, int]:

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from lib import arrays, datasets
+from lib import arrays, datasets, parameters
 from lib.datasets import check, ravdess
 from lib.errors import InputError
 from lib.files import ROOT
@@ -98,6 +98,16 @@ def test_a_recording_of_sound_only_has_25_rows_per_second_and_no_face(tmp_path):
         arrays.make(trial, request("face", size=32), place)
 
 
+def test_a_recording_that_is_cut_off_is_told_when_it_is_checked(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "data", actors=(1,), emotions=(3,), repetitions=(1,))
+    cut = root / "Actor_01" / f"{name(3, 1)}.wav"
+    cut.write_bytes(cut.read_bytes()[:-5000])
+    trial = ravdess.find(root)[0].to_dict("records")[0]
+    row = check.check_trial(trial, Store(tmp_path / "processed", "ravdess", root))
+    assert row["errors"].startswith("cut off: the last 5000 bytes")
+    assert len(row["faults"]) == 1
+
+
 def test_stereo_with_equal_channels_is_the_same_sound(tmp_path):
     samples = voice(4, 9, 1)
     mono = write(tmp_path / "mono.wav", samples)
@@ -105,6 +115,31 @@ def test_stereo_with_equal_channels_is_the_same_sound(tmp_path):
     first, second = (sound.decode(path, 16_000)[0] for path in (mono, stereo))
     np.testing.assert_array_equal(first, second)
     assert np.abs(first.astype(int) - samples).max() <= 1
+
+
+def test_other_files_beside_the_recordings_are_in_the_inventory(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "data", actors=(7,), emotions=(3,), repetitions=(1,))
+    for file in ("Audio_Song.zip", "Actor_07/x.mp3", "Actor_07/.x.wav"):
+        (root / file).write_bytes(b"x")
+    write(root / "copies" / "Actor_07" / f"{name(3, 7)}.wav", voice(3, 7, 1))
+    given = {"dataset": "ravdess", "data_root": str(root), "processed_root": str(tmp_path / "p")}
+    table, report = datasets.find(parameters.Params(parameters.complete(given)))
+    twice = f"is there twice: copies/Actor_07/{name(3, 7)}.wav, too"
+    assert {row["file"]: row["why"] for row in report.files} == {
+        f"Actor_07/{name(3, 7)}.wav": "",
+        f"copies/Actor_07/{name(3, 7)}.wav": twice,
+        "Actor_07/x.mp3": "a recording or a sound file",
+        "Actor_07/.x.wav": "hidden",
+        "Audio_Song.zip": "an archive",
+    }
+    assert list(table["audio_path"]) == [f"Actor_07/{name(3, 7)}.wav"]
+
+
+def test_where_every_recording_is_left_out_the_error_says_why(tmp_path):
+    write(tmp_path / "Actor_07" / f"{name(3, 7, channel=2)}.wav", voice(3, 7, 1))
+    with pytest.raises(InputError, match="no recording of RAVDESS found") as caught:
+        ravdess.find(tmp_path)
+    assert "is not speech with sound only" in caught.value.what
 
 
 def test_an_empty_folder_is_refused_with_what_should_be_there(tmp_path):

@@ -235,3 +235,10 @@ def test_stretches_of_speech_are_told_with_the_parameter_that_reads_them(root, n
     ((what, todo),) = said(report, name)
     assert "segments_path reads it" in what
     assert "CSV" not in todo
+
+
+def test_lines_of_splits_csv_that_are_passed_over_are_told(root):
+    text = "trial,split\nanna,train\n#ben,val\ncarl,test\n"
+    _, report = folder.find(root(*THREE, **LABELS, **{"splits.csv": text}))
+    told = [what for what, _ in said(report, "splits.csv")]
+    assert "1 line is no row and passed over (first: line 3)" in told

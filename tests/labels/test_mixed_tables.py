@@ -9,7 +9,7 @@ import pytest
 
 from lib import parameters
 from lib.errors import InputError
-from lib.labels import arrays, cells
+from lib.labels import arrays, cells, sheets
 from lib.store import Store, request
 
 FRAMES = np.arange(50) / 25  # 2 s
@@ -292,3 +292,20 @@ def test_numbers_of_expressions_are_told_with_their_names(tmp_path):
     assert facts["mended"] == ["a.csv: numbers of expressions are taken as 1 Anger, 4 Happiness"]
     (tmp_path / "b.csv").write_text("time,emotion\n0,happy\n1,angry\n2,happy\n")
     assert arrays.read([tmp_path / "b.csv"], "expression", FRAMES, {})[2] == {}
+
+
+def test_a_quotation_mark_that_encloses_no_cell_takes_no_other_cell_or_row_into_it(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('time\ttext\tvalence\n0\t"Nie\t0.1\n1\tmow "tak\t0.2\n2\t"a\nb"\t0.3\n')
+    table = sheets.read(path)
+    assert table.rows == [["0", '"Nie', "0.1"], ["1", 'mow "tak', "0.2"], ["2", "a\nb", "0.3"]]
+    assert table.lines == [2, 3, 4]
+    assert "signs of the text (1 line, first: line 2)" in table.notes[0]
+    path.write_text('time,text,valence\n0,"Nie,0.1\n1,mow "tak,0.2\n')
+    with pytest.raises(InputError, match="does not end with one") as caught:
+        sheets.read(path)
+    assert caught.value.where.endswith(":2")
+    path.write_text('time,text,valence\n0,"a,b\nc,d",0.2\n')
+    table = sheets.read(path)
+    assert table.rows == [["0", "a,b\nc,d", "0.2"]]
+    assert table.notes == ["lines 2 to 3 are one row: a cell of several lines in quotation marks"]

@@ -1,4 +1,5 @@
 import errno
+import struct
 
 import av
 import numpy as np
@@ -195,6 +196,50 @@ def test_a_cut_off_file_has_fewer_frames_than_it_claims(recording, tmp_path):
         < len(recordings.frame_times(tmp_path / "cut.mp4"))
         < recordings.probe(tmp_path / "cut.mp4").n_frames
     )
+
+
+def sound_file(path, samples=4801):
+    """A sound file of 16 bits, in the form that its suffix names (FFmpeg writes it)."""
+    options = {"rf64": "always"} if path.stem == "rf64" else {}
+    with av.open(str(path), "w", options=options) as container:
+        codec = "pcm_s16be" if path.suffix == ".aiff" else "pcm_s16le"
+        track = container.add_stream(codec, rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.ones((1, samples), np.int16), "s16", "mono")
+        frame.rate = 16_000
+        for packet in (*track.encode(frame), *track.encode(None)):
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.wav", "rf64.wav", "a.aiff"])
+def test_the_bytes_that_a_cut_off_sound_file_lacks_are_counted(tmp_path, name):
+    path = sound_file(tmp_path / name)
+    content = path.read_bytes()
+    assert recordings.missing_bytes(path) == 0
+    path.write_bytes(content[:-1000])
+    assert recordings.missing_bytes(path) == 1000
+
+
+def wav(claimed, samples, after=b"", before=b""):
+    """A wav file of 8 bits at 8 kHz that claims some bytes of sound."""
+    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
+    body = form + before + b"data" + struct.pack("<I", claimed) + samples + after
+    return b"RIFF" + struct.pack("<I", min(len(body) + 4, 0xFFFFFFFF)) + b"WAVE" + body
+
+
+def test_a_whole_wav_of_any_form_lacks_nothing(tmp_path):
+    sound, note = bytes(801), b"LIST" + struct.pack("<I", 5) + b"notes\0"
+    contents = {
+        **{f"streamed {size:x}": wav(size, sound) for size in (0, 0xFFFFFFFF, 0x7FFFF000)},
+        "odd": wav(801, sound),
+        "padded, a chunk after it": wav(801, sound, b"\0" + note),
+        "odd chunk before it": wav(801, sound, before=note),
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.wav").write_bytes(content)
+        assert recordings.missing_bytes(tmp_path / f"{name}.wav") == 0, name
+    (tmp_path / "cut.wav").write_bytes(wav(901, sound, before=note))
+    assert recordings.missing_bytes(tmp_path / "cut.wav") == 100
 
 
 def test_a_file_cut_off_in_its_index_is_an_input_error(recording, tmp_path):
