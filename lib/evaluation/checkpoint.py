@@ -13,6 +13,7 @@ from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
 from ..intervals import in_brackets, rounded
+from ..media import bounds
 from ..models import checkpoints, device, published
 from ..parameters import Params, complete
 from ..store import Store, fingerprint
@@ -98,18 +99,20 @@ def is_published(path: Path) -> bool:
     """Whether a file is one that a paper's authors published (`published.weights_in`), and not a
     run's.
 
-    Raises InputError, naming the file, if it would run code; damaged or absent files are not
-    reported here.
+    Raises InputError if it would run code, or where it holds no weights. Absent files and damaged
+    archives are left to the reader of our own checkpoints, which reports them.
     """
     try:
         content = published.read(path)
-        if Path(path).suffix == published.MANIFEST:
-            return True
-        return not published.is_run(content) and bool(published.weights_in(content, path))
     except published.UnsafeError:
         raise
     except InputError:
+        if Path(path).is_file() and not bounds.is_archive(path):
+            raise
         return False
+    if Path(path).suffix == published.MANIFEST:
+        return True
+    return not published.is_run(content) and bool(published.weights_in(content, path))
 
 
 def open_checkpoint(path: Path, params) -> dict:

@@ -168,7 +168,7 @@ def load(path: Path) -> dict:
             expected="a file as 05_train writes it",
             todo="copy it again, or train again",
         ) from error
-    if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
+    if not is_run(saved) or not {"recipe", "dataset"} <= saved["params"].keys():
         raise InputError(
             "a file that is not a checkpoint of this project",
             where=path,
@@ -176,6 +176,13 @@ def load(path: Path) -> dict:
         )
     tensors = ("model", "raw", "optimizer")  # large, and never changed
     return {name: value if name in tensors else deepcopy(value) for name, value in saved.items()}
+
+
+def is_run(content: object) -> bool:
+    """Whether what a file holds is the checkpoint of a run here, and not the weights of others."""
+    if not isinstance(content, Mapping):
+        return False
+    return all(isinstance(content.get(name), Mapping) for name in ("model", "params"))
 
 
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
@@ -221,9 +228,18 @@ def without_numbers(state: Mapping[str, torch.Tensor]) -> list[str]:
 
 
 def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of weights that only one of two state dicts has, or that differ in shape."""
+    """Names of weights that only one of two state dicts has, or that differ in shape or kind: what
+    is no tensor, or whole numbers where the other one has fractions.
+    """
     return sorted(
         name
         for name in {*mine, *its}
-        if name not in mine or name not in its or mine[name].shape != its[name].shape
+        if name not in mine or name not in its or _kind(mine[name]) != _kind(its[name])
     )
+
+
+def _kind(weight: object) -> tuple:
+    """Shape, and whether there may be fractions."""
+    if not isinstance(weight, torch.Tensor):
+        return (type(weight).__name__,)
+    return tuple(weight.shape), weight.is_floating_point() or weight.is_complex()

@@ -22,7 +22,7 @@ from ..media.bounds import RefusedError
 from . import tensor_manifest, tensorflow_layout
 from .base import REGISTRY, Model
 from .blocks.residual import PLANES
-from .checkpoints import contents, misfits, require_numbers
+from .checkpoints import contents, is_run, misfits, require_numbers
 
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
@@ -133,8 +133,7 @@ def fill(net: Model, path: Path | str) -> Model:
         net.licence = licence(net.name, path)
         return net
     name, state, expected = net.name, weights_in(read(path), path), net.state_dict()
-    if STEM in expected and STEM in state and state[STEM].ndim == 5:
-        state = {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}
+    state = _without_mask(state, expected)
     _require_fit(name, state, expected, path)
     require_numbers(state, path)
     net.load_state_dict(state)
@@ -210,30 +209,32 @@ def _refused(path: Path, message: str) -> InputError:
     )
 
 
-def is_run(content: Mapping) -> bool:
-    """Whether what `read` returned is the checkpoint of a run here, and not a file of others."""
-    return "params" in content and isinstance(content.get("model"), Mapping)
-
-
 def weights_in(content: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
     """The state dict in what `read` returned, without what a wrapper put before its keys
     (`WRAPPERS`). Named weights may also lie under one key of any name, with other things beside it;
     but not in the checkpoint of a run here, whose licence is its own.
     """
-    inside = [] if is_run(content) else [key for key, value in content.items() if _is_state(value)]
-    state = next(
-        (content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), content
-    )
-    if len(inside) == 1:
-        state = content[inside[0]]
-    if not _is_state(state):
-        held = ", ".join(map(str, list(content)[:5])) or "nothing"
-        several = f"{len(inside)} sets of weights ({', '.join(map(str, inside))})"
+    sets = [key for key in CONTAINERS if isinstance(content.get(key), Mapping)][:1]
+    if not sets and not is_run(content):
+        sets = [key for key, value in content.items() if _is_state(value)]
+    if len(sets) > 1:
         raise InputError(
-            several if inside else f"a file without weights, only {held}",
+            f"{len(sets)} sets of weights ({', '.join(map(str, sets))})",
             where=path,
-            expected=f"named tensors under {' or '.join(CONTAINERS)}",
-            todo="save the set that you mean alone" if inside else "",
+            expected="one",
+            todo="save the set that you mean alone",
+        )
+    state = content[sets[0]] if sets else content
+    if not _is_state(state):
+        others = [key for key, value in state.items() if not isinstance(value, torch.Tensor)]
+        what = "a file without weights, only"
+        if len(others) < len(state):
+            what = f"{len(others)} of {len(state)} entries are no weights:"
+        raise InputError(
+            f"{what} {', '.join(map(str, others[:5])) or 'nothing'}",
+            where=path,
+            expected=f"named tensors, alone or under {' or '.join(CONTAINERS)}",
+            todo="save the network's state dict alone",
         )
     renamed = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
     if len(renamed) < len(state):
@@ -261,9 +262,15 @@ def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str)
             for key in expected
             if state[key].shape != expected[key].shape
         ]
+        wrong += [
+            f"{key} {state[key].dtype}, here {expected[key].dtype}"
+            for key in expected
+            if expected[key].is_floating_point()
+            and not (state[key].is_floating_point() or state[key].is_complex())
+        ]
         if wrong:
             raise InputError(
-                f"weights of another size: {_listed(wrong)}",
+                f"weights of another size or kind: {_listed(wrong)}",
                 where=path,
                 expected=f"the published sizes of {name}",
                 todo="give the options of that network",
@@ -368,8 +375,7 @@ def begin(net: nn.Module, path: Path) -> nn.Module:
     """
     content, mine = read(path), net.state_dict()
     its = content["model"] if is_run(content) else weights_in(content, path)
-    if STEM in mine and STEM in its:
-        its = {**its, STEM: its[STEM][:, : mine[STEM].shape[1]]}
+    its = _without_mask(its, mine)
     if wrong := misfits(mine, its):
         raise InputError(
             f"{len(wrong)} of {len(mine)} weights do not fit this network, the first is {wrong[0]}",
@@ -377,5 +383,13 @@ def begin(net: nn.Module, path: Path) -> nn.Module:
             expected="weights of the same network in the same sizes",
             todo="set recipe, width, face_size and options as in the params.yaml of that run",
         )
+    require_numbers(its, path)
     net.load_state_dict(its)
     return net
+
+
+def _without_mask(state: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without those of channels that the first layer of a network lacks."""
+    if STEM not in expected or STEM not in state or state[STEM].ndim != expected[STEM].ndim:
+        return state
+    return {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}

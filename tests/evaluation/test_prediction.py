@@ -400,12 +400,22 @@ def test_a_trial_whose_arrays_are_not_there_names_notebook_and_leaves_no_file(ti
 
 
 def test_a_missing_or_foreign_checkpoint_is_told_with_its_path(tiny, tmp_path):
-    p = tiny_set.parameters("tsav", tiny)
-    for path in (tmp_path / "none.pt", tmp_path / "text.pt"):
-        (tmp_path / "text.pt").write_text("text")
-        with pytest.raises(InputError, match="checkpoint") as told:
+    p, state = tiny_set.parameters("tsav", tiny), {"weight": torch.zeros(2)}
+    (tmp_path / "text.pt").write_text("text")
+    torch.save({"model": state, "ema": state}, tmp_path / "two.pt")
+    torch.save({"model": state, "params": {"lr": 1e-3}}, tmp_path / "other.pt")
+    for name, message in (
+        ("none", "checkpoint is not there"),
+        ("text", "no file of PyTorch's"),
+        ("two", r"2 sets of weights \(model, ema\)"),
+        ("other", "not a checkpoint of this project"),
+    ):
+        path = tmp_path / f"{name}.pt"
+        with pytest.raises(InputError, match=message) as told:
             checkpoint.load(path, p, tiny_set.store(tiny))
         assert str(path) in str(told.value)
+        with pytest.raises(InputError, match=message):
+            checkpoint.worth(path)
 
 
 def test_a_gpu_that_is_not_there_is_told(tiny, monkeypatch):

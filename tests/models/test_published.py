@@ -14,7 +14,7 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models import checkpoints
+from lib.models import checkpoints, published
 from lib.models.published import STEM
 
 SMALL = {"steps": 4, "visual_channels": 6, "audio_channels": 6, "width": 1 / 32}
@@ -105,6 +105,28 @@ def test_of_two_sets_of_weights_none_is_chosen(tmp_path):
         models.load_published("jca", path, **options("jca"))
 
 
+def test_weights_among_other_things_are_not_replaced_by_another_set(tmp_path):
+    state = drawn("jca", **options("jca"))
+    path = saved(tmp_path / "a.pt", {**state, "epoch": 3}, "state_dict", ema=state)
+    with pytest.raises(InputError, match=r"1 of \d+ entries are no weights: epoch"):
+        models.load_published("jca", path, **options("jca"))
+
+
+@pytest.mark.parametrize(
+    ("mended", "message"),
+    [
+        (lambda weight: weight + torch.nan, "no finite numbers"),
+        (lambda weight: weight.to(torch.int8), "do not fit"),
+    ],
+)
+def test_a_training_does_not_begin_with_weights_that_are_no_numbers(tmp_path, mended, message):
+    state, net = drawn("jca", **options("jca")), models.create("jca", **options("jca"))
+    name = next(iter(state))
+    path = saved(tmp_path / "a.pt", {**state, name: mended(state[name])})
+    with pytest.raises(InputError, match=message):
+        published.begin(net, path)
+
+
 def test_a_runs_checkpoint_has_a_licence_of_its_own_and_is_not_read_as_published(tmp_path):
     path = saved(tmp_path / "a.pt", drawn("jca", **options("jca")), "model", params={})
     with pytest.raises(InputError, match="without weights, only model, params"):
@@ -166,7 +188,7 @@ def test_the_network_that_a_file_is_of_is_named(tmp_path):
 
 def test_weights_of_another_size_are_named(tmp_path):
     path = saved(tmp_path / "a.pt", drawn("jca", **options("jca")))
-    with pytest.raises(InputError, match="another size: coattn"):
+    with pytest.raises(InputError, match="another size or kind: coattn"):
         models.load_published("jca", path, **{**options("jca"), "steps": 5})
 
 
