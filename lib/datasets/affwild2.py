@@ -279,8 +279,8 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
         root,
         *(
             path
-            for name, paths in tree.subfolders(root).items()
-            for path in paths
+            for name, group in tree.subfolders(root).items()
+            for path in group
             if "test" in name
         ),
         *(folder for folder, _ in sets),

@@ -73,13 +73,7 @@ def make(
     recordings = plan(seed, trials, seconds)
     with explain_full_disk(root):
         _make_all(partial(_make_one, root, seed), recordings, workers, progress)
-        hidden = [
-            name
-            for recording in recordings
-            if recording.split == "test"
-            for name in recording.persons
-        ]
-        write_text(root / "test_set_VA.txt", "\n".join([*hidden, ""]))
+        write_text(root / "test_set_VA.txt", "\n".join([*_persons(recordings, "test"), ""]))
         write_text(
             root / "sample.json", json.dumps(_summary(seed, trials, seconds, recordings), indent=1)
         )
@@ -226,17 +220,15 @@ def _write_crop(path: Path, picture: np.ndarray, matrix: np.ndarray) -> None:
     )
 
 
+def _persons(recordings: list[Recording], split: str) -> list[str]:
+    """The people in the recordings of a split."""
+    chosen = [recording for recording in recordings if recording.split == split]
+    return [name for recording in chosen for name in recording.persons]
+
+
 def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]) -> dict:
     """Facts about the set: `expected` has the names under which `affwild2.find` counts."""
-    names = {
-        split: [
-            name
-            for recording in recordings
-            if recording.split == split
-            for name in recording.persons
-        ]
-        for split in SPLITS
-    }
+    names = {split: _persons(recordings, split) for split in SPLITS}
     expected = {
         "videos": len(recordings),
         "test trials": len(names["test"]),

@@ -87,9 +87,8 @@ def _result(folder: Path, names: list[str], values: list[str], with_intervals: b
     folders = [Path(known[name]["folder"]) for name in names]
     target = folder / "_".join(["merged", *values])
     all_metrics = [runs.Run(path).read_json("metrics.json", {}) for path in folders]
-    if not any(
-        (metrics.get("val") or {}).get(name) for metrics in all_metrics for name in EMOTIONS
-    ):
+    val = [metrics.get("val") or {} for metrics in all_metrics]
+    if not any(scores.get(name) for scores in val for name in EMOTIONS):
         return _mean([_scores(metrics) for metrics in all_metrics])
     try:
         if len(folders) > 1:
