@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -275,16 +276,8 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
                 if path.suffix.lower() in tree.NAME_SUFFIXES or path.is_dir():
                     stem = path.name if path.is_dir() else path.stem
                     tests.setdefault(stem, set()).add(kind)
-    places = [
-        root,
-        *(
-            path
-            for name, group in tree.subfolders(root).items()
-            for path in group
-            if "test" in name
-        ),
-        *(folder for folder, _ in sets),
-    ]
+    groups = [paths for name, paths in tree.subfolders(root).items() if "test" in name]
+    places = [root, *chain.from_iterable(groups), *(folder for folder, _ in sets)]
     for path in (path for folder in places for path in tree.files(folder, (".txt",), report)):
         words = path.stem.lower().replace("-", "_").split("_")
         if {"test", "text"} & set(words) and "set" in words:
