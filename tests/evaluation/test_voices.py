@@ -23,6 +23,7 @@ from tests.shared_files import shared
 from tests.tiny_set import one_thread  # noqa: F401
 
 STRETCHES = [(1600, 8000), (11_200, 16_000)]  # samples: 0.1 to 0.5 s, 0.7 to 1.0 s
+RUN = {"recipe": "tsav", "dataset": "sample"}
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_the_table_of_people_and_a_file_of_stretches_have_it(
 
 
 def test_a_run_that_reads_no_voices_is_refused(tmp_path):
-    torch.save({"model": {}, "params": {"recipe": "tsav"}}, tmp_path / "best.pt")
+    torch.save({"model": {}, "params": RUN}, tmp_path / "best.pt")
     params = Params(
         {"voice_run": str(tmp_path / "best.pt"), "runs_root": tmp_path, "device": "cpu"}
     )
@@ -205,7 +206,7 @@ def test_without_a_run_one_line_says_how_to_get_one(tmp_path, monkeypatch):
 
 
 def test_a_run_that_reads_no_voices_stops_before_anything_is_fetched_or_computed(tmp_path):
-    torch.save({"model": {}, "params": {"recipe": "tsav"}}, tmp_path / "best.pt")
+    torch.save({"model": {}, "params": RUN}, tmp_path / "best.pt")
     values = {"voice_run": str(tmp_path / "best.pt"), "runs_root": tmp_path, "segments_path": ""}
     with pytest.raises(InputError, match="voice_run: a run of the recipe tsav"):
         your_video.start({**values, "video_path": tmp_path / "absent.mp4"}, print)

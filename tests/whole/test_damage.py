@@ -74,6 +74,7 @@ METRICS = {
     "epoch": 3,
 }
 PARAMS = "recipe: tsav\ndataset: sample\nrules: corrected\nmodality: audio\noptions: {a: 1}\n"
+RUN = {"recipe": "tsav", "dataset": "sample", "lr": 0.1}
 
 
 def a_run(folder: Path) -> Path:
@@ -135,7 +136,7 @@ def read_annotation(path: Path) -> None:
 
 
 def a_checkpoint(place: Path, zipped: bool = True) -> Path:
-    content = {"model": {"w": torch.arange(6.0)}, "params": {"lr": 0.1}, "score": np.float64(1)}
+    content = {"model": {"w": torch.arange(6.0)}, "params": RUN, "score": np.float64(1)}
     torch.save(content, place / "best.pt", _use_new_zipfile_serialization=zipped)
     return place / "best.pt"
 
