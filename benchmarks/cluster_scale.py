@@ -3,6 +3,7 @@ them.
 
     python benchmarks/cluster_scale.py waited [--trials 2000] [--waits 0.25 0.5 1.0]
     python benchmarks/cluster_scale.py computed [--trials 2000] [--minutes 10] [--workers 2]
+                                                [--seconds 1]
 
 As root, with Debian's slurm-wlm and munge: `tests/cluster/slurm_node.sh` makes the scheduler, and
 it is taken down at the end.
@@ -11,8 +12,8 @@ it is taken down at the end.
 or a GPU does; so the share of time that they are busy shows what our hand-out and Dask cost, and
 not what this machine's processors can do. *Computed*: as many short recordings as the minutes
 allow, of which two jobs (or --workers) really make `time`, `face` and `mel`. A trial is one of 60
-recordings of 1 s, under a name of its own. On a machine that others use as well, `nice -n -10`
-before the first one keeps their work out of the numbers; the table says so.
+recordings of 1 s (--seconds), under a name of its own. On a machine that others use as well,
+`nice -n -10` before the first one keeps their work out of the numbers; the table says so.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ from lib.store import Store, request
 NODE = ROOT / "tests" / "cluster" / "slurm_node.sh"
 LEAST = 85.0  # % of the time that workers should be busy
 WORKERS = 8
-SET = {"trials": 60, "seconds": 1.0}
+RECORDINGS = 60
 ARRAYS = [request("time"), request("face", size=32), request("mel")]
 JOB = {"kind": "slurm", "cores": 1, "memory": "1500MB", "gpus": 0, "interface": "lo"}
 ABOUT_COMPUTED = (
-    f"Each trial's `time`, `face` and `mel` are really made; the trials are {SET['trials']} "
-    f"recordings of {SET['seconds']:g} s under many names. Driver and scheduler need the same "
-    "processors, which were busy {:.0f} % of the time; a worker is busy while it has an item, also "
-    "where it waits for a processor."
+    f"Each trial's `time`, `face` and `mel` are really made; the trials are {RECORDINGS} "
+    "recordings of {:g} s under many names. Driver and scheduler need the same processors, which "
+    "were busy {:.0f} % of the time; a worker is busy while it has an item, also where it waits "
+    "for a processor."
 )
 PROBE = 40  # trials that tell how many the minutes allow
 HEAD = ["", "workers", "trials", "s of each", "all s", "busy, %", "of the driver, ms per trial"]
@@ -124,9 +125,11 @@ def waited(place: Path, trials: int, seconds: list[float]) -> tuple[list[list[st
     return rows, f"Items sleep, as if for a disk or a GPU: nothing is computed. {told}"
 
 
-def computed(place: Path, most: int, minutes: float, workers: int) -> tuple[list[str], float]:
+def computed(
+    place: Path, most: int, minutes: float, workers: int, seconds: float
+) -> tuple[list[str], float]:
     """The row of items that are real work, and how busy the processors were, in %."""
-    root = affect.make(place / "data", workers=2, **SET)
+    root = affect.make(place / "data", trials=RECORDINGS, seconds=seconds, workers=2)
     table, _ = affwild2.find(root, root.name)
     store = Store(place / "processed", root.name, root)
     rows = copies(table.to_dict("records"), PROBE + most)
@@ -165,13 +168,15 @@ def main() -> None:
     parser.add_argument("--waits", nargs="*", type=float, default=[0.25, 0.5, 1.0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=2, help="of real work")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a recording")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, scheduler(Path(folder) / "node"):
         if given.part == "waited":
             rows, note = waited(Path(folder), given.trials, given.waits)
         else:
-            found, busy = computed(Path(folder), given.trials, given.minutes, given.workers)
-            rows, note = [found], ABOUT_COMPUTED.format(busy)
+            work = given.trials, given.minutes, given.workers, given.seconds
+            cells, busy = computed(Path(folder), *work)
+            rows, note = [cells], ABOUT_COMPUTED.format(given.seconds, busy)
         asked = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, check=True)
     notes = [
         f"{asked.stdout.strip()}, one node, jobs of one worker each, started and fed as by "
