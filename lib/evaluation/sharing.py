@@ -42,11 +42,6 @@ class Part:
     number: int
     count: int
 
-    @property
-    def numbers(self) -> tuple[int, int]:
-        """Its number and the next part's."""
-        return self.number, self.number + 1
-
     def __str__(self) -> str:
         return f"{self.trial}: prediction, stretch {self.number + 1}"
 
@@ -77,7 +72,8 @@ def outputs(
     windows = _windows(predictor.recipe, part.trial) if windows is None else windows
     size = predictor.recipe.params.batch_size
     batches = math.ceil(len(windows) / size)
-    first, stop = (size * (batches * number // part.count) for number in part.numbers)
+    numbers = part.number, part.number + 1
+    first, stop = (size * (batches * number // part.count) for number in numbers)
     windows = windows.iloc[first:stop]
     rows = pd.util.hash_pandas_object(windows.drop(columns="trial"), index=False).to_numpy()
     path = _path(folder, part)

@@ -123,9 +123,7 @@ def make_scores(inputs, parameters, create, device) -> None:
     heard = _Heard(inputs, parameters, device)
     with create((len(heard.tracks), 2), np.float32) as out:
         for face in heard.faces():
-            out[face.rows] = heard.scores(
-                face, (heard.logits(face, *window) for window in face.windows)
-            )
+            out[face.rows] = heard.scores(face, heard.logits(face, face.windows))
 
 
 def make_windows(inputs, parameters, create, device, stretch: slice) -> None:
@@ -136,12 +134,14 @@ def make_windows(inputs, parameters, create, device, stretch: slice) -> None:
     begin, end, _ = stretch.indices(len(inputs["time"]))
     logits, before, count = [], 0, 0
     for face in heard.faces():
+        inside = []
         for window in face.windows:
             frame, length = heard.frame(face, window), window[1] - window[0]
             if begin <= frame < end:
-                logits.append(heard.logits(face, *window))
+                inside.append(window)
             before += length if frame < begin else 0
             count += length
+        logits += heard.logits(face, inside)
     length = sum(map(len, logits))
     borders = [before, before + length, count]
     with create((length, 2), np.float32, begin=begin, **{stretches.ROWS: borders}) as out:
@@ -214,13 +214,14 @@ class _Heard:
         """The video's frame with which a window begins."""
         return int(self.tracks[face.rows[face.shown[window[0]]], 0])
 
-    def logits(self, face: _Face, start: int, stop: int) -> np.ndarray:
-        """(stop − start, 2) float32 of one window."""
+    def logits(self, face: _Face, windows: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
+        """(stop − start, 2) float32 of each window."""
         first = mfcc.at_times(face.when, self._t0, self._detector.fps)
         crops, rows = self._crops, face.rows[face.shown]
-        return self._net.logits(
-            self._detector, lambda a, b: crops[rows[a:b]], self._sound, first, start, stop
-        )
+        for start, stop in windows:
+            yield self._net.logits(
+                self._detector, lambda a, b: crops[rows[a:b]], self._sound, first, start, stop
+            )
 
     def scores(self, face: _Face, every: Iterable[np.ndarray]) -> np.ndarray:
         """(n, 2) float32 of the frames in which it is tracked, from the logits of its windows."""

@@ -700,15 +700,15 @@ def stacked(
     return out
 
 
-def collated(examples: Sequence[Mapping], shortest: int = 0) -> dict[str, torch.Tensor]:
-    """Stack the items of a batch, each filled up at the end to the longest one, and to `shortest`:
-    valence and arousal with NaN, everything else with 0.
+def collated(examples: Sequence[Mapping], length: int = 0) -> dict[str, torch.Tensor]:
+    """Stack the items of a batch, filled up at the end to `length`, by default to the longest one
+    of each kind: valence and arousal with NaN, everything else with 0.
     """
     batch = {}
     for name in examples[0]:
         rows = [example[name] for example in examples]
-        length = max(shortest, *map(len, rows))
-        batch[name] = torch.from_numpy(stacked(rows, length, np.nan if name == "va" else 0))
+        steps = length or max(map(len, rows))
+        batch[name] = torch.from_numpy(stacked(rows, steps, np.nan if name == "va" else 0))
     return batch
 
 

@@ -482,7 +482,9 @@ class Recipe(base.Recipe):
 
     def collate(self, examples, generator=None):
         """Stack, filled up at the end to the longest one (published: to a whole window)."""
-        return base.collated(examples, self.params.options["window"] if self.published else 0)
+        longest = max(len(example["valid"]) for example in examples)
+        whole = self.params.options["window"] if self.published else 0
+        return base.collated(examples, max(longest, whole))
 
     # ---- network and loss
 
