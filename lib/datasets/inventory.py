@@ -161,7 +161,7 @@ def _of_no_trial(path: str, problem: str) -> tuple[str, str]:
     ending = suffix(path)
     if problem or split(path)[1].startswith("."):
         return NOT_USED, problem or "hidden"
-    if ending in (*kinds.SOUND_SUFFIXES, *kinds.VIDEO_SUFFIXES):
+    if ending in kinds.RECORDING_SUFFIXES:
         return NO_TRIAL, "a recording or a sound file"
     return NO_TRIAL, OTHER.get(ending, "a list or table of the data set, or not used")
 

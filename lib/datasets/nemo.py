@@ -26,7 +26,6 @@ from .report import Report
 
 TABLE, FOLDER = "data.tsv", "samples"
 CLASSES = ravdess.CLASSES
-RECORDINGS = frozenset((*kinds.SOUND_SUFFIXES, *kinds.VIDEO_SUFFIXES))  # suffixes
 KEPT = "both are kept, whatever their speakers and emotions are"
 COLUMNS = ("file_id", "emotion", "speaker_id")
 CLASS_OF_EMOTION = {
@@ -136,7 +135,7 @@ def _cells(sheet: sheets.Sheet) -> list[dict[str, str]]:
 def _name(entry: Mapping[str, str]) -> str:
     """The name of a row's recording: its id without folders and the suffix of a recording."""
     path = PurePosixPath(_same(entry["file_id"]).replace("\\", "/"))
-    return path.stem if path.suffix.lower() in RECORDINGS else path.name
+    return path.stem if path.suffix.lower() in kinds.RECORDING_SUFFIXES else path.name
 
 
 def _same(name: str) -> str:
@@ -155,10 +154,8 @@ def _composed(heard: Mapping[str, Path]) -> dict[str, Path]:
 
 def _others(files: Iterable[str]) -> dict[str, str]:
     """Name -> path of recordings of kinds that are not read."""
-    paths = map(PurePosixPath, files)
-    kept = [
-        path for path in paths if path.suffix.lower() in RECORDINGS.difference(ravdess.SUFFIXES)
-    ]
+    suffixes = set(kinds.RECORDING_SUFFIXES).difference(ravdess.SUFFIXES)
+    kept = [path for path in map(PurePosixPath, files) if path.suffix.lower() in suffixes]
     return {_same(path.stem): path.as_posix() for path in kept}
 
 

@@ -40,6 +40,7 @@ SOUND_SUFFIXES = (
     *(".wav", ".mp3", ".m4a", ".m4b", ".aac", ".flac", ".oga", ".opus", ".wma", ".mka", ".weba"),
     *(".aif", ".aiff", ".aifc", ".caf", ".amr", ".ac3", ".au", ".w64", ".rf64"),
 )
+RECORDING_SUFFIXES = (*VIDEO_SUFFIXES, *SOUND_SUFFIXES)
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".heic", ".webp", ".svg")
 
 # First bytes of containers of pictures in motion.
