@@ -25,10 +25,13 @@ def pid_and_variable(name, _):
 
 
 def note_and_die(folder, times, x):
-    """Be killed at item `x` the first ``times[x]`` times."""
+    """Be killed at item `x` the first ``times[x]`` times; not at once, as Dask does not always
+    replace a worker that is killed while it starts.
+    """
     with open(folder / str(x), "a") as stream:
         stream.write("tried\n")
     if (folder / str(x)).read_text().count("tried") <= times.get(x, 0):
+        time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
     return x
 

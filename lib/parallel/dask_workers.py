@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
@@ -25,7 +26,7 @@ from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
 from ..errors import InputError
 from . import processes, remote, threads
 
-PATIENCE = 60.0  # s until the first worker of this machine must have started
+PATIENCE = 60.0  # s until a worker of this machine must stand: the first one, or any again
 POLL_SECONDS = 0.25  # s between two looks at how many workers there are
 FETCH = 10.0  # s within which an answer must be fetched from its worker
 ANSWERED = ("finished", "error", "cancelled")  # not "lost", which Dask's `done` takes for done
@@ -61,7 +62,8 @@ def each(
         tell = isinstance(cluster, str)
         if tell:
             stack.callback(client.set_metadata, remote.ITEMS_LEFT_NAME, 0)
-        yield from _hand_out(client, function, items, tries, tell)
+        patience = PATIENCE if isinstance(cluster, LocalCluster) else float("inf")
+        yield from _hand_out(client, function, items, tries, tell, patience)
 
 
 @contextlib.contextmanager
@@ -102,63 +104,120 @@ def _await_one(cluster: LocalCluster) -> None:
     try:
         cluster.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
-        raise InputError(
-            f"no Dask worker stood after {PATIENCE:.0f} s",
-            where=cluster.scheduler_address,
-            todo='use `parallel: processes`; a script needs `if __name__ == "__main__":`',
-        ) from error
+        raise _no_worker("stood after", PATIENCE, cluster.scheduler_address) from error
+
+
+def _no_worker(what: str, seconds: float, address: str) -> InputError:
+    return InputError(
+        f"no Dask worker {what} {seconds:.0f} s",
+        where=address,
+        todo='use `parallel: processes`; a script needs `if __name__ == "__main__":`',
+    )
+
+
+@dataclass(eq=False)
+class _Handed:
+    """An item that the worker at `address` has (None: any worker).
+
+    ahead : what that worker computes first. ended : whether it was computed to its end.
+    """
+
+    index: int
+    address: str | None
+    ahead: _Handed | None = None
+    ended: bool = False
+
+    def end(self) -> None:
+        """Note that it was computed."""
+        self.ended, self.ahead = True, None
+
+    def killed(self, death: processes.Death) -> bool:
+        """Whether the worker that died was computing this item: it did not only keep it for later,
+        or its answer, or compute it anew as its answer was lost with another worker.
+        """
+        kept = self.ahead is not None and not self.ahead.ended
+        return not self.ended and not (kept and death.cause == _cause(self.address))
 
 
 def _hand_out(
-    client: Client, function: Callable, items: list, tries: int = 1, tell: bool = False
+    client: Client,
+    function: Callable,
+    items: list,
+    tries: int = 1,
+    tell: bool = False,
+    patience: float = float("inf"),
 ) -> Iterator[tuple[int, object]]:
-    """Submit at most one item per living worker, so that a worker that dies takes only one item
-    with it. A worker gets its next item before its last answer is fetched.
+    """Submit items to living workers, to each its next one before its last answer is fetched.
+    Raises InputError once no worker has lived for `patience` seconds.
+
+    A worker that dies takes only the item with it that it computed. Where an item may lose several
+    workers, each keeps a second one, which it begins while its answer travels; once fewer wait
+    than there are workers none does, as it could wait behind a long one. Where it may lose one only
+    none does either: Dask computes answers that died with their worker on one that is there, which
+    the second item may kill, too.
     """
     waiting, busy, lost = processes.Waiting(items), {}, Counter()
-    answered: list[tuple] = []  # (future, (index, address))
+    empty = 0  # looks one after the other at which no worker lived
+    answered: list[tuple] = []  # (future, handed)
     last = -TELL
     while waiting.look() or busy or answered:
         if tell and time.monotonic() - last > TELL:  # those who start jobs
             last = time.monotonic()
             client.set_metadata(remote.ITEMS_LEFT_NAME, len(waiting) + len(busy))
-        for address in _idle(client, busy) or ([] if busy else [None]):  # None: any worker
+        alive = list(client.nthreads())
+        empty = 0 if alive else empty + 1
+        if empty * POLL_SECONDS > patience:
+            # A worker that is killed while Dask starts it is not always replaced.
+            raise _no_worker("was left for", patience, client.scheduler.address)
+        most = 2 if tries > 1 and len(waiting) > len(alive) else 1
+        free = _free(client, alive, busy, most)
+        for address, ahead in free or ([] if busy else [(None, None)]):
             if waiting:
-                index = waiting.popleft()
-                busy[_submit(client, (function, items[index]), address)] = index, address
-        for future, (index, address) in answered:
+                handed = _Handed(waiting.popleft(), address, ahead)
+                busy[_submit(client, (function, items[handed.index]), address)] = handed
+        for future, handed in answered:
             try:
                 value = _receive(future)
             except TimeoutError:
                 # Its worker died with it: Dask computes it anew, beside the others.
-                busy[future] = index, address
+                busy[future] = handed
                 continue
-            lost[index] += isinstance(value, processes.Death)
-            if isinstance(value, processes.Death) and lost[index] < tries:
-                waiting.append(index)  # behind the others: this item may be what kills workers
-            else:
-                yield index, value
+            died = isinstance(value, processes.Death)
+            lost[handed.index] += died and handed.killed(value)
+            if died and lost[handed.index] < tries:
+                waiting.append(handed.index)  # behind the others: it may be what kills workers
+                continue
+            yield handed.index, value
         if busy:
             with client.as_current(), contextlib.suppress(TimeoutError):
                 wait(list(busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
         answered = [(future, busy[future]) for future in busy if future.status in ANSWERED]
-        for future, _ in answered:
+        for future, handed in answered:
             del busy[future]
+            if future.status == "finished":
+                handed.end()
 
 
-def _idle(client: Client, busy: dict) -> list[str]:
-    """Addresses of the workers that have no item. None while it is unknown which worker has an item
-    that any worker could take, or whose worker left before it began.
+def _free(
+    client: Client, alive: list[str], busy: dict, most: int
+) -> list[tuple[str, _Handed | None]]:
+    """(address, its last item or None) of the workers `alive` that have fewer than `most` items,
+    those without any first. None while it is unknown which worker has an item that any worker could
+    take, or whose worker left before it began.
     """
-    alive = client.nthreads()
-    holders = {future.key: address for future, (_, address) in busy.items()}
-    if not all(address in alive for address in holders.values()):
+    items: dict[str, list[_Handed]] = {address: [] for address in alive}
+    holders = {future.key: handed.address for future, handed in busy.items()}
+    if not all(address in items for address in holders.values()):
         processing = client.processing()
         address_of = {str(key): address for address, keys in processing.items() for key in keys}
         holders = {key: address_of.get(str(key)) for key in holders}
-    if None in holders.values():
+    if not all(address in items for address in holders.values()):
         return []
-    return [address for address in alive if address not in holders.values()]
+    for future, handed in busy.items():
+        items[holders[future.key]].append(handed)
+    free = [address for address in items if len(items[address]) < most]
+    free.sort(key=lambda address: len(items[address]))
+    return [(address, items[address][-1] if items[address] else None) for address in free]
 
 
 def _submit(client: Client, task: tuple, address: str | None):
@@ -178,16 +237,22 @@ def _receive(future) -> object:
     try:
         value, error = pickle.loads(future.result(timeout=FETCH))
     except KilledWorker as killed:
-        return processes.Death(f"Dask worker {killed.last_worker.address}")
+        return processes.Death(_cause(killed.last_worker.address))
     if error is not None:
         raise error
     return value
+
+
+def _cause(address: str | None) -> str:
+    """How the death of that worker is told."""
+    return f"Dask worker {address}"
 
 
 class WorkerSetup(WorkerPlugin):
     """Worker plugin: signals and environment at start, clean-up at the end."""
 
     name = "setup"
+    idempotent = True  # else each `map` would end what workers still do for an earlier one
 
     def setup(self, worker) -> None:
         """Ignore Ctrl-C, which the parent handles; `map` inside an item must not use the cluster
