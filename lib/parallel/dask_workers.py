@@ -140,21 +140,15 @@ class _Handed:
 
 
 def _hand_out(
-    client: Client,
-    function: Callable,
-    items: list,
-    tries: int = 1,
-    tell: bool = False,
-    patience: float = float("inf"),
+    client: Client, function: Callable, items: list, tries: int, tell: bool, patience: float
 ) -> Iterator[tuple[int, object]]:
     """Submit items to living workers, to each its next one before its last answer is fetched.
     Raises InputError once no worker has lived for `patience` seconds.
 
-    A worker that dies takes only the item with it that it computed. Where an item may lose several
-    workers, each keeps a second one, which it begins while its answer travels; once fewer wait
-    than there are workers none does, as it could wait behind a long one. Where it may lose one only
-    none does either: Dask computes answers that died with their worker on one that is there, which
-    the second item may kill, too.
+    A worker that dies takes only the item with it that it computed. Each keeps a second one, which
+    it begins while its answer travels; not the last ones, which could wait behind a long one, nor
+    where an item may lose one worker only: it may kill a second one, which computes the lost answer
+    of the one before it.
     """
     waiting, busy, lost = processes.Waiting(items), {}, Counter()
     empty = 0  # looks one after the other at which no worker lived
@@ -170,24 +164,11 @@ def _hand_out(
             # A worker that is killed while Dask starts it is not always replaced.
             raise _no_worker("was left for", patience, client.scheduler.address)
         most = 2 if tries > 1 and len(waiting) > len(alive) else 1
-        free = _free(client, alive, busy, most)
-        for address, ahead in free or ([] if busy else [(None, None)]):
+        for address, ahead in _free(client, alive, busy, most):
             if waiting:
                 handed = _Handed(waiting.popleft(), address, ahead)
                 busy[_submit(client, (function, items[handed.index]), address)] = handed
-        for future, handed in answered:
-            try:
-                value = _receive(future)
-            except TimeoutError:
-                # Its worker died with it: Dask computes it anew, beside the others.
-                busy[future] = handed
-                continue
-            died = isinstance(value, processes.Death)
-            lost[handed.index] += died and handed.killed(value)
-            if died and lost[handed.index] < tries:
-                waiting.append(handed.index)  # behind the others: it may be what kills workers
-                continue
-            yield handed.index, value
+        yield from _values(answered, busy, waiting, lost, tries)
         if busy:
             with client.as_current(), contextlib.suppress(TimeoutError):
                 wait(list(busy), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
@@ -198,13 +179,37 @@ def _hand_out(
                 handed.end()
 
 
+def _values(
+    answered: list[tuple], busy: dict, waiting: processes.Waiting, lost: Counter, tries: int
+) -> Iterator[tuple[int, object]]:
+    """(index, value or `Death`) of items that were answered; others go back to `busy` or, if they
+    may lose a further worker, to `waiting`.
+    """
+    for future, handed in answered:
+        try:
+            value = _receive(future)
+        except TimeoutError:
+            # Its worker died with it: Dask computes it anew, beside the others.
+            busy[future] = handed
+            continue
+        died = isinstance(value, processes.Death)
+        lost[handed.index] += died and handed.killed(value)
+        if died and lost[handed.index] < tries:
+            waiting.append(handed.index)  # behind the others: it may be what kills workers
+            continue
+        yield handed.index, value
+
+
 def _free(
     client: Client, alive: list[str], busy: dict, most: int
-) -> list[tuple[str, _Handed | None]]:
+) -> list[tuple[str | None, _Handed | None]]:
     """(address, its last item or None) of the workers `alive` that have fewer than `most` items,
     those without any first. None while it is unknown which worker has an item that any worker could
-    take, or whose worker left before it began.
+    take, or whose worker left before it began; (None, None), any worker, where none lives and
+    nothing was given.
     """
+    if not alive and not busy:
+        return [(None, None)]
     items: dict[str, list[_Handed]] = {address: [] for address in alive}
     holders = {future.key: handed.address for future, handed in busy.items()}
     if not all(address in items for address in holders.values()):
