@@ -163,11 +163,13 @@ def _container(info: recordings.Info) -> dict:
 
 
 def _whole(path: str, faults: Faults) -> None:
-    """Check whether a file has all bytes that its index or header names."""
-    if missing := recordings.missing_bytes(path):
+    """Check whether a file has all bytes, or seconds, that its index or header names."""
+    missing, seconds = recordings.missing_bytes(path), recordings.missing_seconds(path)
+    if missing or seconds:
+        amount = f"{missing} bytes" if missing else f"{seconds:.2f} s"
         faults.add(
             "error",
-            f"cut off: the last {missing} bytes that its index or header names are not there",
+            f"cut off: the last {amount} that its index or header names are not there",
             "what decodes counts",
             path,
             "the whole file",

@@ -137,6 +137,20 @@ def missing_bytes(path: Path) -> int:
     return max(0, max(ends) - Path(path).stat().st_size)
 
 
+def missing_seconds(path: Path) -> float:
+    """By how many s a FLAC file is shorter than its header says, which counts samples and no bytes;
+    0.0 for a whole file, for one whose length was not known when its header was written, and for a
+    file of another kind.
+    """
+    with containers.opened(path) as container:
+        if container.format.name != "flac":
+            return 0.0
+        [track] = container.streams.audio
+        packets = containers.packets(container, track, path)
+        ends = [packet.pts + packet.duration for packet in packets if packet.pts is not None]
+        return max(0.0, float(((track.duration or 0) - max(ends, default=0)) * track.time_base))
+
+
 def length(info: Info) -> tuple[float, int]:
     """Seconds and frames of a recording: as its header claims, else (a browser's recorder writes no
     length) by the stamps of its packets, which are read but not decoded; 0.0 without stamps.

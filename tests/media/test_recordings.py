@@ -220,6 +220,24 @@ def test_the_bytes_that_a_cut_off_sound_file_lacks_are_counted(tmp_path, name):
     assert recordings.missing_bytes(path) == 1000
 
 
+def test_the_seconds_that_a_cut_off_flac_file_lacks_are_counted(tmp_path):
+    """Its header counts samples; what is left of it decodes without an error."""
+    path = tmp_path / "a.flac"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("flac", rate=16_000, layout="mono")
+        noise = np.random.default_rng(0).integers(-9000, 9000, (1, 48_000), np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16", "mono")
+        frame.rate = 16_000
+        for packet in (*track.encode(frame), *track.encode(None)):
+            container.mux(packet)
+    content = path.read_bytes()
+    assert recordings.missing_seconds(path) == 0.0
+    path.write_bytes(content[: len(content) // 2])
+    rest = recordings.sound(path, 16_000)[0].size / 16_000
+    assert recordings.missing_seconds(path) == pytest.approx(3 - rest, abs=0.3)
+    assert recordings.missing_seconds(sound_file(tmp_path / "a.wav")) == 0.0
+
+
 def wav(claimed, samples, after=b"", before=b""):
     """A wav file of 8 bits at 8 kHz that claims some bytes of sound."""
     form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
