@@ -109,7 +109,7 @@ def _place(root: Path, files: Iterable[str], report: Report) -> str:
 
 def _table(path: Path, report: Report) -> sheets.Sheet:
     """The table, with what was passed over in it in the report."""
-    sheet = sheets.read(path, lambda cells: set(COLUMNS) <= set(cells))
+    sheet = sheets.read(path, lambda cells: set(COLUMNS) <= set(cells), skip_uneven=True)
     if missing := [name for name in COLUMNS if name not in sheet.names]:
         raise InputError(
             f"no column {' or '.join(missing)}",

@@ -38,6 +38,10 @@ _ERRORS = ("#n/a", "#nv")  # a spreadsheet's error values, no remarks
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
+class UnevenError(InputError):
+    """A row of another length than the header."""
+
+
 @dataclass
 class Sheet:
     """Rows under a header.
@@ -83,13 +87,16 @@ def _kept(path: str, _version: tuple) -> Sheet:
     return read(Path(path))
 
 
-def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> Sheet:
+def read(
+    path: Path, header: Callable[[Sequence[str]], bool] | None = None, skip_uneven: bool = False
+) -> Sheet:
     """The table in a file: text, or the first sheet of an Excel file that has a column of labels.
 
     header : function that tells whether cells are the header line; default: `columns` knows some of
         them. If no line is a header, the first one counts.
-    Raises InputError for an empty file, a web page, a file without a header line, rows of another
-    length than the header.
+    skip_uneven : note rows of another length than the header and skip them.
+    Raises InputError for an empty file, a web page, a file without a header line, and for a row of
+    another length than the header unless such rows are skipped.
     """
     path = Path(path)
     if path.suffix.lower() in EXCEL:
@@ -103,7 +110,7 @@ def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> S
             todo="fetch the file again, signed in where that is needed",
         )
     with errors.foreign(path, "a table", "write the file again"):
-        return _sheet(path, text, header or names_labels)
+        return _sheet(path, text, header or names_labels, skip_uneven)
 
 
 def names_labels(cells: Sequence[str]) -> bool:
@@ -191,20 +198,27 @@ def number(text: str, decimal_comma: bool = False) -> float:
     return float(text) if _NUMBER.fullmatch(text) else float("nan")
 
 
-def _sheet(path: Path, text: str, header: Callable) -> Sheet:
+def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     lines = text.split("\n")
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
     sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
     reader, line = csv.reader(_quoted(sheet, below), delimiter=mark), start + 1
-    inner: set[int] = set()  # lines of a row of several lines but for their first
+    inner: set[int] = set()  # lines that are told otherwise, or of a row but for its first
+    uneven: list[str] = []
     try:
         for cells in reader:
             first, line = line + 1, start + 1 + reader.line_num
             if first < line:
                 _judge_quotation(sheet, lines[first - 1 : line], first)
                 inner.update(range(first + 1, line + 1))
-            _add(sheet, [cell.strip() for cell in cells], first)
+            try:
+                _add(sheet, [cell.strip() for cell in cells], first)
+            except UnevenError as error:
+                if not skip_uneven:
+                    raise
+                uneven.append(f"line {first}: {error.what}")
+                inner.add(first)
     except csv.Error as error:
         raise InputError(
             f"a line that cannot be parted into cells ({error})",
@@ -213,6 +227,9 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
             todo="correct that line",
         ) from error
     _tell_empty(sheet, len(below), inner)
+    if uneven:
+        count = "1 line is" if len(uneven) == 1 else f"{len(uneven)} lines are"
+        sheet.notes.append(f"{count} skipped (first: {uneven[0]})")
     return sheet
 
 
@@ -349,7 +366,7 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
     while len(cells) > len(sheet.names) and not cells[-1]:
         cells.pop()
     if len(cells) != len(sheet.names):
-        raise InputError(
+        raise UnevenError(
             f"{len(cells)} columns under a header of {len(sheet.names)}",
             where=f"{sheet.path}:{line}",
             expected="as many",

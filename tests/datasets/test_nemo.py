@@ -105,6 +105,20 @@ def test_a_quotation_mark_in_a_sentence_costs_no_row_and_no_speaker(root):
     assert set(found["trial"].str[:4] == found["subject"]) == {True}
 
 
+def test_a_row_of_another_length_costs_its_recording_only(root):
+    table = (root / "data.tsv").read_text(encoding="utf-8").split("\n")
+    lost = table[3].split("\t")[0].removesuffix(".wav")
+    table[3] += "\tmore"
+    (root / "data.tsv").write_text("\n".join(table), encoding="utf-8")
+    found, report = nemo.find(root)
+    assert len(found) == 17
+    width = len(table[0].split("\t"))
+    what = f"1 line is skipped (first: line 4: {width + 1} columns under a header of {width})"
+    assert ("data.tsv", what, "the rest is read") in messages(report)
+    assert (lost, "has no row in data.tsv", "left out") in messages(report)
+    assert len(report.problems) == 2
+
+
 def messages(report):
     """What the report says, without line ends and the order."""
     return {(one["item"], one["what"], one["done"]) for one in report.problems}
