@@ -27,6 +27,7 @@ from .checkpoints import contents, is_run, misfits, require_numbers
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
 MANIFEST = ".json"  # suffix of a manifest as TensorFlow.js publishes weights
+NARROW = "torch._utils._rebuild_tensor_v3"  # names float8 and uint16 in a file, and no other kind
 LFS_POINTER = b"version https://git-lfs"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of several GPUs, of torch.compile
 CONTAINERS = ("state_dict", "net")  # TSAV's and JCA's name for the weights in their files
@@ -200,6 +201,13 @@ def _refused(path: Path, message: str) -> InputError:
             where=path,
             expected="a file as torch.save writes it",
             todo="download or copy it again",
+        )
+    if NARROW in name.groups():
+        return InputError(
+            "weights of a kind that is not read here (float8, or whole numbers without a sign)",
+            where=path,
+            expected="float32, float16 or bfloat16",
+            todo="convert them where they come from: `tensor.float()`, then torch.save",
         )
     return UnsafeError(
         f"a file that would run code: it names {name.group(1) or name.group(2)}",

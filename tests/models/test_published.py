@@ -234,6 +234,14 @@ def test_a_file_that_would_run_code_is_refused_by_name_and_runs_nothing(tmp_path
     assert not os.path.exists("/tmp/this_must_never_appear_from_a_test")
 
 
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.uint16])
+def test_weights_of_a_kind_that_is_not_read_are_not_taken_for_code(tmp_path, kind):
+    torch.save({"w": torch.ones(2).to(kind)}, tmp_path / "narrow.pt")
+    with pytest.raises(InputError, match="a kind that is not read here") as caught:
+        published.read(tmp_path / "narrow.pt")
+    assert not isinstance(caught.value, published.UnsafeError)
+
+
 def test_a_whole_pickled_module_is_refused_by_the_name_of_its_class(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pt")
     with pytest.raises(InputError, match=r"torch\.nn\.modules\.linear\.Linear"):
