@@ -360,6 +360,15 @@ def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
         assert "a point: finished" in stream.getvalue()
 
 
+def test_a_damaged_note_of_a_point_stops_no_table(world):
+    world.sweep()
+    folder = world.runs / "sample_tsav_sweep"
+    (folder / "points").mkdir(exist_ok=True)
+    (folder / "points" / f"{NAMES[0]}.json").write_text("{")
+    assert len(sweeps_table.read(folder)) == 4
+    assert world.sweep() == 0
+
+
 def test_a_folder_without_a_sweep_is_told(tmp_path):
     with pytest.raises(InputError, match=r"no sweep\.json"):
         sweeps_table.read(tmp_path)
