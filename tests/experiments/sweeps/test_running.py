@@ -195,6 +195,14 @@ def test_a_point_whose_parameters_changed_is_run_again(world):
     assert world.calls() == [2, 2, 2, 2]
 
 
+def test_a_point_whose_scores_were_removed_is_run_again(world):
+    """A damaged metrics.json is to be removed, as messages say."""
+    world.sweep()
+    (world.runs / NAMES[1] / "metrics.json").unlink()
+    assert world.sweep() == 0
+    assert world.calls() == [1, 2, 1, 1]
+
+
 def test_a_point_that_dies_is_tried_again_and_one_that_fails_by_its_own_error_is_not(world):
     world.behave(_0=["die", "finish"], _1=["fail"], _2=["kill the worker", "finish"])
     assert world.sweep() == 1
