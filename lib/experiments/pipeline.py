@@ -58,6 +58,12 @@ def run(
     return _run(files, overrides, start, stop, say, notebooks, library)[0]
 
 
+def check(experiments: list[list[Path]], overrides: Mapping[str, str]) -> None:
+    """Raise InputError if one of the experiments, each given by its files, cannot be planned."""
+    for files in experiments:
+        experiments_experiment.plan(files, overrides, ROOT / "notebooks", ROOT / "params")
+
+
 def _run(
     files,
     overrides=None,
