@@ -155,12 +155,21 @@ def batch(
 @main.command()
 @options.paths("folders")
 def report(folders: tuple[Path, ...]) -> None:
-    """Write report.html of run folders anew: scores, figures, notebooks and parameters."""
+    """Write report.html of run folders anew: scores, figures, notebooks and parameters.
+
+    Exit status 2 when one could not be written; the others are.
+    """
     from . import runs
     from .experiments import report
 
+    wrong = 0
     for folder in folders:
-        _say(f"written: {report.write(runs.Run(folder))}")
+        try:
+            _say(f"written: {report.write(runs.Run(folder))}")
+        except InputError as error:
+            click.echo(str(error), err=True)
+            wrong += 1
+    sys.exit(EXIT_WRONG if wrong else EXIT_DONE)
 
 
 @main.command()
