@@ -87,11 +87,19 @@ def run(
     from .experiments import pipeline
 
     work = partial(pipeline.run, list(files), dict(overrides), start, stop, _say)
-    sys.exit(_shared(work, cluster_files, print_jobs))
+    check = partial(pipeline.check, [list(files)], dict(overrides))
+    sys.exit(_shared(work, check, cluster_files, print_jobs))
 
 
-def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs: bool) -> int:
-    """The exit status of `work`, run with the jobs of --cluster open if it is given."""
+def _shared(
+    work: Callable[[], int],
+    check: Callable[[], None],
+    cluster_files: tuple[str, ...],
+    print_jobs: bool,
+) -> int:
+    """The exit status of `work`, run with the jobs of --cluster open if it is given; with
+    --print-jobs, `check` only says what keeps it from being started.
+    """
     if not cluster_files:
         if print_jobs:
             raise InputError("--print-jobs without --cluster", todo="--cluster slurm")
@@ -100,6 +108,7 @@ def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs:
 
     chosen = sharing.roles(cluster_files)
     if print_jobs:
+        check()
         _say("\n".join(sharing.scripts(chosen)))
         return 0
     with sharing.opened(chosen, _say) as keepers:
@@ -139,18 +148,28 @@ def batch(
             "-p run: all experiments would have one run folder", todo="give each file its own `run`"
         )
     work = partial(pipeline.batch, list(files), list(overlays), dict(overrides), _say)
-    sys.exit(_shared(work, cluster_files, print_jobs))
+    check = partial(pipeline.check, [[file, *overlays] for file in files], dict(overrides))
+    sys.exit(_shared(work, check, cluster_files, print_jobs))
 
 
 @main.command()
 @options.paths("folders")
 def report(folders: tuple[Path, ...]) -> None:
-    """Write report.html of run folders anew: scores, figures, notebooks and parameters."""
+    """Write report.html of run folders anew: scores, figures, notebooks and parameters.
+
+    Exit status 2 when one could not be written; the others are.
+    """
     from . import runs
     from .experiments import report
 
+    wrong = 0
     for folder in folders:
-        _say(f"written: {report.write(runs.Run(folder))}")
+        try:
+            _say(f"written: {report.write(runs.Run(folder))}")
+        except InputError as error:
+            click.echo(str(error), err=True)
+            wrong += 1
+    sys.exit(EXIT_WRONG if wrong else EXIT_DONE)
 
 
 @main.command()

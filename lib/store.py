@@ -544,6 +544,9 @@ def listing(processed_root: Path) -> list[dict]:
     root, rows = Path(processed_root), []
     for parts in sorted(_arrays_below(str(root), 3)):
         path = os.path.join(root, *parts)
+        size = _size(path)
+        if not size and not os.path.lexists(path):  # removed since: another process computes
+            continue
         state, made_from = _made_from(path)
         rows.append(
             {
@@ -553,11 +556,19 @@ def listing(processed_root: Path) -> list[dict]:
                 "name": made_from.get("name", state),
                 "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
                 "version": made_from.get("version", 0),
-                "mb": os.stat(path).st_size / 1e6,
+                "mb": size / 1e6,
                 "path": path,
             }
         )
     return rows
+
+
+def _size(path: str | Path) -> int:
+    """Bytes of a file; 0 of one that is gone and of a link that leads nowhere."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _arrays_below(folder: str, depth: int) -> Iterator[tuple[str, ...]]:
@@ -593,7 +604,7 @@ def remove(paths: list[Path]) -> int:
     """
     freed = 0
     for path in map(Path, paths):
-        freed += path.stat().st_size
+        freed += _size(path)
         path.with_suffix(".json").unlink(missing_ok=True)
-        path.unlink()
+        path.unlink(missing_ok=True)
     return freed

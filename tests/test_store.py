@@ -388,6 +388,24 @@ def test_all_arrays_are_listed_the_broken_ones_too_and_removed_with_their_json(s
     assert store.read(kept).sum() == 3
 
 
+def test_a_link_that_leads_nowhere_is_listed_and_removed(shelf):
+    link = shelf.folder / "face-00000000.npy"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(shelf.folder / "unmounted.npy")
+    assert [row["mb"] for row in store.listing(shelf.folder.parents[2])] == [0]
+    assert store.remove([link]) == 0
+    assert not link.is_symlink()
+
+
+def test_an_array_that_is_removed_meanwhile_is_not_listed(shelf, monkeypatch):
+    kept = shelf.write(made_from(), np.zeros(3))
+    found = list(store._arrays_below(str(shelf.folder.parents[2]), 3))
+    gone = (*found[0][:-1], "face-00000000.npy")
+    monkeypatch.setattr(store, "_arrays_below", lambda *_: [*found, gone])
+    assert [row["path"] for row in store.listing(shelf.folder.parents[2])] == [str(kept)]
+    assert store.remove([kept.with_name(gone[-1])]) == 0
+
+
 def test_an_empty_root_has_nothing_to_list(tmp_path):
     assert store.listing(tmp_path) == store.listing(tmp_path / "absent") == []
 

@@ -161,7 +161,7 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
             raise InputError("there is no such folder", where=folder, todo="correct its name")
         metrics = runs.Run(folder).read_json("metrics.json")
         if metrics and metrics.get(split):
-            _require_scores(folder / "metrics.json", metrics, split)
+            require_scores(folder / "metrics.json", metrics, split)
             runs.parameters(folder)
             comparison_rows.seconds(folder)
         return metrics
@@ -169,7 +169,7 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
         return error
 
 
-def _require_scores(path: Path, metrics: dict, split: str) -> None:
+def require_scores(path: Path, metrics: dict, split: str) -> None:
     """Raise InputError if the scores in a metrics.json are not numbers."""
     groups = [metrics[split], metrics.get(f"{split}_smoothed", {}), metrics.get("baselines", {})]
     if not all(isinstance(group, dict) for group in groups):

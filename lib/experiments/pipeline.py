@@ -58,6 +58,12 @@ def run(
     return _run(files, overrides, start, stop, say, notebooks, library)[0]
 
 
+def check(experiments: list[list[Path]], overrides: Mapping[str, str]) -> None:
+    """Raise InputError if one of the experiments, each given by its files, cannot be planned."""
+    for files in experiments:
+        experiments_experiment.plan(files, overrides, ROOT / "notebooks", ROOT / "params")
+
+
 def _run(
     files,
     overrides=None,
@@ -145,15 +151,22 @@ def batch(
     **places,
 ) -> int:
     """Execute several experiments in turn, each with the same overlays; one that fails does not
-    stop the others.
+    stop the others. A file that is named twice is executed once, and one that would take the run
+    folder of an earlier one is not started.
 
     places : `notebooks` and `library` of `run`. Ends with a line for each.
 
     Returns DONE; FAILED when one failed or could not be started; else the highest status of all;
     Ctrl-C and SIGTERM stop at once.
     """
-    statuses = {}
+    statuses, owners = {}, {}
+    files = list(dict.fromkeys(files))
     for file in files:
+        folder = _folder([file, *overlays], overrides, places.get("notebooks", ROOT / "notebooks"))
+        if (owner := owners.setdefault(folder or file, file)) != file:
+            say(f"{short(file)} would have the run folder of {short(owner)}: set `run` in it")
+            statuses[file] = EXIT_WRONG
+            continue
         statuses[file], cause = _run([file, *overlays], overrides, say=say, **places)
         if statuses[file] == EXIT_INTERRUPTED or cause == "terminated":
             return statuses[file]
@@ -168,11 +181,16 @@ def batch(
     say(f"{good} of {len(files)} experiments are done")
     for file, status in statuses.items():
         say(f"  {short(file)}: {words[status]}")
-    return (
-        EXIT_FAILED
-        if {EXIT_FAILED, EXIT_WRONG} & set(statuses.values())
-        else max(statuses.values(), default=EXIT_DONE)
-    )
+    worst = max(statuses.values(), default=EXIT_DONE)
+    return EXIT_FAILED if {EXIT_FAILED, EXIT_WRONG} & set(statuses.values()) else worst
+
+
+def _folder(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Path | None:
+    """The run folder of an experiment; None if its files are wrong, which starting it tells."""
+    try:
+        return experiments_experiment.read(files, overrides, notebooks).run.folder
+    except InputError:
+        return None
 
 
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:

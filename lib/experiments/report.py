@@ -15,6 +15,7 @@ import pandas as pd
 from .. import runs
 from ..datasets import is_synthetic
 from ..errors import InputError
+from ..evaluation.comparison import require_scores
 from ..evaluation.predictions import Predictions
 from ..files import NOTEBOOKS, clear_leftovers, read_mapping
 from ..plots.html import Html, page, table_of
@@ -36,7 +37,7 @@ def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
     """Write ``<run>/report.html`` from the files of the run folder; absent files are left out.
 
     predictions : those of the run, if they are in memory already.
-    Raises InputError for a folder that is no run.
+    Raises InputError for a folder that is no run, and for a damaged file in it.
     """
     values = runs.parameters(run.folder)
     if not values:
@@ -46,7 +47,7 @@ def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
             todo="python -m lib run params/<name>.yaml",
         )
     predictions = predictions or Predictions(run.folder / "predictions")
-    metrics, pictures = run.read_json("metrics.json", {}), Pictures()
+    metrics, pictures = _metrics(run), Pictures()
     unlabelled = bool(metrics) and not recordings.is_scored(metrics)
     shown = {
         name: value for name, value in metrics.items() if name != "chosen_on" or not unlabelled
@@ -71,6 +72,14 @@ def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
         )
     clear_leftovers(run.folder, f".{NAME}.*.part", deep=False)  # of a process that was killed
     return run.write_text(NAME, page(f"Run {run.name}", parts, contents=True))
+
+
+def _metrics(run: runs.Run) -> dict:
+    """metrics.json, {} without one. Raises InputError if its scores are not numbers."""
+    metrics = run.read_json("metrics.json", {})
+    for split in filter(metrics.get, ("val", "test")):
+        require_scores(run.folder / "metrics.json", metrics, split)
+    return metrics
 
 
 def _links(folder: Path) -> Html:

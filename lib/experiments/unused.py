@@ -16,6 +16,8 @@ from ..speakers import arrays as speaker_arrays
 from ..store import Request, Store, listing, request
 
 SHOWN_ARRAYS = (request("mel"),)  # notebook 03 shows it for every recipe
+# Notebook 01 already writes these into a params.yaml.
+OF_EVERY_RUN = ("dataset", "data_root", "processed_root")
 
 
 def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
@@ -23,19 +25,27 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
     sentence for each owner of arrays (a trial or video) for which this cannot be told: all of its
     arrays are kept.
 
-    Raises InputError for a run whose parameters cannot be read.
+    Raises InputError for a folder of runs that is not there, and for a run whose parameters cannot
+    be read, or do not say where its arrays lie.
     """
+    if not Path(runs_root).is_dir():  # a slip of the finger would make every array unused
+        raise InputError(
+            "there is no folder of runs, so that which arrays they use cannot be told",
+            where=runs_root,
+            expected="the parameter runs_root",
+            todo="--runs-root FOLDER; or name what is to go: `store rm WORDS`",
+        )
     used: set[Path] = set()
     doubtful: dict[Path, str] = {}  # folders of owners
-    for file in sorted(Path(runs_root).glob("*/params.yaml")):
+    for folder in sorted(filter(_is_run, Path(runs_root).iterdir())):
         try:
-            p = parameters.placed({**runs.parameters(file.parent), "run": ""})
+            p = _parameters(folder)
             if Path(p.processed_root).resolve() == Path(processed_root).resolve():
                 _of_run(p, used, doubtful)
         except InputError as error:
             raise InputError(
                 f"which arrays this run uses cannot be told: {error.what}",
-                where=file.parent,
+                where=folder,
                 expected="a run folder of this version or of one before",
                 todo="mend or remove the run folder; or name what is to go: `store rm WORDS`",
             ) from error
@@ -47,6 +57,21 @@ def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
         if path not in used and not kept.intersection(path.parents):
             rows.append(row)
     return rows, [f"{owner}: kept whole, as {why}" for owner, why in sorted(doubtful.items())]
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, also one whose params.yaml is lost."""
+    return (folder / "params.yaml").is_file() or (folder / "checkpoints").is_dir()
+
+
+def _parameters(folder: Path) -> Params:
+    """The parameters of a run. Raises InputError where params.yaml is cut off or lost: the defaults
+    in the place of what it lacks would say that the run uses other arrays.
+    """
+    kept = runs.parameters(folder)
+    if lacking := [name for name in OF_EVERY_RUN if name not in kept]:
+        raise InputError(f"its params.yaml does not say {', '.join(lacking)}")
+    return parameters.placed({**kept, "run": ""})
 
 
 def _of_run(p: Params, used: set[Path], doubtful: dict[Path, str]) -> None:

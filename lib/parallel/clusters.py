@@ -16,8 +16,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from .. import files, grammar, parameters
 from ..errors import InputError
@@ -26,6 +28,7 @@ from . import processes
 from . import threads as parallel_threads
 from .jobs import PATIENCE, Jobs
 
+T = TypeVar("T")
 FOLDER = files.ROOT / "params" / "cluster"
 
 # The names that such a file may set, in the grammar of the notebooks' parameters cells.
@@ -66,18 +69,17 @@ def read(text: str | Path) -> Params:
 
     Raises InputError that lists everything that is wrong.
     """
-    names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
     path = Path(text) if Path(text).suffix in (".yaml", ".yml") else FOLDER / f"{text}.yaml"
     path = path if path.is_absolute() or path.is_file() else files.ROOT / path
     values = parameters.load([path])
-    problems = problems_of(values)
-    parameters.refuse(problems, str(path))
-    return Params(
-        {
-            name: parameter.read(values.get(name, parameter.default))
-            for name, parameter in names.items()
-        }
-    )
+    parameters.refuse(problems_of(values), str(path))
+    return Params(_complete(values))
+
+
+def _complete(values: dict) -> dict:
+    """All parameters of a cluster in their declared types; without a value, the default."""
+    names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
+    return {name: one.read(values.get(name, one.default)) for name, one in names.items()}
 
 
 def problems_of(values: dict) -> list[str]:
@@ -85,19 +87,20 @@ def problems_of(values: dict) -> list[str]:
     names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
     if problems := parameters.wrong_values(values, names):
         return problems
-    wall = values.get("walltime", "")
+    if "kind" not in values:  # its default would do the work of an unfinished file on this machine
+        return ["kind: is not there: write local, slurm or pbs"]
+    values = _complete(values)  # a queue may be called 12, which YAML reads as a number
+    wall, stop = values["walltime"], values["stop_before"]
     if wall and seconds(wall) is None:
         return [
             f"walltime: {wall!r} is no time: write hours:minutes:seconds in quotes, for example "
             '"04:00:00"'
         ]
-    if wall and seconds(wall) <= values.get("stop_before", 180):
-        return [
-            f"walltime: {wall} ends before the {values.get('stop_before', 180)} s of stop_before"
-        ]
-    if values.get("kind", "local") != "local" and not wall:
+    if wall and seconds(wall) <= stop:
+        return [f"walltime: {wall} ends before the {stop} s of stop_before"]
+    if values["kind"] != "local" and not wall:
         return ['walltime: a job needs one, for example "04:00:00"']
-    size = re.fullmatch(SIZE_PATTERN, values.get("memory", "16GB"))
+    size = re.fullmatch(SIZE_PATTERN, values["memory"])
     if not size or not float(size[1]):
         return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
     return _no_words(values)
@@ -108,17 +111,17 @@ def _no_words(values: dict) -> list[str]:
     problems = [
         f"{name}: {values[name]!r} is more than one word"
         for name in ONE_WORD
-        if re.search(r"[\s'\"]", values.get(name, ""))
+        if re.search(r"[\s'\"]", values[name])
     ]
     problems += [
         f"{name}: {values[name]!r} has a quotation mark or a line break in it"
         for name in ("logs", "scratch", "python")
-        if re.search(r"[\n\r\"]", values.get(name, ""))
+        if re.search(r"[\n\r\"]", values[name])
     ]
     return problems + [
         f"directives: {line!r} is no line for the scheduler: write it without #SBATCH or #PBS, for "
         "example --constraint=a100"
-        for line in values.get("directives", [])
+        for line in values["directives"]
         if not line.strip() or "\n" in line or line.lstrip().startswith("#")
     ]
 
@@ -146,11 +149,29 @@ def script(spec: Params, items: bool = False) -> str:
         raise InputError(
             "workers of this machine need no job script", expected="--cluster slurm or pbs"
         )
-    return (
-        _class(spec)
-        .job_cls(scheduler="tcp://ADDRESS", name="sweep-0", **_options(spec, items))
-        .job_script()
-    )
+    start = partial(_class(spec).job_cls, scheduler="tcp://ADDRESS", name="sweep-0")
+    return _made(spec, partial(start, **_options(spec, items))).job_script()
+
+
+def _made(spec: Params, start: Callable[[], T]) -> T:
+    """What `start` makes with dask-jobqueue. Raises InputError where this machine cannot be what
+    the file says: it lacks the network interface, or the folder of the jobs' output.
+    """
+    try:
+        return start()
+    except OSError as error:
+        raise InputError(
+            f"the folder of the jobs' output cannot be made ({error.strerror})",
+            where=files.resolve(spec.logs),
+            todo="set `logs` in the cluster's file to a folder where you may write",
+        ) from error
+    except RuntimeError as error:
+        raise InputError(
+            str(error),
+            where=f"--cluster {spec.kind}, interface: {spec.interface or 'the default one'}",
+            expected="an interface by which nodes reach this machine (`ip address` lists them)",
+            todo="correct `interface` in the cluster's file",
+        ) from error
 
 
 def check_there(spec: Params) -> None:
@@ -202,11 +223,13 @@ def opened(
         return
     # Dask serves pages about itself in any case; without an address it would do so to everybody.
     pages = {"dashboard": items and has_dashboard(), "dashboard_address": "127.0.0.1:0"}
-    with _class(spec)(
+    start = partial(
+        _class(spec),
         scheduler_options={"allowed_failures": 0, **pages},
         silence_logs="critical",
         **_options(spec, items),
-    ) as cluster:
+    )
+    with _made(spec, start) as cluster:
         yield cluster, Jobs(cluster, spec, workers or spec.workers or 10_000)
 
 

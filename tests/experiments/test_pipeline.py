@@ -529,6 +529,16 @@ def test_a_batch_of_ten_with_a_broken_one_finishes_nine_and_says_which_failed(wo
     assert all((world.runs / name / "report.html").is_file() for name in trained)
 
 
+def test_two_files_of_a_batch_do_not_take_turns_in_one_run_folder(world):
+    first = world.file("e0", "recipe: tsav\nlr: 0.1\n")
+    second = world.file("e1", "recipe: tsav\nlr: 0.2\nrun: e0\n")
+    assert batch(world, [first, first, second]) == pipeline.EXIT_FAILED
+    assert "1 of 2 experiments are done" in world.said
+    assert [line for line in world.said if line.endswith("set `run` in it")]
+    assert [place.name for place in world.runs.iterdir()] == ["e0"]
+    assert yaml.safe_load((world.runs / "e0" / "params.yaml").read_text())["lr"] == 0.1
+
+
 def test_a_notebook_that_fails_does_not_stop_a_batch(world, monkeypatch):
     """One of three dies in its training, another one has lost a trial."""
 

@@ -4,6 +4,7 @@ small.
 
 import base64
 import re
+import shutil
 from html.parser import HTMLParser
 
 import cv2
@@ -11,8 +12,10 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from lib import runs
+from lib.__main__ import main
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.experiments import report
@@ -204,6 +207,21 @@ def test_a_run_that_is_not_evaluated_yet_says_so(run):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="no run folder"):
         report.write(runs.Run(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("scores", [[1], {"valence": {"ccc": "x"}}, {"valence": 0.5}])
+def test_a_run_with_damaged_scores_is_named_and_the_others_are_reported(
+    run, tmp_path, split, scores
+):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run.folder, damaged)
+    runs.Run(damaged).write_json("metrics.json", {split: scores})
+    done = CliRunner().invoke(main, ["report", str(damaged), str(run.folder)])
+    assert done.exit_code == 2, done.output
+    assert f"where: {damaged / 'metrics.json'}" in done.output
+    assert (run.folder / report.NAME).is_file()
+    assert not (damaged / report.NAME).exists()
 
 
 def test_text_of_a_page_is_escaped():

@@ -77,6 +77,20 @@ def test_print_jobs_needs_a_cluster():
     assert run("--print-jobs").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["run", "batch"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["params/nobody.yaml"], "no such parameter file"),
+        (["params/sample_jca.yaml", "-p", "backbone_run", "nobody"], "nobody"),
+    ],
+)
+def test_print_jobs_refuses_an_experiment_that_could_not_be_started(file, command, words, told):
+    found = CliRunner().invoke(main, [command, *words, "--cluster", file("a"), "--print-jobs"])
+    assert (found.exit_code, "#SBATCH" in found.output) == (2, False)
+    assert told in found.output
+
+
 def test_notebooks_learn_of_the_cluster_inside_the_block_only(tmp_path):
     path = tmp_path / "here.yaml"
     path.write_text("kind: local\nworkers: 1\ngpus: 0\n")

@@ -81,12 +81,41 @@ def test_words_narrow_it_and_another_face_size_is_unused(place, made):
 
 
 def test_without_a_run_nothing_is_used_and_nothing_is_removed_unasked(place):
+    runs_root = place.processed_root.parent / "runs"
+    runs_root.mkdir()
     command = ["store", "rm", "--unused", "--root", str(place.processed_root)]
-    command += ["--runs-root", str(place.processed_root / "none")]
+    command += ["--runs-root", str(runs_root)]
     done = CliRunner().invoke(main, command, input="n\n")
     assert done.exit_code == 1
     count = len(store.listing(place.processed_root))
     assert f"remove {count} arrays" in done.output
+
+
+def test_a_folder_of_runs_that_is_not_there_stops_it(place):
+    done, lost = removed(place)
+    assert (done.exit_code, lost) == (2, set())
+    assert "there is no folder of runs" in done.output
+    assert str(place.processed_root.parent / "runs") in done.output
+
+
+@pytest.mark.parametrize("share", [0, 0.25])
+def test_a_run_whose_parameters_are_cut_off_stops_it(place, share):
+    file = run(place) / "params.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[: int(share * len(lines))]))
+    done, lost = removed(place)
+    assert (done.exit_code, lost) == (2, set())
+    assert str(file.parent) in done.output
+    assert "does not say" in done.output
+
+
+def test_a_run_whose_parameters_are_lost_stops_it(place):
+    folder = run(place)
+    (folder / "params.yaml").unlink()
+    (folder / "checkpoints").mkdir()
+    done, lost = removed(place)
+    assert (done.exit_code, lost) == (2, set())
+    assert str(folder) in done.output
 
 
 def test_where_an_input_is_absent_all_arrays_of_the_trial_are_kept(place, made, monkeypatch):

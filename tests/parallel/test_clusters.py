@@ -101,6 +101,7 @@ def test_the_three_files_of_the_repository_are_right():
         ({"directives": '["#SBATCH --x"]'}, "write it without #SBATCH or #PBS"),
         ({"directives": '[""]'}, "is no line for the scheduler"),
         ({"options": "{a: 1}"}, "options: no such parameter"),
+        ({"memory": 32}, "memory: '32' is no size"),
     ],
 )
 def test_a_cluster_file_is_checked_like_all_parameters_with_names_of_its_own(
@@ -109,6 +110,21 @@ def test_a_cluster_file_is_checked_like_all_parameters_with_names_of_its_own(
     with pytest.raises(InputError) as caught:
         spec(tmp_path, **changes)
     assert told in str(caught.value)
+
+
+def test_a_queue_or_an_account_may_be_a_number(tmp_path):
+    script = clusters.script(spec(tmp_path, queue=12, account=345))
+    assert "#SBATCH -p 12\n" in script
+    assert "#SBATCH -A 345\n" in script
+
+
+@pytest.mark.parametrize("text", ["", "# copied by half\n", "workers: 24\nqueue: gpu\n"])
+def test_a_file_that_does_not_say_what_starts_the_workers_is_not_taken_for_this_machine(
+    tmp_path, text
+):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(InputError, match="kind: is not there: write local, slurm or pbs"):
+        clusters.read(tmp_path / "mine.yaml")
 
 
 def test_a_file_that_is_not_there_is_told():
@@ -263,6 +279,25 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, stood_in, monkeypatc
     monkeypatch.setattr(clusters, "PATIENCE", 0.2)
     with pytest.raises(InputError, match="does not answer within"):
         clusters.check_there(spec(tmp_path))
+
+
+def test_an_interface_that_this_machine_lacks_is_told(tmp_path, stood_in):
+    with (
+        pytest.raises(InputError, match="'ib77' is not a valid network interface") as caught,
+        clusters.opened(spec(tmp_path, interface="ib77")),
+    ):
+        pass
+    assert "correct `interface`" in str(caught.value)
+
+
+def test_a_folder_for_output_that_cannot_be_made_is_told(tmp_path, stood_in):
+    (tmp_path / "file").touch()
+    one = spec(tmp_path, logs=str(tmp_path / "file" / "logs"))
+    with pytest.raises(InputError, match="output cannot be made") as caught:
+        clusters.script(one)
+    assert "set `logs`" in str(caught.value)
+    with pytest.raises(InputError, match="output cannot be made"), clusters.opened(one):
+        pass
 
 
 def test_jobs_are_started_serve_any_mapping_are_replaced_and_end_with_the_block(tmp_path, stood_in):

@@ -15,7 +15,7 @@ PREPARE = ".prepare"  # suffix of a run's name: the task that makes its arrays
 
 def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> bool:
     """Whether an earlier start finished this run with these parameters, and the records of its
-    notebooks exist.
+    notebooks and what the last one wrote exist.
 
     defaults : of all parameters, the recipe's options under "options". A parameter that was
         introduced after that run counts as having had its default.
@@ -40,8 +40,12 @@ def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> b
         recorded.get(name) != value for name, value in now.items() if value or recorded.get(name)
     ):
         return False
-    records = [record_of(experiment.run, step) for step in experiment.steps()]
-    return all(record and not record.get("unfinished") for record in records)
+    run, steps = experiment.run, experiment.steps()
+    records = [record_of(run, step) for step in steps]
+    if not all(record and not record["unfinished"] for record in records):
+        return False
+    # Arrays and checkpoints may be removed once a run is finished; its results are what it is for.
+    return all(run.found(path).exists() for path in records[-1]["outputs"]) if steps else True
 
 
 class Book:

@@ -86,7 +86,10 @@ def _result(folder: Path, names: list[str], values: list[str], with_intervals: b
     known = facts.read(folder)["runs"]
     folders = [Path(known[name]["folder"]) for name in names]
     target = folder / "_".join(["merged", *values])
-    all_metrics = [runs.Run(path).read_json("metrics.json", {}) for path in folders]
+    try:
+        all_metrics = [sweeps_table.metrics_of(path) for path in folders]
+    except InputError as error:
+        return {"why": f"{Path(error.where).parent.name}: {error.what}"}
     val = [metrics.get("val") or {} for metrics in all_metrics]
     if not any(scores.get(name) for scores in val for name in EMOTIONS):
         return _mean([_scores(metrics) for metrics in all_metrics])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
 
-from ... import runs
+from ... import files, runs
 from ...errors import InputError
 from ...intervals import in_brackets, rounded
 from ...metrics import EMOTIONS
@@ -37,6 +37,8 @@ MEASURES = {
     "expression": ("macro-F1", "f1_macro"),
     "action_units": ("mean F1", "f1_mean"),
 }
+LARGEST = 2**53  # of a score: larger integers are not exact in float64
+EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 REFRESH = 5  # s after which a browser loads the page again
 
 
@@ -59,7 +61,8 @@ def read(folder: Path) -> pd.DataFrame:
 
 def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     run_folder, ended = Path(one["folder"]), one["state"] not in OPEN
-    beat = runs.Run(folder).read_json(f"points/{name}.json", {})
+    beat, _ = _undamaged(lambda: runs.Run(folder).read_json(f"points/{name}.json", {}))
+    metrics, damage = _undamaged(lambda: metrics_of(run_folder)) if ended else ({}, "")
     running = one["state"] in ("running", "preparing")
     started = beat.get("started")
     known = running and isinstance(started, int | float)
@@ -75,7 +78,7 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     row |= dict(
         zip(
             ("measure", "score", "low", "high"),
-            score(_metrics(run_folder) if ended else {}),
+            score(metrics),
             strict=True,
         )
     )
@@ -83,7 +86,7 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
         "seconds": round(one["seconds"] + since, 1),
         "tries": one["tries"],
         "host": (beat.get("host", "") if running else one["host"]) or one["host"],
-        "why": one["why"],
+        "why": one["why"] or damage,
     }
 
 
@@ -97,11 +100,36 @@ def _history(folder: Path) -> tuple[int, float | None]:
     return len(history), None if pd.isna(best) else float(best)
 
 
-def _metrics(folder: Path) -> dict:
+def _undamaged(read: Callable[[], dict]) -> tuple[dict, str]:
+    """What `read` returns; {} and the reason for a damaged file, which costs a row of the table its
+    numbers, and not the table.
+    """
     try:
-        return runs.Run(folder).read_json("metrics.json", {})
-    except InputError:  # damaged: shown as a row without numbers, the table goes on
-        return {}
+        return read(), ""
+    except InputError as error:
+        return {}, error.what
+
+
+def metrics_of(folder: Path) -> dict:
+    """metrics.json of a run, {} without one. Raises InputError if it is damaged, or if a score in
+    it is no number.
+    """
+    metrics = runs.Run(folder).read_json("metrics.json", {})
+    val = metrics.get("val") or {}
+    for name, (_, key) in MEASURES.items():
+        if not isinstance(val, dict) or not _is_score(val.get(name) or {}, key):
+            raise files.damaged(Path(folder) / "metrics.json", f"no scores: {name}", EVALUATE)
+    return metrics
+
+
+def _is_score(entry: object, key: str) -> bool:
+    bounds = (entry.get("ci95") or [None, None]) if isinstance(entry, dict) else []
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return False
+    numbers = [entry.get(key), *bounds]
+    return all(
+        isinstance(one, int | float | None) and not abs(one or 0) > LARGEST for one in numbers
+    )
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
@@ -256,7 +284,8 @@ class Screen:
 
 def note(folder: Path) -> str:
     """The sentence about networks trained on sample data if a run of the sweep was; else ""."""
-    points = facts.read(folder)["runs"].values()
-    if any(_metrics(Path(point["folder"])).get("synthetic") for point in points):
-        return SYNTHETIC_NOTE
+    for point in facts.read(folder)["runs"].values():
+        metrics, _ = _undamaged(lambda path=point["folder"]: metrics_of(path))
+        if metrics.get("synthetic"):
+            return SYNTHETIC_NOTE
     return ""

@@ -222,6 +222,31 @@ def test_the_score_of_a_run_is_the_mean_of_both_emotions_the_one_it_learnt_or_of
     assert sweeps_table.score({"val": val}) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"val": [1]}',
+        '{"val": {"mean": 0.5}}',
+        '{"val": {"mean": {"ccc": "x"}}}',
+        '{"val": {"mean": {"ccc": 0.3, "ci95": [1]}}}',
+        '{"val": {"mean": {"ccc": 1' + 400 * "0" + "}}}",
+    ],
+)
+def test_damaged_scores_cost_a_run_its_numbers_and_not_the_table_or_the_results(tmp_path, text):
+    rows = [(f"x_lr{lr}", {"lr": lr}, "finished") for lr in (0.1, 0.2)]
+    for name, _, _ in rows:
+        runs.Run(tmp_path / name).write_json("metrics.json", {"val": {"speaking": {"ap": 0.8}}})
+    (tmp_path / "x_lr0.1" / "metrics.json").write_text(text)
+    folder = sweep(tmp_path, {"lr": [0.1, 0.2]}, rows)
+    table = sweeps_table.read(folder)
+    assert [pd.isna(score) for score in table["score"]] == [True, False]
+    assert table["why"][0].startswith("metrics.json is damaged")
+    found = results.finish(folder).merged
+    assert found["why"][0].startswith("x_lr0.1: metrics.json is damaged")
+    assert found["speaking"][1] == 0.8
+
+
 def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path):
     known = {}
     for lr, seed, ap in ((0.1, 0, 0.8), (0.1, 1, 0.9), (0.2, 0, 0.6)):

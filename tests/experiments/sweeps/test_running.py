@@ -195,6 +195,14 @@ def test_a_point_whose_parameters_changed_is_run_again(world):
     assert world.calls() == [2, 2, 2, 2]
 
 
+def test_a_point_whose_scores_were_removed_is_run_again(world):
+    """A damaged metrics.json is to be removed, as messages say."""
+    world.sweep()
+    (world.runs / NAMES[1] / "metrics.json").unlink()
+    assert world.sweep() == 0
+    assert world.calls() == [1, 2, 1, 1]
+
+
 def test_a_point_that_dies_is_tried_again_and_one_that_fails_by_its_own_error_is_not(world):
     world.behave(_0=["die", "finish"], _1=["fail"], _2=["kill the worker", "finish"])
     assert world.sweep() == 1
@@ -358,6 +366,15 @@ def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
         assert ("\x1b[" in stream.getvalue()) == live
         assert ("4 finished" in stream.getvalue()) == live
         assert "a point: finished" in stream.getvalue()
+
+
+def test_a_damaged_note_of_a_point_stops_no_table(world):
+    world.sweep()
+    folder = world.runs / "sample_tsav_sweep"
+    (folder / "points").mkdir(exist_ok=True)
+    (folder / "points" / f"{NAMES[0]}.json").write_text("{")
+    assert len(sweeps_table.read(folder)) == 4
+    assert world.sweep() == 0
 
 
 def test_a_folder_without_a_sweep_is_told(tmp_path):

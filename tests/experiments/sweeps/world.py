@@ -66,7 +66,8 @@ def finish(run, experiment, stop):
     steps = experiment.steps("", stop)
     for step in steps:
         if not (run.folder / "steps" / f"{step}.json").is_file():
-            record = {"inputs": {}, "code": {}, "parameters": {}, "outputs": []}
+            outputs = ["<run>/metrics.json"] if step == experiment.steps()[-1] else []
+            record = {"inputs": {}, "code": {}, "parameters": {}, "outputs": outputs}
             run.write_json(f"steps/{step}.json", {**record, "unfinished": "", "lost": 0})
     if not stop:
         value = sum(scores[experiment.values[name]] for name, scores in CCC.items())
