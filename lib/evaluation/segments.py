@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import named
 from ..labels import csv_columns, segments
 from ..labels.segments import Segments
-from ..media.frames import spacing
+from ..media.frames import ends
 from .predictions import Predictions
 
 NAME = "segments.csv"
@@ -64,12 +64,11 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
 def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
     """A remark per stretch, "" for none; times : (T,) s of the frames."""
     distinct = np.unique(times)
-    step = spacing(distinct)
-    first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
-    begins, ends = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
+    first, last = (distinct[0], ends(distinct)[-1]) if len(distinct) else (0.0, 0.0)
+    begins, stops = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
     notes = []
-    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        crossing = (begins < end) & (ends > begin) & (begins < ends)
+    for number, (begin, end) in enumerate(zip(begins, stops, strict=True)):
+        crossing = (begins < end) & (stops > begin) & (begins < stops)
         crossing[number] = False
         parts = [_of_ends(begin, end, first, last)]
         if crossing.any() and begin < end:

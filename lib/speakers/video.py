@@ -19,7 +19,7 @@ from ..features import speaker_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
 from ..media import recordings, separate
-from ..media.frames import runs, spacing
+from ..media.frames import ends, runs
 from ..store import Store, request
 from .arrays import device_of, durations
 
@@ -160,18 +160,19 @@ def face_names(tracks: np.ndarray) -> dict[int, str]:
     return names
 
 
-def segments(values: pd.DataFrame) -> pd.DataFrame:
-    """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame."""
-    rows, times = [], np.unique(values["time"])
-    step = spacing(times, alone=0.04)
+def segments(values: pd.DataFrame, times: np.ndarray) -> pd.DataFrame:
+    """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame.
+
+    values : the table of faces. times : (T,) s of all frames, those without a face too.
+    """
+    rows, stops = [], ends(times)
     for (face, _), track_rows in values.groupby(["face", "track"], sort=False):
         numbers = track_rows["frame"].to_numpy()
         for first, last in runs(track_rows["speaking"] == 1):
             cuts = np.flatnonzero(np.diff(numbers[first:last]) > 1) + first + 1
             for begin, end in zip(np.r_[first, cuts], np.r_[cuts, last], strict=True):
-                rows.append(
-                    [face, track_rows["time"].iloc[begin], track_rows["time"].iloc[end - 1] + step]
-                )
+                start, stop = times[numbers[begin] - 1], stops[numbers[end - 1] - 1]
+                rows.append([face, start, stop])
     stretches = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(
         {"start": float, "stop": float}
     )
@@ -182,7 +183,8 @@ def write(values: pd.DataFrame, search: Found, folder: Path) -> list[Path]:
     """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
     paths. ``columns.json`` there says what the columns are.
     """
-    name, spoken = search.row["video"], segments(values)
+    times = np.asarray(arrays_module.read(search.row, request("time"), search.store), np.float64)
+    name, spoken = search.row["video"], segments(values, times)
     csv_columns.record(folder, values.columns)
     content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return [

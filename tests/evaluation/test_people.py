@@ -2,6 +2,8 @@
 absent.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,6 +118,15 @@ def test_a_video_without_a_face_gives_no_row_and_says_so(root, tmp_path):
     assert found.table.empty
     assert "valence_derived" in found.table
     assert people.summary(found) == "nobody was found in this video"
+
+
+def test_seconds_are_those_for_which_frames_are_shown_and_no_count_of_frames():
+    """Phones and meetings record at no even rate: here the second frame is held for 2 s."""
+    times = np.array([0.0, 0.1, 2.1, 2.2, 2.3])
+    table = pd.DataFrame({"time": times, "person": "1", "valid": [1, 1, 1, 0, 0]})
+    table = table.assign(expression=["happy"] * 3 + [""] * 2, speaking=[0.1, 0.9, 0.9, 0.1, 0.1])
+    told = people.summary(people.People(Path("a.mp4"), table, (), ()))
+    assert told == "person 1: seen 2.2 of 2.4 s; happy 100%; speaks 2.1 s"
 
 
 def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_named(
