@@ -70,7 +70,7 @@ def labelled(folder: Path) -> tuple[list[tuple[Path, str]], list[str]]:
             deeper = [path for path in inside if path.is_dir()]
             left += [f"{name_of(path)}: a folder within that of a class" for path in deeper]
     if loose:
-        left.append(f"{loose[0]}: in no folder of a class, as {len(loose)} files")
+        left.append(f"in no folder of a class: {loose[0]} (files of this kind: {len(loose)})")
     if not found:
         why = f"no picture in a folder of a class; {'; '.join(left[:5]) or 'it is empty'}"
         raise InputError(why, where=folder, expected=FOLDERS, todo="put pictures into such folders")

@@ -124,7 +124,7 @@ def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
 
 # ---- of a recording, of a run
 def write(path: Path, table: pd.DataFrame) -> Path:
-    """Write statistics as CSV, six significant digits; ``columns.json`` beside it describes them. A
+    """Write statistics as CSV (`csv_columns.digits`); ``columns.json`` beside it describes them. A
     text that a spreadsheet would take for a formula is quoted.
     """
     # As the file has them.
@@ -133,7 +133,7 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     run = runs.Run(path.parent)
     rounded = table.copy()
     for name in rounded.select_dtypes("float"):
-        rounded[name] = [float(f"{value:.6g}") for value in rounded[name]]
+        rounded[name] = [float(csv_columns.digits(name, value)) for value in rounded[name]]
     return run.write_table(path.name, rounded)
 
 

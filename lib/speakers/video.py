@@ -186,7 +186,7 @@ def write(values: pd.DataFrame, search: Found, folder: Path) -> list[Path]:
     times = np.asarray(arrays_module.read(search.row, request("time"), search.store), np.float64)
     name, spoken = search.row["video"], segments(values, times)
     csv_columns.record(folder, values.columns)
-    content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    content = csv_columns.as_text(values)
     return [
         write_text(named(folder, f"{name}_speakers", ".csv"), content),
         write_text(

@@ -39,7 +39,7 @@ def test_what_lies_beside_and_within_folders_of_classes_is_named(tmp_path):
     assert [path.name for path, _ in items] == ["1.png"]
     assert left == [
         "sad/more: a folder within that of a class",
-        "3.png: in no folder of a class, as 1 files",
+        "in no folder of a class: 3.png (files of this kind: 1)",
     ]
 
 
