@@ -112,6 +112,21 @@ def _written(
     return (file, *(() if table.empty else annotations.write(table, video, folder, note)))
 
 
+def check(params: Mapping) -> None:
+    """Raise InputError, before anything is fetched or computed, if `predict_run` or `speaker_run`
+    names a network that is not there or cannot be opened, and as `voices.check` does for
+    `voice_run`. A published network that is absent is none of these: it is fetched later.
+    """
+    for name in ("predict_run", "speaker_run"):
+        run_name = str(params.get(name, "") or "none")
+        if run_name != "none" and (Path(run_name).is_file() or not weights.name_of(Path(run_name))):
+            speakers_video.learnt(checkpoint_of(run_name, params["runs_root"]))
+    if params.get("voice_run", ""):
+        from . import voices  # torch and the recipes are needed for this only
+
+        voices.check(params)
+
+
 def fetch(params: Mapping) -> list[str]:
     """Download the published networks that are needed and absent; returns sentences on the
     downloads. Raises InputError with the command to type if that is not possible.

@@ -10,6 +10,7 @@ import pytest
 from skimage import data
 
 from lib import weights
+from lib.errors import InputError
 from lib.evaluation import overlay, people
 from lib.features import expression_arrays
 from lib.media import recordings, writing
@@ -127,6 +128,20 @@ def test_seconds_are_those_for_which_frames_are_shown_and_no_count_of_frames():
     table = table.assign(expression=["happy"] * 3 + [""] * 2, speaking=[0.1, 0.9, 0.9, 0.1, 0.1])
     told = people.summary(people.People(Path("a.mp4"), table, (), ()))
     assert told == "person 1: seen 2.2 of 2.4 s; happy 100%; speaks 2.1 s"
+
+
+@pytest.mark.parametrize("name", ["predict_run", "speaker_run", "voice_run"])
+def test_a_network_that_is_not_there_is_told_before_a_face_is_looked_for(tmp_path, name):
+    with pytest.raises(InputError, match="neither a trained run nor a weights file called talks"):
+        people.check({name: "talks", "runs_root": tmp_path})
+
+
+def test_a_damaged_network_is_told_and_a_published_one_that_is_fetched_later_is_not(tmp_path):
+    (tmp_path / "best.pt").write_text("x")
+    with pytest.raises(InputError, match="damaged"):
+        people.check({"predict_run": str(tmp_path / "best.pt"), "runs_root": tmp_path})
+    light_asd = str(tmp_path / weights.entry("light_asd_ava").file)
+    people.check({"predict_run": light_asd, "speaker_run": "none", "runs_root": tmp_path})
 
 
 def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_named(
