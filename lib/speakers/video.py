@@ -19,7 +19,7 @@ from ..features import speaker_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
 from ..media import recordings, separate
-from ..media.frames import ends, runs
+from ..media.frames import ends, runs, spacing
 from ..store import Store, request
 from .arrays import device_of, durations
 
@@ -27,6 +27,7 @@ SMOOTH = 2  # frames to either side of the running mean, as in the published dis
 THRESHOLD = 0.5  # probability from which a face counts as speaking
 # frames of a track below which its scores are not shown: so little sound tells a network nothing
 MIN_TRACK_FRAMES = 3
+LEAST_RATE = 0.5  # of the frames per second that a network learnt from; below it is said
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,24 @@ def find(
     scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
     arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
     card = weights.card_line(detector.name)
-    note = f"speaking: {detector.name}; {card}" if card else ""
-    return Found(store, row, scores, detector.name, note)
+    times = np.asarray(arrays_module.read(row, request("time"), store))
+    parts = [f"speaking: {detector.name}; {card}" if card else "", of_rate(times, detector.fps)]
+    return Found(store, row, scores, detector.name, "; ".join(filter(None, parts)))
+
+
+def of_rate(times: np.ndarray, learnt_from: float) -> str:
+    """What must be said of a recording with far fewer frames than a network learnt from, "" for
+    others: between two of them lips open and close unseen, and a frame that is held looks silent.
+
+    times : (T,) s of the frames. learnt_from : frames per second.
+    """
+    step = spacing(times)
+    if step * learnt_from * LEAST_RATE <= 1 + 1e-6:  # rounding
+        return ""
+    return (
+        f"who speaks is uncertain: frames per second are {1 / step:.3g}, "
+        f"and the network learnt from {learnt_from:g}"
+    )
 
 
 def video_store(video: Path, params: Mapping, folder: Path) -> Store:

@@ -97,6 +97,14 @@ def test_a_stretch_lasts_until_the_next_frame_is_shown_however_uneven_they_are()
     assert spoken[["start", "stop"]].to_numpy().tolist() == [[0.0, 2.2], [2.3, pytest.approx(2.4)]]
 
 
+def test_so_few_frames_that_lips_are_not_seen_to_move_are_told():
+    assert "per second are 1, and the network learnt from 25" in video.of_rate(np.arange(5), 25)
+    assert "per second are 10, " in video.of_rate(np.arange(50) / 10, 25)
+    for rate in (12.5, 15, 25, 120):
+        assert video.of_rate(np.arange(50) / rate, 25) == ""
+    assert video.of_rate(np.zeros(1), 25) == ""
+
+
 def test_a_gap_of_a_track_ends_a_stretch(found):
     values = video.table(found, smooth=0)
     values = values[~values["frame"].isin([15, 16])]
