@@ -71,8 +71,7 @@ def find(
         )
     device = device_of(params)
     detector = speaker_scores.load(Path(network), device)
-    if store is None:
-        store = video_store(video, params, folder)
+    store = store or video_store(video, params, folder)
     row = dict(row) if row else video_row(video, info, heard.name)
     weights.provide(weights.path(arrays.DETECTOR, store.weights_root or Path("weights")))
     crop, size = speaker_scores.grey_size(detector)
@@ -80,8 +79,8 @@ def find(
     arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
     card = weights.card_line(detector.name)
     times = np.asarray(arrays_module.read(row, request("time"), store))
-    parts = [f"speaking: {detector.name}; {card}" if card else "", of_rate(times, detector.fps)]
-    return Found(store, row, scores, detector.name, "; ".join(filter(None, parts)))
+    notes = [f"speaking: {detector.name}; {card}" if card else "", of_rate(times, detector.fps)]
+    return Found(store, row, scores, detector.name, "; ".join(filter(None, notes)))
 
 
 def of_rate(times: np.ndarray, learnt_from: float) -> str:
