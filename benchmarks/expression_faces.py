@@ -7,9 +7,10 @@ FOLDER has a folder per class (happy, sad, …; happiness, anger and the like ar
 pictures of one face each. --made makes it first, of the shared recording in which a man acts sad,
 then happy (tests/shared_files.py), to show that this runs: one man says nothing about others.
 
-Pictures without a found face count as wrong, and stand in a column of their own. Intervals are of
-2 000 draws of pictures; pictures of one person are not independent, so they are too narrow where a
-folder has several of each.
+Pictures without a found face count as wrong, and stand in a column of their own. Files that are no
+pictures or are damaged count nowhere, and are named with all else that is left out. Intervals are
+of 2 000 draws of pictures; pictures of one person are not independent, so they are too narrow where
+a folder has several of each.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ WORDS = {
     **{"fear": "fearful", "disgust": "disgusted", "surprise": "surprised"},
     **{"contempt": "", "neutrality": "neutral"},
 }
+FOLDERS = f"a folder per class: {', '.join(CLASSES)}"
 RULES = (*expression_arrays.CROPS, "as it is")
 BINS, DRAWS = 10, 2000
 PACKAGES = ("torch", "numpy", "opencv-python-headless")
@@ -49,20 +51,35 @@ ACTED = ("pyfeat_WolfgangLanger_Pexels.mp4", {"sad": (0.0, 6.0), "happy": (11.7,
 
 
 def labelled(folder: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """(picture, class) of all pictures, and what was left out with its reason."""
+    """(file, class) of all files, and what was left out with its reason. Raises InputError where
+    there is no folder, or none of a class.
+    """
+    if not folder.is_dir():
+        raise InputError("no such folder", where=folder, expected=FOLDERS, todo="correct the path")
+    places = sorted(folder.iterdir())
+    loose = [path.name for path in places if not path.is_dir()]
     found, left = [], []
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for place in (path for path in places if path.is_dir()):
         name = WORDS.get(place.name.lower().strip(), "")
-        files = sorted(path for path in place.iterdir() if path.is_file())
+        inside = sorted(place.iterdir())
+        files = [path for path in inside if path.is_file()]
         if not name:
             left.append(f"{place.name}: {len(files)} files of no class of {', '.join(CLASSES)}")
         else:
             found += [(path, name) for path in files]
+            deeper = [path for path in inside if path.is_dir()]
+            left += [f"{name_of(path)}: a folder within that of a class" for path in deeper]
+    if loose:
+        left.append(f"in no folder of a class: {loose[0]} (files of this kind: {len(loose)})")
     if not found:
-        raise InputError(
-            "no folder of a class", where=folder, expected=", ".join(CLASSES), todo="; ".join(left)
-        )
+        why = f"no picture in a folder of a class; {'; '.join(left[:5]) or 'it is empty'}"
+        raise InputError(why, where=folder, expected=FOLDERS, todo="put pictures into such folders")
     return found, left
+
+
+def name_of(path: Path) -> str:
+    """A file's name with that of its class's folder."""
+    return f"{path.parent.name}/{path.name}"
 
 
 class Reader:
@@ -105,21 +122,26 @@ class Reader:
             return self.expression({"face": torch.from_numpy(face)[None]})["expression"][0].numpy()
 
 
-def read(items: list, reader: Reader) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Rule -> (N, 7) logits, NaN where no face is found; what could not be opened."""
-    out = {rule: np.full((len(items), len(CLASSES)), np.nan) for rule in RULES}
-    lost = []
-    for row, (path, _) in enumerate(items):
+def read(items: list, reader: Reader) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+    """Rule -> (N, 7) logits of the N pictures that open, NaN where no face is found; (N,) numbers
+    of their classes; and which files do not open. Raises InputError where none does.
+    """
+    rows: dict[str, list] = {rule: [] for rule in RULES}
+    truth, lost, nobody = [], [], np.full(len(CLASSES), np.nan)
+    for path, name in items:
         try:
             picture = pictures.read(path)
         except InputError as error:
-            lost.append(f"{path.parent.name}/{path.name}: {error.what}")
+            lost.append(f"{name_of(path)}: {error.what}")
             continue
+        truth.append(CLASSES.index(name))
         for rule in RULES:
             logits = reader.logits(picture, rule)
-            if logits is not None:
-                out[rule][row] = logits
-    return out, lost
+            rows[rule].append(nobody if logits is None else logits)
+    if not truth:
+        todo = "put pictures there that a viewer opens"
+        raise InputError(f"no picture opens; {lost[0]}", where=items[0][0].parents[1], todo=todo)
+    return {rule: np.array(each) for rule, each in rows.items()}, np.array(truth), lost
 
 
 def recalls(right: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -138,7 +160,11 @@ def interval(right: np.ndarray, truth: np.ndarray) -> str:
 
 
 def calibration_error(probabilities: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error, `BINS` equally wide bins of the highest probability."""
+    """Expected calibration error, `BINS` equally wide bins of the highest probability; NaN where
+    no face is found.
+    """
+    if not len(right):
+        return np.nan
     sure = probabilities.max(axis=1)
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     parts = [
@@ -202,9 +228,8 @@ def main() -> None:
     if options.made:
         made(options.folder)
     items, left = labelled(options.folder)
-    truth = np.array([CLASSES.index(name) for _, name in items])
-    logits, lost = read(items, Reader(options.weights))
-    about = f"{len(items)} pictures" + (f" of {ACTED[0]}, made by --made" * options.made)
+    logits, truth, lost = read(items, Reader(options.weights))
+    about = f"{len(truth)} pictures" + (f" of {ACTED[0]}, made by --made" * options.made)
     publish(
         "expression_faces",
         (
@@ -229,4 +254,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))

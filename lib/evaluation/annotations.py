@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import named, whole
-from ..media.frames import spacing
+from ..media.frames import ends
 from ..speakers.video import THRESHOLD
 
 THIRD = 1 / 3  # the middle one of three bins reaches from minus this to this
@@ -32,9 +32,9 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
     """
     out: dict[str, Stretches] = {}
     for person, rows in table.groupby("person", sort=False):
-        ends = _ends(rows["time"].to_numpy(float))
+        times = rows["time"].to_numpy(float)
         for name, values in _values(rows).items():
-            out[f"{person} {name}"] = _stretches(values, *ends)
+            out[f"{person} {name}"] = _stretches(values, times, ends(times))
     return out
 
 
@@ -60,17 +60,13 @@ def _binned(values: np.ndarray, words: tuple[str, str, str]) -> np.ndarray:
     return names[np.where(np.isnan(values), 3, bins)]
 
 
-def _ends(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end of each frame in s: a frame lasts until the next one is shown."""
-    return times, np.append(times[1:], times[-1:] + spacing(times))
-
-
-def _stretches(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Stretches:
+def _stretches(values: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Stretches:
+    """Runs of one value in frames that begin and end at these times (T,) in s."""
     changes = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
     return [
-        (float(starts[first]), float(ends[last - 1]), str(values[first]))
+        (float(starts[first]), float(stops[last - 1]), str(values[first]))
         for first, last in pairwise(changes)
-        if last > first and values[first] and ends[last - 1] > starts[first]
+        if last > first and values[first] and stops[last - 1] > starts[first]
     ]
 
 
@@ -127,7 +123,7 @@ def _praat(by_tier: dict[str, Stretches], table: pd.DataFrame, note: str):
     from pympi.Praat import TextGrid
 
     times = table["time"].to_numpy(float)
-    last = float(times.max() + spacing(np.unique(times))) if len(times) else 1.0
+    last = float(ends(np.unique(times))[-1]) if len(times) else 1.0
     grid = TextGrid(xmin=min(0.0, times.min(initial=0.0)), xmax=last)
     for name, stretches in by_tier.items():
         tier = grid.add_tier(name)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from .. import files, grammar, metrics, runs
 from ..errors import InputError
+from ..labels import csv_columns
 from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 from . import submission
@@ -332,7 +333,7 @@ def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
         shown = rows.assign(**note)
         if only_seen and "valid" in rows:
             shown = without_a_face_empty(shown, EMOTIONS)
-        run.write_text(f"predictions/{trial}.csv", shown.to_csv(index=False, float_format="%.6g"))
+        run.write_text(f"predictions/{trial}.csv", csv_columns.as_text(shown))
     plots.save(
         plots.folds_plot(table(scores), note=note.get("note", "")),
         run.path("figures", "folds.png"),

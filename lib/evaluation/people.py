@@ -22,7 +22,7 @@ from ..features import expression, expression_arrays, speaker_arrays
 from ..files import checkpoint as checkpoint_of
 from ..files import named, weights_file
 from ..media import recordings, separate
-from ..media.frames import spacing
+from ..media.frames import ends
 from ..models import load_published, published
 from ..models.affect.face_api import CLASSES
 from ..parameters import Params
@@ -110,6 +110,21 @@ def _written(
     """Write the table and, if anybody is seen, the files for annotation programs."""
     file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
     return (file, *(() if table.empty else annotations.write(table, video, folder, note)))
+
+
+def check(params: Mapping) -> None:
+    """Raise InputError, before anything is fetched or computed, if `predict_run` or `speaker_run`
+    names a network that is not there or cannot be opened, and as `voices.check` does for
+    `voice_run`. A published network that is absent is none of these: it is fetched later.
+    """
+    for name in ("predict_run", "speaker_run"):
+        run_name = str(params.get(name, "") or "none")
+        if run_name != "none" and (Path(run_name).is_file() or not weights.name_of(Path(run_name))):
+            speakers_video.learnt(checkpoint_of(run_name, params["runs_root"]))
+    if params.get("voice_run", ""):
+        from . import voices  # torch and the recipes are needed for this only
+
+        voices.check(params)
 
 
 def fetch(params: Mapping) -> list[str]:
@@ -300,10 +315,13 @@ def summary(people: People) -> str:
 
 def _sentence(name: str, rows: pd.DataFrame) -> str:
     seen = rows[rows["valid"] == 1]
-    step = spacing(rows["time"].to_numpy())
+    times = rows["time"].to_numpy(float)
+    lasting = pd.Series(ends(times) - times, index=rows.index)  # s
     shares = seen["expression"].value_counts(normalize=True)
     words = ", ".join(f"{word} {share:.0%}" for word, share in shares.items() if share >= 0.05)
-    sentence = f"person {name}: seen {len(seen) * step:.1f} of {len(rows) * step:.1f} s; {words}"
+    sentence = (
+        f"person {name}: seen {lasting[seen.index].sum():.1f} of {lasting.sum():.1f} s; {words}"
+    )
     if "speaking" in rows and rows["speaking"].notna().any():
-        sentence += f"; speaks {(rows['speaking'] > 0.5).sum() * step:.1f} s"
+        sentence += f"; speaks {lasting[rows['speaking'] > speakers_video.THRESHOLD].sum():.1f} s"
     return sentence

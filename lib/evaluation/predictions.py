@@ -121,7 +121,7 @@ class Predictions:
         return files.named(self.folder / COMPLETE, trial, ".csv")
 
     def _write(self, path: Path, table: pd.DataFrame) -> Path:
-        text = _as_text(table)
+        text = csv_columns.as_text(table)
         _write_text(path, table, text)
         self._let_go(path)
         if _bytes(table) <= self.bound:
@@ -167,16 +167,11 @@ def _bytes(table: pd.DataFrame) -> int:
     return int(table.memory_usage().sum())
 
 
-def _as_text(table: pd.DataFrame) -> str:
-    """A table as text with the written digits: six significant ones."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-
 def _write_text(path: Path, table: pd.DataFrame, text: str) -> Path:
     csv_columns.record(Path(path).parent, table.columns)
     return files.write_text(path, text)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
-    return _write_text(path, table, _as_text(table))
+    """Write a table atomically (`csv_columns.as_text`); ``columns.json`` beside it describes it."""
+    return _write_text(path, table, csv_columns.as_text(table))

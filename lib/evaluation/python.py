@@ -60,6 +60,7 @@ def predict(
         for name, value in {"weights_root": _weights(), **values}.items()
     }
     params = parameters.placed({**settings, "video_path": str(video)}, declared)
+    people.check(params)
     for line in people.fetch(params):
         (say or _write)(line)
     if folder is not None:

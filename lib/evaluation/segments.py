@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import named
 from ..labels import csv_columns, segments
 from ..labels.segments import Segments
-from ..media.frames import spacing
+from ..media.frames import ends
 from .predictions import Predictions
 
 NAME = "segments.csv"
@@ -64,12 +64,11 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
 def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
     """A remark per stretch, "" for none; times : (T,) s of the frames."""
     distinct = np.unique(times)
-    step = spacing(distinct)
-    first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
-    begins, ends = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
+    first, last = (distinct[0], ends(distinct)[-1]) if len(distinct) else (0.0, 0.0)
+    begins, stops = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
     notes = []
-    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        crossing = (begins < end) & (ends > begin) & (begins < ends)
+    for number, (begin, end) in enumerate(zip(begins, stops, strict=True)):
+        crossing = (begins < end) & (stops > begin) & (begins < stops)
         crossing[number] = False
         parts = [_of_ends(begin, end, first, last)]
         if crossing.any() and begin < end:
@@ -125,7 +124,7 @@ def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
 
 # ---- of a recording, of a run
 def write(path: Path, table: pd.DataFrame) -> Path:
-    """Write statistics as CSV, six significant digits; ``columns.json`` beside it describes them. A
+    """Write statistics as CSV (`csv_columns.digits`); ``columns.json`` beside it describes them. A
     text that a spreadsheet would take for a formula is quoted.
     """
     # As the file has them.
@@ -134,7 +133,7 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     run = runs.Run(path.parent)
     rounded = table.copy()
     for name in rounded.select_dtypes("float"):
-        rounded[name] = [float(f"{value:.6g}") for value in rounded[name]]
+        rounded[name] = [float(csv_columns.digits(name, value)) for value in rounded[name]]
     return run.write_table(path.name, rounded)
 
 

@@ -33,13 +33,10 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     to choose from and an upload.
 
     p : checked parameters of notebook ``your_video``. say : called with each sentence. Raises
-        InputError for a path without a recording.
+        InputError for a path without a recording, and for a network that cannot be used.
     """
     segments.check(p.get("segments_path", ""))
-    if p.get("voice_run", ""):
-        from ..evaluation import voices  # torch and the recipes are needed for this only
-
-        voices.check(p)
+    people.check(p)
     for line in people.fetch(p):
         say(line)
     if not p.get("voice_run", ""):

@@ -12,10 +12,13 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from .. import files
 from ..parallel import locks
 
 NAME = "columns.json"
+TIMES = re.compile(r"time|start|end|.+_time")  # columns of s on the clock of a recording
 WAIT_SECONDS = 5.0  # s to wait for another process that writes columns.json
 REMEDY = "remove it: it is written again with the next table"
 UNKNOWN_COLUMN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
@@ -225,6 +228,24 @@ def describe(names: Iterable[str]) -> list[dict]:
 def is_described(name: str) -> bool:
     """Whether a column of one of our files is called so."""
     return _told(name) is not UNKNOWN_COLUMN
+
+
+def digits(name: str, value: float) -> str:
+    """A number as our CSV files have it: six significant digits, and of a time in s never less than
+    milliseconds, which is what ELAN has. With six digits alone, frames would have the same time
+    from 10 000 s on.
+    """
+    return f"{value:.3f}" if TIMES.fullmatch(name) and abs(value) >= 1000 else f"{value:.6g}"
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """A table as CSV with the numbers' `digits`."""
+    times = [name for name in table.select_dtypes("float") if TIMES.fullmatch(name)]
+    texts = {
+        name: ["" if value != value else digits(name, value) for value in table[name]]
+        for name in times
+    }
+    return table.assign(**texts).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _told(name: str) -> tuple[str, ...]:

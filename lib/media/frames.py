@@ -6,10 +6,21 @@ from __future__ import annotations
 
 import numpy as np
 
+ALONE = 0.04  # s, of a frame beside which there is no other: 25 per second
+
 
 def spacing(times: np.ndarray, alone: float = 0.0) -> float:
     """Median distance of neighbours in s, of times (T,) in s; `alone` where there are no two."""
     return float(np.median(np.diff(times))) if len(times) > 1 else alone
+
+
+def ends(times: np.ndarray) -> np.ndarray:
+    """(T,) s: when each frame of a recording ends, of increasing times (T,) in s.
+
+    A frame lasts until the next one is shown, however uneven the rate is; the last one lasts as
+    long as the median frame, and the only one `ALONE`.
+    """
+    return np.append(times[1:], times[-1:] + spacing(times, ALONE))
 
 
 def nearest(times: np.ndarray, moments: np.ndarray) -> np.ndarray:

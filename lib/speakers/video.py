@@ -19,7 +19,7 @@ from ..features import speaker_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
 from ..media import recordings, separate
-from ..media.frames import runs, spacing
+from ..media.frames import ends, runs, spacing
 from ..store import Store, request
 from .arrays import device_of, durations
 
@@ -27,6 +27,7 @@ SMOOTH = 2  # frames to either side of the running mean, as in the published dis
 THRESHOLD = 0.5  # probability from which a face counts as speaking
 # frames of a track below which its scores are not shown: so little sound tells a network nothing
 MIN_TRACK_FRAMES = 3
+LEAST_RATE = 0.5  # of the frames per second that a network learnt from; below it is said
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,31 @@ def find(
         )
     device = device_of(params)
     detector = speaker_scores.load(Path(network), device)
-    if store is None:
-        store = video_store(video, params, folder)
+    store = store or video_store(video, params, folder)
     row = dict(row) if row else video_row(video, info, heard.name)
     weights.provide(weights.path(arrays.DETECTOR, store.weights_root or Path("weights")))
     crop, size = speaker_scores.grey_size(detector)
     scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
     arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
     card = weights.card_line(detector.name)
-    note = f"speaking: {detector.name}; {card}" if card else ""
-    return Found(store, row, scores, detector.name, note)
+    times = np.asarray(arrays_module.read(row, request("time"), store))
+    notes = [f"speaking: {detector.name}; {card}" if card else "", of_rate(times, detector.fps)]
+    return Found(store, row, scores, detector.name, "; ".join(filter(None, notes)))
+
+
+def of_rate(times: np.ndarray, learnt_from: float) -> str:
+    """What must be said of a recording with far fewer frames than a network learnt from, "" for
+    others: between two of them lips open and close unseen, and a frame that is held looks silent.
+
+    times : (T,) s of the frames. learnt_from : frames per second.
+    """
+    step = spacing(times)
+    if step * learnt_from * LEAST_RATE <= 1 + 1e-6:  # rounding
+        return ""
+    return (
+        f"who speaks is uncertain: frames per second are {1 / step:.3g}, "
+        f"and the network learnt from {learnt_from:g}"
+    )
 
 
 def video_store(video: Path, params: Mapping, folder: Path) -> Store:
@@ -160,18 +176,19 @@ def face_names(tracks: np.ndarray) -> dict[int, str]:
     return names
 
 
-def segments(values: pd.DataFrame) -> pd.DataFrame:
-    """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame."""
-    rows, times = [], np.unique(values["time"])
-    step = spacing(times, alone=0.04)
+def segments(values: pd.DataFrame, times: np.ndarray) -> pd.DataFrame:
+    """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame.
+
+    values : the table of faces. times : (T,) s of all frames, those without a face too.
+    """
+    rows, stops = [], ends(times)
     for (face, _), track_rows in values.groupby(["face", "track"], sort=False):
         numbers = track_rows["frame"].to_numpy()
         for first, last in runs(track_rows["speaking"] == 1):
             cuts = np.flatnonzero(np.diff(numbers[first:last]) > 1) + first + 1
             for begin, end in zip(np.r_[first, cuts], np.r_[cuts, last], strict=True):
-                rows.append(
-                    [face, track_rows["time"].iloc[begin], track_rows["time"].iloc[end - 1] + step]
-                )
+                start, stop = times[numbers[begin] - 1], stops[numbers[end - 1] - 1]
+                rows.append([face, start, stop])
     stretches = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(
         {"start": float, "stop": float}
     )
@@ -182,9 +199,10 @@ def write(values: pd.DataFrame, search: Found, folder: Path) -> list[Path]:
     """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
     paths. ``columns.json`` there says what the columns are.
     """
-    name, spoken = search.row["video"], segments(values)
+    times = np.asarray(arrays_module.read(search.row, request("time"), search.store), np.float64)
+    name, spoken = search.row["video"], segments(values, times)
     csv_columns.record(folder, values.columns)
-    content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    content = csv_columns.as_text(values)
     return [
         write_text(named(folder, f"{name}_speakers", ".csv"), content),
         write_text(

@@ -39,6 +39,12 @@ def test_stretches_are_runs_of_one_value_and_a_frame_lasts_until_the_next():
     assert [word for *_, word in tiers["left arousal derived"]] == ["medium"] * 2 + ["high", "low"]
 
 
+def test_a_recording_of_one_frame_has_stretches_in_both_files(tmp_path):
+    eaf, grid = annotations.write(table()[:1], tmp_path / "a.mp4", tmp_path)
+    assert Eaf(str(eaf)).get_annotation_data_for_tier("left expression")[0][:2] == (0, 40)
+    assert segments.read(grid).table["text"].tolist() == ["neutral", "neutral", "medium"]
+
+
 def test_both_files_are_read_again_with_the_same_tiers_and_the_recording(tmp_path):
     video = tmp_path / "two people.mp4"
     people = pd.concat([table("left"), table("right")], ignore_index=True)

@@ -2,12 +2,15 @@
 absent.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from skimage import data
 
 from lib import weights
+from lib.errors import InputError
 from lib.evaluation import overlay, people
 from lib.features import expression_arrays
 from lib.media import recordings, writing
@@ -116,6 +119,29 @@ def test_a_video_without_a_face_gives_no_row_and_says_so(root, tmp_path):
     assert found.table.empty
     assert "valence_derived" in found.table
     assert people.summary(found) == "nobody was found in this video"
+
+
+def test_seconds_are_those_for_which_frames_are_shown_and_no_count_of_frames():
+    """Phones and meetings record at no even rate: here the second frame is held for 2 s."""
+    times = np.array([0.0, 0.1, 2.1, 2.2, 2.3])
+    table = pd.DataFrame({"time": times, "person": "1", "valid": [1, 1, 1, 0, 0]})
+    table = table.assign(expression=["happy"] * 3 + [""] * 2, speaking=[0.1, 0.9, 0.9, 0.1, 0.1])
+    told = people.summary(people.People(Path("a.mp4"), table, (), ()))
+    assert told == "person 1: seen 2.2 of 2.4 s; happy 100%; speaks 2.1 s"
+
+
+@pytest.mark.parametrize("name", ["predict_run", "speaker_run", "voice_run"])
+def test_a_network_that_is_not_there_is_told_before_a_face_is_looked_for(tmp_path, name):
+    with pytest.raises(InputError, match="neither a trained run nor a weights file called talks"):
+        people.check({name: "talks", "runs_root": tmp_path})
+
+
+def test_a_damaged_network_is_told_and_a_published_one_that_is_fetched_later_is_not(tmp_path):
+    (tmp_path / "best.pt").write_text("x")
+    with pytest.raises(InputError, match="damaged"):
+        people.check({"predict_run": str(tmp_path / "best.pt"), "runs_root": tmp_path})
+    light_asd = str(tmp_path / weights.entry("light_asd_ava").file)
+    people.check({"predict_run": light_asd, "speaker_run": "none", "runs_root": tmp_path})
 
 
 def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_named(

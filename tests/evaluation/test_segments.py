@@ -216,3 +216,12 @@ def test_stretches_of_a_recording_in_which_nobody_was_found_are_told(tmp_path):
     file, said = segments.of_video(tmp_path / "turns.csv", "talk", nobody, tmp_path)
     assert file is None
     assert said == ["turns.csv: nobody was found in talk, so there are no numbers"]
+
+
+def test_stretches_late_in_a_long_recording_keep_the_milliseconds_that_their_file_has(tmp_path):
+    frames = pd.DataFrame({"time": 4000 + np.arange(100) / 25, "valid": 1, "valence": 0.1})
+    rows = {"row": [2], "recording": [""], "start": [4001.234], "end": [4002.345]}
+    stretches = pd.DataFrame({**rows, "speaker": [""], "text": [""]})
+    file = segments.write(tmp_path / "a_segments.csv", segments.statistics(frames, stretches))
+    [row] = pd.read_csv(file).to_dict("records")
+    assert (row["start"], row["end"], row["valence_peak_time"]) == (4001.234, 4002.345, 4001.24)

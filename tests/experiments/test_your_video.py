@@ -62,6 +62,14 @@ def test_a_recording_that_cannot_be_looked_at_stops_no_other_and_is_named_at_the
         your_video.start({"video_path": cut}, said.append)
 
 
+def test_a_wrong_network_stops_before_any_recording_is_looked_at(film, tmp_path, monkeypatch):
+    """In a folder each recording would have been followed through, and then failed."""
+    monkeypatch.setattr(your_video.people, "fetch", lambda p: pytest.fail("something is fetched"))
+    values = {"video_path": film.parent, "predict_run": "talks", "runs_root": tmp_path}
+    with pytest.raises(InputError, match="called talks"):
+        your_video.start(values, print)
+
+
 def test_curves_video_and_a_short_table_are_shown_also_under_a_button(film, tmp_path, monkeypatch):
     """A figure that nobody displays is seen at the end of a cell only, and a button has none."""
     facts = {"frame": [1, 2], "time": [0.0, 0.1], "person": "1", "valid": 0, "note": "long " * 50}

@@ -1,5 +1,6 @@
 """benchmarks/expression_faces.py: pictures in a folder per class, scored."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -26,9 +27,46 @@ def test_folders_are_classes_by_several_words_and_what_is_none_is_named(tmp_path
 
 def test_a_folder_without_classes_is_an_error_with_what_is_there(tmp_path):
     (tmp_path / "cats").mkdir()
-    with pytest.raises(InputError, match="no folder of a class") as told:
+    with pytest.raises(InputError, match="no picture in a folder of a class; cats"):
         faces.labelled(tmp_path)
-    assert "cats" in told.value.todo
+
+
+def test_what_lies_beside_and_within_folders_of_classes_is_named(tmp_path):
+    (tmp_path / "sad" / "more").mkdir(parents=True)
+    for name in ("sad/1.png", "sad/more/2.png", "3.png"):
+        (tmp_path / name).touch()
+    items, left = faces.labelled(tmp_path)
+    assert [path.name for path, _ in items] == ["1.png"]
+    assert left == [
+        "sad/more: a folder within that of a class",
+        "in no folder of a class: 3.png (files of this kind: 1)",
+    ]
+
+
+def test_a_folder_that_is_not_there_is_an_error_with_what_belongs_into_it(tmp_path):
+    with pytest.raises(InputError, match="no such folder") as told:
+        faces.labelled(tmp_path / "none")
+    assert "a folder per class: neutral, happy" in told.value.expected
+
+
+class Happy:
+    """Stands for the networks: everybody is happy."""
+
+    def logits(self, picture, rule):
+        return logits_of(["happy"])[0]
+
+
+def test_a_file_that_is_no_picture_counts_nowhere_and_is_named(tmp_path):
+    """Thumbs.db and .DS_Store are in such folders; no network read them wrongly."""
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "happy" / "Thumbs.db").write_bytes(b"abc")
+    items, _ = faces.labelled(tmp_path)
+    logits, truth, lost = faces.read(items, Happy())
+    assert faces.row_of("square", logits["square"], truth)[:5] == ["square", 1, 0, "1.000", "1.000"]
+    assert [each.split(":")[0] for each in lost] == ["happy/Thumbs.db"]
+    with pytest.raises(InputError, match="no picture opens"):
+        faces.read(items[1:], Happy())
 
 
 def test_a_face_that_is_not_found_counts_as_wrong():

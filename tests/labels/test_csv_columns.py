@@ -3,6 +3,9 @@
 import json
 from concurrent import futures
 
+import numpy as np
+import pandas as pd
+
 from lib.files import ROOT
 from lib.labels import csv_columns
 from tests.waiting import both_read_first
@@ -23,6 +26,17 @@ def test_every_column_that_is_written_is_described():
     assert all(row["meaning"] and row["empty_when"] and row["range"] for row in rows)
     assert not [row["name"] for row in rows if "recipe of your own" in row["meaning"]]
     assert {row["unit"] for row in rows} == {"", "s", "px"}
+
+
+def test_times_late_in_a_long_recording_have_milliseconds_and_other_numbers_six_digits():
+    """With six digits frames 40 ms apart had one time from 10 000 s on."""
+    times = np.array([0.0166667, 999.9666, np.nan, 1234.5678, 12345.64, 12345.68])
+    table = pd.DataFrame({"time": times, "valence_peak_time": times, "x": times})
+    rows = [line.split(",") for line in csv_columns.as_text(table).split()[1:]]
+    early = ["0.0166667", "999.967", ""]
+    assert [row[0] for row in rows] == [*early, "1234.568", "12345.640", "12345.680"]
+    assert [row[1] for row in rows] == [row[0] for row in rows]
+    assert [row[2] for row in rows] == [*early, "1234.57", "12345.6", "12345.7"]
 
 
 def test_a_file_beside_the_tables_gathers_all_their_columns(tmp_path):

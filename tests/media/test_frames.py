@@ -29,6 +29,12 @@ def test_runs_are_found_at_both_ends_too(flags, runs):
     assert frames.runs(np.array(flags, np.int8)) == runs
 
 
+def test_a_frame_lasts_until_the_next_one_is_shown_and_the_last_as_long_as_most():
+    assert frames.ends(np.array([0.0, 0.5, 2.0, 2.5])).tolist() == [0.5, 2.0, 2.5, 3.0]
+    assert frames.ends(np.array([3.0])).tolist() == [3.0 + frames.ALONE]
+    assert frames.ends(np.array([])).tolist() == []
+
+
 def test_one_long_gap_does_not_change_the_spacing():
     assert frames.spacing(np.array([0.0, 0.04, 0.08, 9.0, 9.04])) == pytest.approx(0.04)
     assert frames.spacing(np.array([3.0]), alone=0.5) == 0.5

@@ -23,6 +23,7 @@ from tests.face_world import face
 from tests.shared_files import shared
 
 FPS, FRAMES = 25, 40
+TIMES = np.arange(FRAMES) / FPS  # s
 NETWORK = request("track_speaking", {}, crop="box", size=112)
 
 
@@ -59,7 +60,7 @@ def found(tmp_path):
         place, "v", request("tracks", **resolved.parameters), tracks, width=320, height=180
     )
     tiny_set.write(place, "v", NETWORK, np.array(logits, np.float32))
-    tiny_set.write(place, "v", request("time"), np.arange(FRAMES) / FPS)
+    tiny_set.write(place, "v", request("time"), TIMES)
     return video.Found(place, row, NETWORK, "light_asd")
 
 
@@ -83,15 +84,31 @@ def test_scores_are_smoothed_as_logits(found):
 
 
 def test_segments_end_with_their_last_frame(found):
-    spoken = video.segments(video.table(found, smooth=0))
+    spoken = video.segments(video.table(found, smooth=0), TIMES)
     assert spoken["face"].tolist() == ["left", "right"]
     assert spoken[["start", "stop"]].to_numpy() == pytest.approx(np.array([[0.4, 0.8], [1.2, 1.6]]))
+
+
+def test_a_stretch_lasts_until_the_next_frame_is_shown_however_uneven_they_are():
+    """Those without a face count, too: a picture that is held for two seconds is not 0.1 s long."""
+    times = np.array([0.0, 0.1, 0.2, 2.2, 2.3])
+    values = pd.DataFrame({"frame": [1, 2, 3, 5], "face": "1", "track": 0, "speaking": 1})
+    spoken = video.segments(values.assign(time=times[values["frame"] - 1]), times)
+    assert spoken[["start", "stop"]].to_numpy().tolist() == [[0.0, 2.2], [2.3, pytest.approx(2.4)]]
+
+
+def test_so_few_frames_that_lips_are_not_seen_to_move_are_told():
+    assert "per second are 1, and the network learnt from 25" in video.of_rate(np.arange(5), 25)
+    assert "per second are 10, " in video.of_rate(np.arange(50) / 10, 25)
+    for rate in (12.5, 15, 25, 120):
+        assert video.of_rate(np.arange(50) / rate, 25) == ""
+    assert video.of_rate(np.zeros(1), 25) == ""
 
 
 def test_a_gap_of_a_track_ends_a_stretch(found):
     values = video.table(found, smooth=0)
     values = values[~values["frame"].isin([15, 16])]
-    spoken = video.segments(values)
+    spoken = video.segments(values, TIMES)
     assert spoken[spoken["face"] == "left"][["start", "stop"]].to_numpy() == pytest.approx(
         np.array([[0.4, 0.56], [0.64, 0.8]])
     )
