@@ -16,6 +16,7 @@ import pandas as pd
 
 from .. import files, grammar, parameters
 from ..errors import InputError
+from ..media import pictures
 from . import people
 
 # Parameters of the notebook that mean nothing here, and what to do.
@@ -52,6 +53,13 @@ def predict(
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
+    if video.is_dir() and not pictures.numbered(video):
+        raise InputError(
+            "a folder without pictures, and no recording",
+            where=video,
+            expected="one recording",
+            todo="call predict for each recording in it",
+        )
     _refuse_unused(values)
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])

@@ -116,7 +116,7 @@ def timed(container, path: Path, looked_at: bool = True) -> Iterator[tuple[float
             "no video track",
             where=path,
             expected="a recording with picture",
-            todo="leave the file out, or use it with modality: audio",
+            todo="leave the file out; trainings on sound alone take it (`modality: audio`)",
         )
     track = picture(container)
     track.thread_type = "AUTO"

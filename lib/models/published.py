@@ -155,6 +155,13 @@ def read(path: Path | str) -> dict:
         )
     if path.suffix == MANIFEST:
         return {"manifest": tensor_manifest.read(path)}
+    if _is_text(path):
+        raise InputError(
+            "a text, and no weights",
+            where=path,
+            expected="a file as torch.save writes it",
+            todo="correct the name",
+        )
     try:
         content = contents(path)
     except InputError:
@@ -180,6 +187,17 @@ def read(path: Path | str) -> dict:
             f"a file with one {type(content).__name__}", where=path, expected="named weights"
         )
     return dict(content)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file begins with lines of text, as a table does; a pointer of Git LFS does, too,
+    and is told otherwise.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    lines = head.decode("utf-8", "ignore").replace("\t", " ").splitlines()
+    is_pointer = head.startswith(LFS_POINTER)
+    return len(lines) > 1 and not is_pointer and all(map(str.isprintable, lines))
 
 
 def _refused(path: Path, message: str) -> InputError:

@@ -69,7 +69,8 @@ def read(text: str | Path) -> Params:
 
     Raises InputError that lists everything that is wrong.
     """
-    path = Path(text) if Path(text).suffix in (".yaml", ".yml") else FOLDER / f"{text}.yaml"
+    is_file = Path(text).suffix.lower() in (".yaml", ".yml")
+    path = Path(text) if is_file else FOLDER / f"{text}.yaml"
     path = path if path.is_absolute() or path.is_file() else files.ROOT / path
     values = parameters.load([path])
     parameters.refuse(problems_of(values), str(path))
@@ -85,6 +86,9 @@ def _complete(values: dict) -> dict:
 def problems_of(values: dict) -> list[str]:
     """Everything that is wrong with the content of a cluster file, one sentence each."""
     names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
+    if of_others := {"recipe", "dataset"} & values.keys():
+        told = ", ".join(sorted(of_others))
+        return [f"{told}: this file is of an experiment, and names no cluster: give both files"]
     if problems := parameters.wrong_values(values, names):
         return problems
     if "kind" not in values:  # its default would do the work of an unfinished file on this machine
@@ -115,14 +119,27 @@ def _no_words(values: dict) -> list[str]:
     ]
     problems += [
         f"{name}: {values[name]!r} has a quotation mark or a line break in it"
-        for name in ("logs", "scratch", "python")
+        for name in ("logs", "scratch", "python", "container")
         if re.search(r"[\n\r\"]", values[name])
     ]
+    if values["container"]:
+        problems += _no_command(values["container_command"])
     return problems + [
         f"directives: {line!r} is no line for the scheduler: write it without #SBATCH or #PBS, for "
         "example --constraint=a100"
         for line in values["directives"]
         if not line.strip() or "\n" in line or line.lstrip().startswith("#")
+    ]
+
+
+def _no_command(text: str) -> list[str]:
+    """Why a command cannot stand before an image and its Python."""
+    if not text.strip() or "\n" in text:
+        return [f"container_command: {text!r} is no line: write for example apptainer exec --nv"]
+    return [
+        f"container_command: {name} stands for nothing: only {{root}} does, the project's folder"
+        for name in re.findall(r"\{[^}]*\}", text)
+        if name != "{root}"
     ]
 
 

@@ -174,6 +174,13 @@ def test_a_pointer_of_git_lfs_is_told_as_one(tmp_path):
         models.load_published("jca", tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("text", ["time,valence\n0,0.1\n", "zeit\tgröße\n0\t1\n", "<html>\n<p>\n"])
+def test_a_text_is_told_as_one(tmp_path, text):
+    (tmp_path / "a.pt").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="a text, and no weights"):
+        models.load_published("jca", tmp_path / "a.pt")
+
+
 def test_the_network_that_a_file_is_of_is_named(tmp_path):
     path = saved(tmp_path / "a.pt", drawn("dca", **options("dca")))
     with pytest.raises(InputError, match="not the weights of jca") as told:

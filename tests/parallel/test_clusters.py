@@ -102,6 +102,10 @@ def test_the_three_files_of_the_repository_are_right():
         ({"directives": '[""]'}, "is no line for the scheduler"),
         ({"options": "{a: 1}"}, "options: no such parameter"),
         ({"memory": 32}, "memory: '32' is no size"),
+        ({"recipe": "jca", "fold": 1}, "recipe: this file is of an experiment"),
+        ({"container": "a.sif", "container_command": '""'}, "container_command: '' is no line"),
+        ({"container": "a.sif", "container_command": '"run {rot}"'}, "{rot} stands for nothing"),
+        ({"container": "a.sif", "container_command": '"a\\nb"'}, "is no line"),
     ],
 )
 def test_a_cluster_file_is_checked_like_all_parameters_with_names_of_its_own(
@@ -125,6 +129,11 @@ def test_a_file_that_does_not_say_what_starts_the_workers_is_not_taken_for_this_
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(InputError, match="kind: is not there: write local, slurm or pbs"):
         clusters.read(tmp_path / "mine.yaml")
+
+
+def test_the_name_of_a_file_may_end_in_capitals(tmp_path):
+    (tmp_path / "mine.YAML").write_text("kind: local\n")
+    assert clusters.read(tmp_path / "mine.YAML").kind == "local"
 
 
 def test_a_file_that_is_not_there_is_told():

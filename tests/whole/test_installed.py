@@ -86,6 +86,12 @@ def test_a_parameter_that_is_none_is_refused_before_anything_starts(tmp_path):
         predict(tmp_path / "talk.mp4", devise="cpu")
 
 
+def test_a_folder_of_recordings_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="a folder without pictures, and no recording") as caught:
+        predict(tmp_path)
+    assert caught.value.todo == "call predict for each recording in it"
+
+
 @pytest.mark.parametrize(
     ("video", "told"),
     [
@@ -109,6 +115,7 @@ def test_networks_and_places_count_from_the_working_directory(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "best.pt").write_bytes(b"")
     (tmp_path / "talk.mp4").write_bytes(b"\0")
+    monkeypatch.setattr(people, "check", lambda params: None)  # these files are no networks
     monkeypatch.setattr(people, "fetch", lambda params: given.update(params) or [])
     monkeypatch.setattr(people, "look", lambda *words: SimpleNamespace(table=words[0]))
     assert (
@@ -140,6 +147,7 @@ def test_a_file_of_weights_counts_from_the_working_directory(tmp_path, monkeypat
         raise InputError("seen")
 
     monkeypatch.setattr("lib.evaluation.python.people.look", look)
+    monkeypatch.setattr("lib.evaluation.python.people.check", lambda params: None)  # no networks
     monkeypatch.setattr("lib.evaluation.python.people.fetch", lambda params: [])
     with pytest.raises(InputError, match="seen"):
         predict("talk.mp4", predict_run="best.pt", speaker_run="none")
