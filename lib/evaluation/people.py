@@ -19,8 +19,8 @@ from ..faces import arrays as face_arrays
 from ..faces import persons
 from ..faces.tracking import BOX
 from ..features import expression, expression_arrays, speaker_arrays
+from ..files import ROOT, named, weights_file
 from ..files import checkpoint as checkpoint_of
-from ..files import named, weights_file
 from ..media import recordings, separate
 from ..media.frames import ends
 from ..models import load_published, published
@@ -132,17 +132,25 @@ def fetch(params: Mapping) -> list[str]:
     downloads. Raises InputError with the command to type if that is not possible.
     """
     names = (face_arrays.DETECTOR, expression_arrays.NETWORK)
-    return [sentence for name in names if (sentence := _provide(name, params))]
+    files = [weights.path(name, params["weights_root"]) for name in names]
+    files += _published(params)
+    return [sentence for file in files if (sentence := _provide(file, params))]
 
 
-def _provide(name: str, params: Mapping) -> str:
+def _published(params: Mapping) -> list[Path]:
+    """Absent files of published weights that `predict_run` and `speaker_run` name."""
+    named = [str(params.get(name, "") or "") for name in ("predict_run", "speaker_run")]
+    files = [ROOT / Path(text).expanduser() for text in named if weights.name_of(Path(text))]
+    return [file for file in files if not file.is_file()]
+
+
+def _provide(file: Path, params: Mapping) -> str:
     """Download absent published weights by `weights.provide`; if `fetch_weights` is false, absent
     ones raise InputError.
     """
-    root = Path(params["weights_root"])
     if params.get("fetch_weights", True):
-        return weights.provide(weights.path(name, root))
-    weights.find(name, root)
+        return weights.provide(file)
+    weights.find(weights.name_of(file), file.parent)
     return ""
 
 
@@ -245,8 +253,6 @@ def _named_listener(params: Mapping) -> str:
     """`predict_run`, if that is a network that tells who speaks (params/speakers.yaml)."""
     run_name = params.get("predict_run", "")
     file = weights_file(run_name, params["runs_root"]) if run_name else None
-    if file is not None and params.get("fetch_weights", True) and weights.can_be_fetched(file):
-        weights.provide(file)
     return run_name if file is not None and file.is_file() and speakers_video.learnt(file) else ""
 
 
@@ -254,8 +260,9 @@ def _listener(named: str, params: Mapping) -> Path:
     """The file of the network that tells who speaks; Light-ASD's is downloaded if needed."""
     if named:
         return checkpoint_of(named, params["runs_root"])
-    _provide(speaker_arrays.WEIGHTS, params)
-    return weights.path(speaker_arrays.WEIGHTS, params["weights_root"])
+    file = weights.path(speaker_arrays.WEIGHTS, params["weights_root"])
+    _provide(file, params)
+    return file
 
 
 # ---- valence and arousal of a trained network

@@ -155,6 +155,17 @@ def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_nam
     assert "weights get light_asd_ava" in found.note
 
 
+@pytest.mark.parametrize("name", ["predict_run", "speaker_run"])
+def test_published_weights_that_a_parameter_names_are_fetched_or_the_command_is_named(
+    root, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(weights, "_continue", offline)
+    file = tmp_path / weights.entry("lr_asd_ava").file
+    with pytest.raises(weights.AbsentError, match="weights get lr_asd_ava") as caught:
+        people.fetch(parameters(root, **{name: str(file)}))
+    assert caught.value.where == str(file)
+
+
 def test_where_nothing_may_be_fetched_no_server_is_asked(root, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(weights, "_continue", lambda *given: asked.append(given))
