@@ -48,6 +48,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return any(item.name in (*HEARD, encoder_arrays.SOUND) for item in self._items)
 
     def arrays(self):
+        self._refuse_network()  # before hours are spent on the arrays that it would read
         requests = [request("time"), *self.label_requests(), *self._items]
         return requests + ([request("face_valid")] if self.uses_video else [])
 
@@ -118,6 +119,10 @@ class Recipe(streams.Recipe, base.Recipe):
         return base.collated(examples)
 
     # ---- network
+
+    def _refuse_network(self) -> None:
+        """Raise InputError for an unknown network, or one that does not fit the other options."""
+        _ = self._fuses, self._predicted_at_once
 
     @property
     def _fuses(self) -> bool:

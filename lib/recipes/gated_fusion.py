@@ -15,7 +15,7 @@ import torch
 from .. import models
 from ..features import statistics
 from ..metrics import EMOTIONS
-from ..models.affect.gated_fusion import rows_of
+from ..models.affect.gated_fusion import refuse_network, rows_of
 from ..speakers import arrays as speaker_arrays
 from ..speakers.roles import SPEAKS
 from ..store import Request, request
@@ -107,6 +107,10 @@ class Recipe(streams.OfModality, features.Recipe):
     def arrays(self):
         asked = super().arrays() + list(self._reliability.values())
         return list(dict.fromkeys(asked + ([self._speaking] if self._hears_the_speaker else [])))
+
+    def _refuse_network(self) -> None:
+        refuse_network(self.params.options["network"])
+        self._every(self._streams)
 
     # ---- windows
 
