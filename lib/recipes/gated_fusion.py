@@ -110,7 +110,7 @@ class Recipe(streams.OfModality, features.Recipe):
 
     def _refuse_network(self) -> None:
         refuse_network(self.params.options["network"])
-        self._every(self._streams)
+        self._refuse_spacings()
 
     # ---- windows
 
@@ -175,6 +175,12 @@ class Recipe(streams.OfModality, features.Recipe):
 
     def _every(self, streams: Iterable[str]) -> list[int]:
         """Frames from one row to the next, of each of some streams."""
+        self._refuse_spacings()
+        numbers, names = self.params.options["every"], self.params.options["features"]
+        spacing = dict(zip(names, [*numbers, *[0] * len(names)], strict=False))
+        return [spacing[name] or self.params.step_hop for name in streams]
+
+    def _refuse_spacings(self) -> None:
         numbers, names = self.params.options["every"], self.params.options["features"]
         self.require(
             len(numbers) <= len(names),
@@ -182,8 +188,6 @@ class Recipe(streams.OfModality, features.Recipe):
             "one for each stream, in their order",
             "correct the option `every`",
         )
-        spacing = dict(zip(names, [*numbers, *[0] * len(names)], strict=False))
-        return [spacing[name] or self.params.step_hop for name in streams]
 
     # ---- network and loss
 

@@ -317,6 +317,17 @@ def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, features, o
         method.arrays()
 
 
+@pytest.mark.parametrize("name", ["features", "gated_fusion"])
+def test_the_arrays_are_told_without_the_parameters_of_a_training(tiny, name):
+    """Notebooks 02 and 03 declare none of them."""
+    method = tiny_set.create(name, tiny, options={"features": ["loudness", "pixels"]})
+    training = {"steps", "step_hop", "epochs", "batch_size", "lr"}
+    method.params = parameters.Params(
+        {name: value for name, value in method.params.items() if name not in training}
+    )
+    assert "pixels" in {item.name for item in method.arrays()}
+
+
 def test_the_first_notebook_forecasts_no_costs_of_a_network_whose_sizes_are_not_known(tiny):
     values = checkpoints.plain(recipe(tiny).params)
     assert costs.measure_networks(tiny_set.table(tiny), values, 0.1).empty

@@ -280,7 +280,7 @@ def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, options, wh
 
 def test_a_modality_without_a_stream_is_refused(tiny):
     with pytest.raises(InputError, match="modality: audio, and no stream of it"):
-        recipe(tiny, modality="audio", options={"features": ["pixels"]})
+        recipe(tiny, modality="audio", options={"features": ["pixels"], "every": []})
 
 
 @pytest.mark.parametrize("name", ["sample_gated_fusion", "my_fusion"])
