@@ -176,14 +176,18 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
 
 
 def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> str:
-    """The known name that is most similar to a mistyped one; "" if none is.
+    """The known name that is most similar to a mistyped one; "" if none is. Capitals do not
+    matter: `CCC` means `ccc`.
 
     alike : ratio (`difflib.SequenceMatcher`, 0…1) from which two names count as similar.
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(str(name), list(map(str, known)), 1, alike)
-    return near[0] if near else ""
+    written: dict[str, str] = {}  # name in small letters -> as it is written
+    for other in map(str, known):
+        written.setdefault(other.lower(), other)
+    near = get_close_matches(str(name).lower(), list(written), 1, alike)
+    return written[near[0]] if near else ""
 
 
 # Exceptions that reading a stranger's file may raise, whatever it contains: wrong types and

@@ -221,6 +221,13 @@ def _number(value: object, type_name: str) -> object:
     return int(number) if number.is_integer() else number
 
 
+# What people write for truth values; YAML reads these words as such only without quotes.
+_TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1", "1.0"), "true"),
+    **dict.fromkeys(("false", "no", "off", "0", "0.0"), "false"),
+}
+
+
 def _way_out(value: object, type_name: str) -> str:
     where = {
         "float": " where a number belongs",
@@ -238,6 +245,9 @@ def _way_out(value: object, type_name: str) -> str:
         return f"{where}: put it in quotes{reason}"
     if isinstance(value, list) and len(value) == 1:
         return f"{where}: write {value[0]}"
+    if type_name == "bool" and str(value).lower() in _TRUTH:
+        quotes = ", without quotes" if isinstance(value, str) else ""
+        return f"{where}: write {_TRUTH[str(value).lower()]}{quotes}"
     if type_name == "int" and isinstance(value, float) and value.is_integer():
         return f"{where}: write {int(value)}"
     number = (

@@ -196,6 +196,7 @@ def validate(
         *_wrong_recipe(values, names, partial, known),
         *_warmup_at_odds(values, names, known),
         *no_scale(values.get("label_range", [])),
+        *_no_such_fold(values, names),
         *no_names(values, names),
         *_no_folders(values),
         *_missing_files(values),
@@ -305,6 +306,26 @@ def no_scale(value: object) -> list[str]:
     return [
         f"label_range: {list(value)} is no scale: write its lowest and its highest value, as "
         "[1, 9], or [] for −1…1"
+    ]
+
+
+def _no_such_fold(values: Mapping, names: Mapping) -> list[str]:
+    """The problem with a `fold` that `n_folds` in the same experiment does not make. Where it makes
+    none, the data set's folder may have a file of folds from an earlier run.
+    """
+    given = {
+        name: values.get(name, names[name].default)
+        for name in ("fold", "n_folds", "fold_rule")
+        if name in names
+    }
+    fold, n_folds = given.get("fold"), given.get("n_folds")
+    if given.get("fold_rule") != "subject" or not (_is_number(fold) and _is_number(n_folds)):
+        return []
+    if not 0 < n_folds <= fold:
+        return []
+    return [
+        f"fold: {fold} with n_folds: {n_folds}, which makes the folds 0 to {n_folds - 1}: lower "
+        "fold, or raise n_folds"
     ]
 
 

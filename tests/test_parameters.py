@@ -275,6 +275,16 @@ def test_an_earlier_training_had_the_defaults_of_options_that_came_later(monkeyp
 
 def test_a_typo_is_answered_with_the_nearest_name(names):
     assert problem(names, epoch=3) == "epoch: no such parameter; did you mean epochs?"
+    assert problem(names, LR=0.1) == "LR: no such parameter; did you mean lr?"
+
+
+def test_a_fold_that_the_same_experiment_does_not_make_is_told():
+    folds = {"fold": 5, "n_folds": 5}
+    (told,) = parameters.validate(folds)
+    assert told.startswith("fold: 5 with n_folds: 5, which makes the folds 0 to 4")
+    assert parameters.validate({**folds, "fold": 4}) == []
+    assert parameters.validate({**folds, "fold_rule": "published"}) == []
+    assert parameters.validate({"fold": 5}) == []  # of a file that an earlier run made
 
 
 @pytest.mark.parametrize(
@@ -298,8 +308,10 @@ def test_a_number_that_yaml_reads_as_text_is_answered_with_its_right_form(names,
         ("epochs", "1e3", "write 1000"),
         ("epochs", 0, "out of range"),
         ("stream_loss", 1, "where true or false belongs"),
-        ("stream_loss", "true", "where true or false belongs"),
+        ("stream_loss", "true", "where true or false belongs: write true, without quotes"),
+        ("stream_loss", "Off", "write false, without quotes"),
         ("modality", "vidio", "did you mean video?"),
+        ("modality", "AUDIO", "did you mean audio?"),
         ("modality", False, "put it in quotes"),
         ("trials", 171, "write [171]"),
         ("trials", [1.5], "put it in quotes"),

@@ -66,6 +66,7 @@ def find(
         _tell_folders(rows, report)
     _tell_copies(recordings, root, report)
     rows = _split(rows, entries)
+    splits.tell_one_sided(rows, entries, splits.place_of(listing), report)
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
     table = trials.table(rows)

@@ -44,8 +44,8 @@ def read(
 
     trial_names : trials that labels or crops show; persons (``anna_left``, ``anna_2``) may be named
         beside them. A line that names a recording holds for all its trials.
-    Raises InputError for a file, a column or a line that is not understood, and for a name with two
-    different splits.
+    Raises InputError for a file, a column or a line that is not understood, for a file without a
+    line, and for a name with two different splits.
     """
     path = _file(contents)
     if not path:
@@ -60,6 +60,8 @@ def read(
             f"columns {', '.join(name or '(no name)' for name in table.names)[:120]}",
             f"{where}:{table.header_line}",
         )
+    if not table.rows:
+        raise _not_understood("there is no line below the header", f"{where}:{table.header_line}")
     entries: dict[str, dict] = {}
     for number, cells in enumerate(table.rows):
         name, part = cells[index["trial"]], cells[index["split"]]
@@ -228,6 +230,30 @@ def refuse_unknown(
             expected=near,
             todo="correct the name, or remove the line",
         )
+
+
+def tell_one_sided(
+    rows: list[dict], entries: Mapping[str, dict], where: str, report: Report
+) -> None:
+    """Warn if the file leaves the labelled trials in only one of train and val: a training needs
+    both. All of them in test are a set that is only predicted.
+    """
+    labelled = [row for row in rows if any(name in row for name in trials.LABEL_PATHS)]
+    sides = {row["split"] for row in labelled} & {"train", "val"}
+    if not entries or len(sides) != 1:
+        return
+    absent, loss = {
+        "train": ("val", "no val trial tells which epoch is the best, or scores it"),
+        "val": ("train", "nothing can be trained here"),
+    }[sides.pop()]
+    report.warning(
+        FILE,
+        f"no labelled trial is in {absent}",
+        loss,
+        where=where,
+        expected="labelled trials in train and in val",
+        todo=f"write {absent} for some of them, or leave it so",
+    )
 
 
 def place_of(contents: Contents) -> str:

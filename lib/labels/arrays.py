@@ -165,9 +165,9 @@ def _affect(
         for emotion, column in zip(EMOTIONS, rows.T, strict=True)
         if not np.isfinite(column).any()
     ]
-    if len(absent) == 1:
+    if len(absent) == 1:  # a mistyped column is named among the notes
         raise InputError(
-            f"no label of {absent[0]} at any frame",
+            "; ".join([f"no label of {absent[0]} at any frame", *mended]),
             where=" and ".join(map(str, paths)),
             expected="valence and arousal",
             todo=f"add {absent[0]}, or take this trial's labels away",

@@ -168,8 +168,10 @@ def in_range(
         notes.append(f"{told} (first: line {table.lines[odd[0]]})")
     values[gaps] = np.nan
     limits, told = limits_of(table, label_range)
+    unlabelled = ""
     if not limits[0] <= official.UNLABELLED <= limits[1]:
         values[values == official.UNLABELLED] = np.nan
+        unlabelled = f"{span([official.UNLABELLED])} or "
     wrong = (values < limits[0]) | (values > limits[1])
     if wrong.any():
         low, high = np.nanmin(values), np.nanmax(values)
@@ -178,7 +180,7 @@ def in_range(
             table,
             wrong,
             what,
-            "valence and arousal in −1…1, −5 or empty where unlabelled",
+            f"valence and arousal in {span(limits)}, {unlabelled}empty where unlabelled",
             "correct that line; of another scale set `label_range` to its lowest and highest "
             "value, as [1, 9]",
         )

@@ -154,7 +154,7 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
     if not content.strip():
-        what = f"a label file of {size} bytes" if size else "the label file is empty"
+        what = f"a file of {size} bytes" if size > MAX_BYTES else "the file is empty"
         expected = (
             f"at most {MAX_BYTES >> 20} MiB" if size > MAX_BYTES else "a header line, then rows"
         )

@@ -48,6 +48,7 @@ class Recipe(streams.Recipe, base.Recipe):
         return any(item.name in (*HEARD, encoder_arrays.SOUND) for item in self._items)
 
     def arrays(self):
+        self._refuse_network()  # before hours are spent on the arrays that it would read
         requests = [request("time"), *self.label_requests(), *self._items]
         return requests + ([request("face_valid")] if self.uses_video else [])
 
@@ -72,14 +73,8 @@ class Recipe(streams.Recipe, base.Recipe):
 
     @property
     def _predicted_at_once(self) -> int:
-        more = self.params.options.get("predict_steps", 0)
-        self.require(
-            not (more and self._fuses),
-            f"predict_steps: {more} with the network {self.params.options['network']}",
-            "0: this network takes windows of `steps` only",
-            "leave predict_steps out, or set network: linear_recurrence",
-        )
-        return more or self.params.steps
+        self._refuse_network()
+        return self.params.options.get("predict_steps", 0) or self.params.steps
 
     def fit(self, windows):
         """Mean and standard deviation of every number over the training trials: {array: {"mean":
@@ -118,6 +113,18 @@ class Recipe(streams.Recipe, base.Recipe):
         return base.collated(examples)
 
     # ---- network
+
+    def _refuse_network(self) -> None:
+        """Raise InputError for an unknown network, or one that does not fit the other options; 02
+        knows these, and no parameter of a training.
+        """
+        more = self.params.options.get("predict_steps", 0)
+        self.require(
+            not (self._fuses and more),
+            f"predict_steps: {more} with the network {self.params.options['network']}",
+            "0: this network takes windows of `steps` only",
+            "leave predict_steps out, or set network: linear_recurrence",
+        )
 
     @property
     def _fuses(self) -> bool:

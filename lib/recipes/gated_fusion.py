@@ -15,7 +15,7 @@ import torch
 from .. import models
 from ..features import statistics
 from ..metrics import EMOTIONS
-from ..models.affect.gated_fusion import rows_of
+from ..models.affect.gated_fusion import refuse_network, rows_of
 from ..speakers import arrays as speaker_arrays
 from ..speakers.roles import SPEAKS
 from ..store import Request, request
@@ -108,6 +108,10 @@ class Recipe(streams.OfModality, features.Recipe):
         asked = super().arrays() + list(self._reliability.values())
         return list(dict.fromkeys(asked + ([self._speaking] if self._hears_the_speaker else [])))
 
+    def _refuse_network(self) -> None:
+        refuse_network(self.params.options["network"])
+        self._refuse_spacings()
+
     # ---- windows
 
     def fit(self, windows):
@@ -171,6 +175,12 @@ class Recipe(streams.OfModality, features.Recipe):
 
     def _every(self, streams: Iterable[str]) -> list[int]:
         """Frames from one row to the next, of each of some streams."""
+        self._refuse_spacings()
+        numbers, names = self.params.options["every"], self.params.options["features"]
+        spacing = dict(zip(names, [*numbers, *[0] * len(names)], strict=False))
+        return [spacing[name] or self.params.step_hop for name in streams]
+
+    def _refuse_spacings(self) -> None:
         numbers, names = self.params.options["every"], self.params.options["features"]
         self.require(
             len(numbers) <= len(names),
@@ -178,8 +188,6 @@ class Recipe(streams.OfModality, features.Recipe):
             "one for each stream, in their order",
             "correct the option `every`",
         )
-        spacing = dict(zip(names, [*numbers, *[0] * len(names)], strict=False))
-        return [spacing[name] or self.params.step_hop for name in streams]
 
     # ---- network and loss
 

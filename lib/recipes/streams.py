@@ -100,8 +100,8 @@ class Recipe:
         return [self._item(name, number) for number, name in enumerate(names)]
 
     def _refuse_times_of_none(self, names: list[str]) -> None:
-        """Raise InputError where `times` or `rates` are set for what is no file: they stand in the
-        order of `features`.
+        """Raise InputError where `times` or `rates` are set for what is no file (they stand in the
+        order of `features`), or both for one file.
         """
         for option in ("times", "rates"):
             values = self.params.options[option]
@@ -120,6 +120,14 @@ class Recipe:
                     f"{option} in the order of `features`, {_NONE[option]} for what is no file",
                     f"correct the option `{option}`",
                 )
+        times, rates = self.params.options["times"], self.params.options["rates"]
+        for name, time, rate in zip(names, times, rates, strict=False):
+            self.require(
+                not (time and rate),
+                f"{name} has times ({time}) and a rate ({rate:g})",
+                "one of both: its times tell the rate",
+                'write "" for it in `times`, or 0 in `rates`',
+            )
 
     def _refuse_published(self) -> None:
         self.require(

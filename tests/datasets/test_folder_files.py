@@ -313,7 +313,8 @@ def test_splits_are_read_however_they_were_saved(root, how, file):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("", "empty"),
+        ("", "the file is empty"),
+        ("trial,split\n", "there is no line below the header"),
         ("anna,train\nben,test\n", "the splits are not understood"),
         ("trial,where\nanna,train\n", "the splits are not understood"),
         ("trial,split\nanna,sometimes\n", "the line .anna,sometimes"),
@@ -349,7 +350,8 @@ def test_a_recording_in_splits_stands_for_its_persons(root):
         "two_left": "test",
         "two_right": "test",
     }
-    assert [row["item"] for row in report.problems] == ["gone"]
+    assert [row["item"] for row in report.problems] == ["gone", "splits.csv"]
+    assert report.problems[1]["what"] == "no labelled trial is in val"
 
 
 # ---- OpenFace

@@ -68,7 +68,7 @@ def test_folders_called_train_and_test_are_said_to_decide_nothing(root):
     ((what, todo),) = said(folder.find(place)[1], "splits.csv")
     assert what == "recordings lie in folders Train and dev, which decide no split"
     assert "columns trial and split" in todo
-    place = root(**{"splits.csv": "trial,split\na,train\nb,test\n"})
+    place = root(**{"splits.csv": "trial,split\na,train\nb,val\n"})
     assert not said(folder.find(place)[1], "splits.csv")
 
 
@@ -180,6 +180,22 @@ def test_trials_that_splits_csv_does_not_name_are_told(root):
     _, report = folder.find(root(*THREE, **LABELS, **{"splits.csv": "trial,split\nanna,val\n"}))
     ((what, _),) = said(report, "splits.csv")
     assert what == "2 labelled trials stand nowhere in splits.csv: ben, carl"
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ("train train test", "no labelled trial is in val"),
+        ("val val test", "no labelled trial is in train"),
+        ("train val test", ""),
+        ("test test test", ""),
+    ],
+)
+def test_labelled_trials_in_only_one_of_train_and_val_are_told(root, parts, what):
+    lines = [f"{name[:-4]},{part}" for name, part in zip(THREE, parts.split(), strict=True)]
+    splits = "\n".join(["trial,split", *lines])
+    _, report = folder.find(root(*THREE, **LABELS, **{"splits.csv": splits}))
+    assert [told for told, _ in said(report, "splits.csv")] == [what] * bool(what)
 
 
 def test_subjects_that_differ_in_capitals_only_are_told(root):

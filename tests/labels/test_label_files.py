@@ -181,8 +181,12 @@ def test_values_out_of_range_are_refused_with_their_range_and_the_way_out(read):
     assert np.allclose(found[0][0], [-1, 1])
     assert np.allclose(found[0][-1], [0 - 0.04 / 2 * 1, 0], atol=0.05)
     assert "1…9 mapped to −1…1 (label_range)" in found[1]
-    with pytest.raises(InputError, match="out of 1…4: from 4 to 5"):
+    with pytest.raises(InputError, match="out of 1…4: from 4 to 5") as caught:
         read(table.replace("\n0,1", "\n0,4"), range=[1, 4])
+    assert caught.value.expected == "valence and arousal in 1…4, −5 or empty where unlabelled"
+    with pytest.raises(InputError) as caught:
+        read(table, range=[-6, 6])
+    assert caught.value.expected == "valence and arousal in −6…6, empty where unlabelled"
 
 
 def test_minus_five_is_a_value_only_on_a_scale_that_holds_it(read):

@@ -265,6 +265,12 @@ def test_only_one_of_both_emotions_is_named(table):
         arrays.read([table(RECOLA, "valence/P16.csv")], "va", np.array([0, 0.04]), {})
 
 
+def test_an_emotion_whose_column_is_mistyped_is_told_with_the_name_of_that_column(table):
+    path = table("time,valance,arousal\n" + "".join(f"{k / 25},0.1,0.2\n" for k in range(100)))
+    with pytest.raises(InputError, match=r"no label of valence.*not understood.*valance"):
+        arrays.read([path], "va", FRAMES, {})
+
+
 # ---- which delay
 
 

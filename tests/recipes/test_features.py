@@ -304,15 +304,28 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
         (["../x.npy"], {}, r"features: \.\./x.npy"),
         (["pixels"], {"network": "jca"}, "1 arrays for the fusion"),
         (["pixels"], {"network": "grru"}, "unknown model 'grru'"),
+        (["pixels", "pixels"], {"network": "jca", "predict_steps": 9}, "predict_steps: 9 with"),
         (["backbone_visual"], {}, "backbone_run is empty"),
         (["pixels", "a.npy"], {"times": ["t.npy"]}, "times: t.npy for pixels, which is no file"),
         (["a.npy"], {"rates": [0.0, 50.0]}, "rates: 50.0, and there are 1 names"),
+        (["a.npy"], {"times": ["t.npy"], "rates": [50.0]}, r"a.npy has times \(t.npy\) and a rate"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, features, options, what):
     method = recipe(tiny, features, options=options)
     with pytest.raises(InputError, match=what):
-        method.arrays() and method._fuses
+        method.arrays()
+
+
+@pytest.mark.parametrize("name", ["features", "gated_fusion"])
+def test_the_arrays_are_told_without_the_parameters_of_a_training(tiny, name):
+    """Notebooks 02 and 03 declare none of them."""
+    method = tiny_set.create(name, tiny, options={"features": ["loudness", "pixels"]})
+    training = {"steps", "step_hop", "epochs", "batch_size", "lr"}
+    method.params = parameters.Params(
+        {name: value for name, value in method.params.items() if name not in training}
+    )
+    assert "pixels" in {item.name for item in method.arrays()}
 
 
 def test_the_first_notebook_forecasts_no_costs_of_a_network_whose_sizes_are_not_known(tiny):

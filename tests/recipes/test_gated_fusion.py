@@ -268,18 +268,19 @@ def test_the_curves_of_a_page_have_the_band(trained):
         ({"features": ["pixels", "pixels"]}, "features: pixels, pixels"),
         ({"gate_by": ["face_valid", "va"]}, 'gate_by: "va" is none of face_valid'),
         ({"network": "jca"}, "network 'jca'"),
+        ({"network": "linear_recurrent"}, "did you mean linear_recurrence?"),
         ({"files_of": {"mine.npy": "faces"}}, "files_of: mine.npy, which is not in `features`"),
         ({"files_of": {"pixels": "faces"}}, "files_of: pixels, which is no file"),
     ],
 )
-def test_what_cannot_be_is_refused(tiny, options, what):
+def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, options, what):
     with pytest.raises(InputError, match=what):
-        recipe(tiny, options=options).model()
+        recipe(tiny, options=options).arrays()
 
 
 def test_a_modality_without_a_stream_is_refused(tiny):
     with pytest.raises(InputError, match="modality: audio, and no stream of it"):
-        recipe(tiny, modality="audio", options={"features": ["pixels"]})
+        recipe(tiny, modality="audio", options={"features": ["pixels"], "every": []})
 
 
 @pytest.mark.parametrize("name", ["sample_gated_fusion", "my_fusion"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, nearest_name
 from .. import base
 from ..base import Model, Rows, scaled
 from ..blocks.whole import is_traced, is_whole
@@ -246,17 +246,27 @@ def rows_of(steps: int, step_hop: int, every: int) -> int:
     return Rows("L", step_hop, every).count(steps)
 
 
+def refuse_network(name: str) -> None:
+    """Raise InputError for a name that is no temporal network's."""
+    kinds = [
+        known for known, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
+    ]
+    if name in kinds:
+        return
+    near = nearest_name(name, kinds)
+    raise InputError(
+        f"network {name!r}",
+        where="model gated_fusion",
+        expected=", ".join(sorted(kinds)),
+        todo=f"did you mean {near}?" if near else "correct the option `network`",
+    )
+
+
 def _over_time(
     network: str, channels: int, sizes: Mapping, stack: Sequence[int] | None
 ) -> nn.Module:
     """The temporal network of one stream. Raises InputError for an unknown name."""
-    kinds = [
-        name for name, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
-    ]
-    if network not in kinds:
-        raise InputError(
-            f"network {network!r}", where="model gated_fusion", expected=", ".join(sorted(kinds))
-        )
+    refuse_network(network)
     stacks = [stack] if stack else []
     return base.REGISTRY[network](channels=channels, **sizes, stacks=stacks)
 
