@@ -117,9 +117,9 @@ def server(clone: Path, place: Path):
 
 def made_by_make(clone: Path) -> list[str]:
     """The command of `make lab`, with this Python in the place of the clone's own."""
-    done = subprocess.run(
-        ["make", "--dry-run", "lab"], cwd=clone, capture_output=True, text=True, check=True
-    )
+    # Under `make test-browser` this make is an inner one, which tells that it leaves its directory.
+    command = ["make", "--no-print-directory", "--dry-run", "lab"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True)
     words = shlex.split(done.stdout.splitlines()[-1])
     assert words[1:4] == ["-m", "jupyter", "lab"], words
     return [sys.executable, *words[1:]]
