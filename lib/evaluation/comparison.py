@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import html
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import filterfalse
 from pathlib import Path
 
 import pandas as pd
@@ -177,26 +179,32 @@ def require_scores(path: Path, metrics: dict, split: str) -> None:
     numbers = [metrics.get("epoch"), metrics.get("n_weights")]
     for group in groups[:2]:
         for name in group.keys() & {*EMOTIONS, "mean"}:
-            numbers += _numbers_of(group[name])
+            numbers += numbers_of(group[name], ("ccc", "n_frames", "n_trials"))
     for scores in groups[2].values():
         scores = scores if isinstance(scores, dict) else {"valence": "no scores"}
         entries = [scores[name] for name in EMOTIONS if name in scores]
         numbers += [value.get("ccc") if isinstance(value, dict) else value for value in entries]
     rules = metrics.get("rules", "")
     numbers += [] if isinstance(rules, str) else [rules]
-    for number in numbers:
-        if not isinstance(number, int | float | None) or abs(number or 0) > MAX_EXACT_NUMBER:
-            raise damaged(path, f"{str(number)[:40]!r} where a number belongs", EVALUATE)
+    for number in filterfalse(is_number, numbers):
+        raise damaged(path, f"{str(number)[:40]!r} where a number belongs", EVALUATE)
 
 
-def _numbers_of(entry: object) -> list:
-    """The values that must be numbers in the scores of one emotion."""
+def is_number(value: object) -> bool:
+    """Whether a value of a metrics.json is a number, or None, which stands for no score."""
+    return isinstance(value, int | float | None) and not abs(value or 0) > MAX_EXACT_NUMBER
+
+
+def numbers_of(entry: object, names: Iterable[str]) -> list:
+    """The values that must be numbers in one entry of scores: those of `names`, and its interval's
+    bounds. What is no number stands for an entry or an interval of another form.
+    """
     if not isinstance(entry, dict):
         return ["no scores"]
     bounds = entry.get("ci95") or []
     if not isinstance(bounds, list) or len(bounds) not in (0, 2):
         return ["no interval"]
-    return [*(entry.get(name) for name in ("ccc", "n_frames", "n_trials")), *bounds]
+    return [*map(entry.get, names), *bounds]
 
 
 def _groups(evaluated: dict, split: str) -> dict[Path, str]:

@@ -117,9 +117,10 @@ def check(params: Mapping) -> None:
     names a network that is not there or cannot be opened, and as `voices.check` does for
     `voice_run`. A published network that is absent is none of these: it is fetched later.
     """
+    fetched_later = _published(params)
     for name in ("predict_run", "speaker_run"):
         run_name = str(params.get(name, "") or "none")
-        if run_name != "none" and (Path(run_name).is_file() or not weights.name_of(Path(run_name))):
+        if run_name != "none" and ROOT / Path(run_name).expanduser() not in fetched_later:
             speakers_video.learnt(checkpoint_of(run_name, params["runs_root"]))
     if params.get("voice_run", ""):
         from . import voices  # torch and the recipes are needed for this only

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ... import files, runs
 from ...errors import InputError
+from ...evaluation import comparison
 from ...intervals import in_brackets, rounded
 from ...metrics import EMOTIONS
 from ...plots import html as plots_html
@@ -37,8 +38,6 @@ MEASURES = {
     "expression": ("macro-F1", "f1_macro"),
     "action_units": ("mean F1", "f1_mean"),
 }
-LARGEST = 2**53  # of a score: larger integers are not exact in float64
-EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 REFRESH = 5  # s after which a browser loads the page again
 
 
@@ -117,19 +116,11 @@ def metrics_of(folder: Path) -> dict:
     metrics = runs.Run(folder).read_json("metrics.json", {})
     val = metrics.get("val") or {}
     for name, (_, key) in MEASURES.items():
-        if not isinstance(val, dict) or not _is_score(val.get(name) or {}, key):
-            raise files.damaged(Path(folder) / "metrics.json", f"no scores: {name}", EVALUATE)
+        entry = (val.get(name) or {}) if isinstance(val, dict) else val
+        if not all(map(comparison.is_number, comparison.numbers_of(entry, [key]))):
+            path = Path(folder) / "metrics.json"
+            raise files.damaged(path, f"no scores: {name}", comparison.EVALUATE)
     return metrics
-
-
-def _is_score(entry: object, key: str) -> bool:
-    bounds = (entry.get("ci95") or [None, None]) if isinstance(entry, dict) else []
-    if not isinstance(bounds, list) or len(bounds) != 2:
-        return False
-    numbers = [entry.get(key), *bounds]
-    return all(
-        isinstance(one, int | float | None) and not abs(one or 0) > LARGEST for one in numbers
-    )
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
