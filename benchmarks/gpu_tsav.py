@@ -29,7 +29,8 @@ from lib import models
 from lib.faces import faces
 from lib.faces.faces import Recent
 from lib.features import mel, windows
-from lib.models.forward import ahead, channels_last
+from lib.models.forward import channels_last
+from lib.parallel.threads import ahead
 
 FLOP = {
     "tsav": 40.5e9 + 4.48e9,

@@ -33,6 +33,7 @@ from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
 from .media import readings, stretches
 from .media.seeking import InexactError
+from .parallel import memory
 from .parallel.locks import held
 from .store import Maker, Request, Store, request
 from .trials import has_picture
@@ -330,6 +331,7 @@ def _once(trial: Mapping, located: Located, store: Store, device: str) -> str:
 
 
 def _compute(trial: Mapping, located: Located, store: Store, device: str) -> None:
+    memory.keep_freed()
     maker = maker_of(located.request)
     inputs = _inputs(trial, located, store, device)
     shelf = store.shelf(maker.owner, trial[maker.owner])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -83,8 +84,8 @@ def look(
 def _seen(
     pictures: Iterable[np.ndarray], tracks: np.ndarray, asked: dict[int, list[tuple[int, int]]]
 ) -> Iterator[np.ndarray]:
-    """Histograms of all that `looked_at` names."""
-    for frame, picture in enumerate(pictures):
+    """Histograms of all that `looked_at` names; no picture after the last of them is decoded."""
+    for frame, picture in enumerate(islice(pictures, max(asked, default=-1) + 1)):
         for _, row in asked.get(frame, ()):
             yield histograms(picture, tracks[row, BOX])
 

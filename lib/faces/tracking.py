@@ -15,12 +15,14 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from ..parallel.threads import ahead
 from . import detection
 
 # One row per face and frame: frame and track, the columns of lib.faces.detection, and 1 if it was
 # followed by optical flow.
 COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
 BOX, LANDMARKS = slice(2, 6), slice(6, 16)
+AHEAD = 8  # pictures that are reduced while a detector looks at one
 EVERY = 6  # frames from one detection to the next: 0.2–0.25 s
 # score from which a face begins a track (0.7 is also what the shared recordings were counted with)
 NEW = 0.7
@@ -67,8 +69,8 @@ def track(
     """
     tracker = Tracker(detector, every)
     scale = np.ones(2)
-    for index, picture in enumerate(pictures):
-        small, scale = detection.reduced(picture, side)
+    reduced = (detection.reduced(picture, side) for picture in pictures)
+    for index, (small, scale) in enumerate(ahead(reduced, AHEAD)):  # noqa: B007 (of the last one)
         tracker.feed(small)
         if progress:
             progress(index + 1)

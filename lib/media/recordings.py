@@ -190,9 +190,16 @@ def frames(
 
     Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels.
     All pictures have the size of the first one: a recording that changes its resolution is scaled
-    to it. Raises InputError when there is no video track, or at the place where it does not decode:
-    a frame that was skipped silently would shift every later row.
+    to it. The next picture is decoded by a thread while the caller works on one. Raises InputError
+    when there is no video track, or at the place where it does not decode: a frame that was skipped
+    silently would shift every later row.
     """
+    return containers.ahead(_frames(path, start, rotate, square))
+
+
+def _frames(
+    path: Path, start: int, rotate: bool, square: bool
+) -> Iterator[tuple[float, np.ndarray]]:
     if Path(path).is_dir():
         yield from ((time, picture) for time, picture in pictures.frames(path, start))
         return

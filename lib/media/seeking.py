@@ -41,7 +41,12 @@ def frames(
 
     Raises InexactError, perhaps after some frames, if the file does not give exactly these frames.
     """
-    path = Path(path)
+    return containers.ahead(_frames(Path(path), times, first, stop, lead))
+
+
+def _frames(
+    path: Path, times: np.ndarray, first: int, stop: int, lead: int
+) -> Iterator[tuple[int, np.ndarray]]:
     if path.is_dir():
         shown = pictures.frames(path, first)
         yield from ((number, next(shown)[1]) for number in range(first, stop))

@@ -4,14 +4,14 @@ batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 import torch
 
 from ..errors import full_gpu
+from ..parallel.threads import ahead
 
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
@@ -109,12 +109,3 @@ def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
             piece = torch.nn.functional.pad(piece, missing)
         filled.append(piece)
     return filled
-
-
-def ahead(batches: Iterator) -> Iterator:
-    """Yield the batches; a thread prepares the next one during the computation."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = pool.submit(next, batches, None)
-            yield batch

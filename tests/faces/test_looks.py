@@ -95,6 +95,17 @@ def test_shot_and_counter_shot_are_two_people_and_each_goes_on_in_its_own_shots(
     assert alike > 0.9
 
 
+def test_a_film_is_looked_at_no_further_than_its_last_face():
+    shots = [[(ANNA, 160, 70, 44)], [(BEN, 160, 70, 44)]]
+    pictures = pictures_of(shots)
+    rows = tracking.track(pictures, Marks(faces_of(shots)))
+    every = looks.stretches(rows, [SHOT])
+    last, taken = max(looks.looked_at(rows, every)), []
+    assert last < len(pictures) - 1
+    looks.look((taken.append(1) or picture for picture in pictures), rows, every)
+    assert len(taken) == last + 1
+
+
 def test_people_who_change_places_keep_who_they_are():
     left, right = (90, 70, 40), (230, 70, 40)
     shots = [[(ANNA, *left), (BEN, *right)], [(BEN, *left), (ANNA, *right)]]

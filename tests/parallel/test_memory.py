@@ -1,13 +1,18 @@
-"""What is freed between two pieces of work goes back to the operating system."""
+"""What is freed during a piece of work is kept for the next blocks; between two pieces of work it
+goes back to the operating system.
+"""
 
 import gc
+import os
 import re
+import subprocess
 import sys
 import weakref
 from pathlib import Path
 
 import pytest
 
+from lib.files import ROOT
 from lib.parallel import mapping, memory
 
 
@@ -70,3 +75,45 @@ def own() -> float:
     """Bytes of memory that are this process's own."""
     told = Path("/proc/self/smaps_rollup").read_text()
     return 1024 * int(re.search(r"Pss_Anon: +(\d+)", told).group(1))
+
+
+# Five pictures of 3 MB at a time, 40 times, and how many pages the system gave for them.
+PICTURES = """
+import resource
+import numpy as np
+from lib.parallel import memory
+{first}
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def pictures():
+    shown = [np.empty(3_000_000, np.uint8) for _ in range(5)]
+    for picture in shown:
+        picture[::4096] = 1
+pictures(), pictures()
+before = faults()
+for _ in range(40):
+    pictures()
+print(faults() - before)
+"""
+
+
+def pages(first: str, **more: str) -> int:
+    """Pages that the system gave to a process of its own, after some first lines."""
+    clean = {name: value for name, value in os.environ.items() if name not in memory.OWN_SETTINGS}
+    command = [sys.executable, "-c", PICTURES.format(first=first)]
+    done = subprocess.run(
+        command, env={**clean, **more}, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's thresholds")
+def test_freed_pictures_are_kept_for_the_next_ones():
+    assert pages("") > 10 * max(1, pages("assert memory.keep_freed()"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's thresholds")
+@pytest.mark.parametrize("name", memory.OWN_SETTINGS)
+def test_what_a_person_set_for_the_heap_stays(name, monkeypatch):
+    monkeypatch.setenv(name, "glibc.malloc.tcache_count=1" if "TUN" in name else "1000000")
+    assert not memory.keep_freed.__wrapped__()
