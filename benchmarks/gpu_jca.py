@@ -23,7 +23,7 @@ import gpu
 from report import publish
 
 from lib import models
-from lib.parallel.threads import ahead
+from lib.media.reading_ahead import ahead
 from lib.training import losses
 
 FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512  # TSAV/JCA specification §2, §4

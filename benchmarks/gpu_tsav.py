@@ -29,8 +29,8 @@ from lib import models
 from lib.faces import faces
 from lib.faces.faces import Recent
 from lib.features import mel, windows
+from lib.media.reading_ahead import ahead
 from lib.models.forward import channels_last
-from lib.parallel.threads import ahead
 
 FLOP = {
     "tsav": 40.5e9 + 4.48e9,

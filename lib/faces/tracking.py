@@ -15,7 +15,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from ..parallel.threads import ahead
+from ..media.reading_ahead import ahead
 from . import detection
 
 # One row per face and frame: frame and track, the columns of lib.faces.detection, and 1 if it was

@@ -8,7 +8,7 @@ machine without PyAV.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..parallel import threads
 from . import kinds, orientation
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ REMEDY = "play the file in a video player; copy or download it again, or leave t
 DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
 # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
 MAX_ASPECT = 4.0
-# Decoded while a network looks at a batch of faces: its pictures, or those that 32 MiB hold.
-AHEAD, AHEAD_BYTES = 16, 32 << 20
 
 
 def pyav():
@@ -237,16 +234,6 @@ def decoded(container, track, path: Path) -> Iterator:
 
 # number of channels from which PyAV 18.1 reads beyond the end of a planar frame
 PLANAR_CHANNELS = 8
-
-
-def ahead(shown: Generator) -> Iterator[tuple[float, np.ndarray]]:
-    """The (time or number, picture (H, W, 3) uint8) of a generator. A thread decodes up to
-    `AHEAD_BYTES` and `AHEAD` pictures while the caller works on one.
-    """
-    if (first := next(shown, None)) is None:
-        return
-    yield first
-    yield from threads.ahead(shown, min(max(1, AHEAD_BYTES // first[1].nbytes), AHEAD))
 
 
 def samples(frame: av.AudioFrame) -> np.ndarray:

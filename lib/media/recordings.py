@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import chunks, clock, containers, hearing, orientation, pictures
+from . import chunks, clock, containers, hearing, orientation, pictures, reading_ahead
 
 # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
 CLOCK = Fraction(1, 90_000)
@@ -190,11 +190,12 @@ def frames(
 
     Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels.
     All pictures have the size of the first one: a recording that changes its resolution is scaled
-    to it. The next picture is decoded by a thread while the caller works on one. Raises InputError
-    when there is no video track, or at the place where it does not decode: a frame that was skipped
-    silently would shift every later row.
+    to it. The next pictures are decoded by a thread while the caller works on one.
+
+    Raises InputError when there is no video track, or at the place where it does not decode: a
+    frame that was skipped silently would shift every later row.
     """
-    return containers.ahead(_frames(path, start, rotate, square))
+    return reading_ahead.pictures(_frames(path, start, rotate, square))
 
 
 def _frames(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from . import clock, containers, pictures
+from . import clock, containers, pictures, reading_ahead
 
 MARGIN_FRAMES = 12  # frames decoded before the first one, since a filter looks at neighbours
 FAR = 3000  # frames that may be decoded only to reach the first one
@@ -41,7 +41,7 @@ def frames(
 
     Raises InexactError, perhaps after some frames, if the file does not give exactly these frames.
     """
-    return containers.ahead(_frames(Path(path), times, first, stop, lead))
+    return reading_ahead.pictures(_frames(Path(path), times, first, stop, lead))
 
 
 def _frames(

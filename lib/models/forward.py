@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from ..errors import full_gpu
-from ..parallel.threads import ahead
+from ..media.reading_ahead import ahead
 
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:

@@ -146,7 +146,7 @@ def _patches(gpus: int, bfloat16: bool, free: int) -> list:
     patched += [(torch.Tensor, {"pin_memory": _pinned}), (torch._C, {"_InferenceMode": _mode})]
     patched += [(distributed, {"init_process_group": _gloo})]
     pools = {"ThreadPoolExecutor": _Pool}
-    importers = ("concurrent.futures", "lib.parallel.threads")
+    importers = ("concurrent.futures", "lib.media.reading_ahead")
     patched += [(sys.modules[name], pools) for name in importers if name in sys.modules]
     return [
         mock.patch.object(place, name, value)

@@ -1,13 +1,10 @@
 """Thread limits and spinning: set before PyTorch is loaded, and a person's own setting wins."""
 
-import gc
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
@@ -61,58 +58,3 @@ def test_no_notebook_imports_torch_or_numpy_before_lib(name):
 def test_make_sets_them_for_whatever_it_starts():
     made = (ROOT / "Makefile").read_text()
     assert all(f"export {name} ?= {value}\n" in made for name, value in SPIN.items())
-
-
-class Counted:
-    """A generator of 0, 1, 2, … that counts what it made and says when it was closed."""
-
-    def __init__(self, fails_at: int = 1000):
-        self.made, self.closed, self._fails_at = 0, False, fails_at
-
-    def items(self):
-        try:
-            while True:
-                if self.made == self._fails_at:
-                    raise ValueError("a damaged picture")
-                self.made += 1
-                yield self.made - 1
-        finally:
-            self.closed = True
-
-
-@pytest.mark.parametrize("most", [1, 5])
-def test_the_next_items_are_prepared_while_one_is_worked_on(most):
-    source = Counted()
-    items = threads.ahead(source.items(), most)
-    assert next(items) == 0
-    began = time.monotonic()
-    while source.made < 1 + most and time.monotonic() < began + 20:
-        time.sleep(0.01)
-    time.sleep(0.05)
-    assert source.made == 1 + most  # and not more, which would fill the memory
-    assert [next(items) for _ in range(20)] == list(range(1, 21))
-    items.close()
-    assert source.closed
-
-
-def test_all_items_come_in_their_order_and_then_none():
-    assert list(threads.ahead((number for number in range(50)), 7)) == list(range(50))
-    assert list(threads.ahead((number for number in range(0)), 7)) == []
-
-
-def test_what_the_generator_raises_comes_after_the_items_before_it():
-    source = Counted(fails_at=4)
-    items = threads.ahead(source.items(), 3)
-    assert [next(items) for _ in range(4)] == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match="a damaged picture"):
-        next(items)
-    assert source.closed
-
-
-def test_no_thread_stays_when_a_caller_stops_early():
-    before = threading.active_count()
-    for item in threads.ahead((number for number in range(50)), 4):
-        if item == 10:
-            break
-    gc.collect()
-    assert threading.active_count() == before
