@@ -76,8 +76,11 @@ def publish(
     rows: Iterable[Sequence],
     packages: Sequence[str],
     notes: Sequence[str] = (),
+    keep: bool = True,
 ) -> str:
-    """Print the table as Markdown, keep it under `RESULTS` with today's date, and return it."""
+    """Print the table as Markdown, keep it under `RESULTS` with today's date, and return it. keep :
+    False for what was measured on a person's own files, whose names belong into no repository.
+    """
     lines = [
         f"# {name}",
         "",
@@ -89,6 +92,7 @@ def publish(
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     text = "\n".join([*lines, "", *notes]).rstrip() + "\n"
     print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{time.strftime('%Y-%m-%d')}_{name}.md").write_text(text)
+    if keep:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{time.strftime('%Y-%m-%d')}_{name}.md").write_text(text)
     return text

@@ -246,6 +246,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
     )
     _say(comparison_result.text)
     _say(f"written: {', '.join(str(path) for path in comparison_result.files)}")
+    sys.exit(EXIT_LOST if comparison_result.lost else EXIT_DONE)
 
 
 @main.command()

@@ -34,11 +34,14 @@ EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_in
 
 @dataclass(frozen=True)
 class Comparison:
-    """`table` (a row per run or baseline), its `text` for a terminal, the `files` written."""
+    """`table` (a row per run or baseline), its `text` for a terminal, the `files` written, and the
+    runs `lost`, whose scores are there and cannot be read.
+    """
 
     table: pd.DataFrame
     text: str
     files: list[Path]
+    lost: list[str]
 
 
 def compare(folders: list[Path], target: Path, split: str = "val", against: str = "") -> Comparison:
@@ -71,7 +74,8 @@ def _compare(folders: list[Path], target: Path, split: str, against: str) -> Com
     notes += few
     plotted = ccc_table(shown, comparison_rows.baselines(list(evaluated.values())))
     text = "\n".join([_for_terminal(_blocks(table)), *notes])
-    return Comparison(table, text, _write(table, plotted, notes, Path(target)))
+    lost = [folder.name for folder, why in left_out.items() if why is not None]
+    return Comparison(table, text, _write(table, plotted, notes, Path(target)), lost)
 
 
 def _drawn(named: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:

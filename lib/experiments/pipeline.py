@@ -19,7 +19,7 @@ from ..errors import (
     EXIT_WRONG,
     InputError,
 )
-from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
+from ..files import ROOT, YOUR_VIDEO, checkpoint, clear_leftovers, resolve, short
 from ..media import open_files
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
@@ -205,6 +205,8 @@ def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
                 expected=f"the data set {experiment.values['dataset']} (data_README.md)",
                 todo="-p data_root /path/to/it",
             )
+        if TRAIN in experiment.steps(start, stop):
+            _require_start(experiment)
     last = planned[-1]
     steps = last.steps(start, stop)
     reason = experiments_experiment.other_training(last)
@@ -220,6 +222,22 @@ def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
             expected=f"{TRAIN} among the notebooks to execute",
             todo="leave out --from, or set the parameters as they were",
         )
+
+
+def _require_start(experiment: Experiment) -> None:
+    """Raise InputError if a training would start from a network that is not there and cannot be
+    fetched: before the hours of 01 to 04, not after them.
+    """
+    start = _starts_from(experiment)
+    if not start or experiments_experiment.is_trained(experiment.run):
+        return
+    if not weights.can_be_fetched(resolve(start)):
+        checkpoint(start, experiment.run.folder.parent)
+
+
+def _starts_from(experiment: Experiment) -> str:
+    """The run or weights file that a training starts from, "" for none."""
+    return (experiment.values.get("options") or {}).get("start_from", "")
 
 
 def _refuse_other_recordings(experiment: Experiment) -> None:
@@ -287,25 +305,29 @@ def _fetch(experiment: Experiment, say: Callable) -> None:
     """
     texts = [experiment.values.get(name, "") for name in ("predict_run", "speaker_run")]
     for file in (resolve(text) for text in texts if text):
-        if weights.can_be_fetched(file) and not file.is_file():
-            if not experiment.values.get("fetch_weights", True):
-                weights.find(weights.name_of(file), file.parent)
-            say(f"  {weights.provide(file)}")
+        _provide(file, experiment, lambda line: say(f"  {line}"))
+
+
+def _provide(file: Path, experiment: Experiment, say: Callable) -> None:
+    """Download one published network if it is absent; any other file is left as it is."""
+    if weights.can_be_fetched(file) and not file.is_file():
+        if not experiment.values.get("fetch_weights", True):
+            weights.find(weights.name_of(file), file.parent)
+        say(weights.provide(file))
 
 
 def _fetch_initial(experiment: Experiment, say: Callable) -> None:
     """Download the networks that a training starts from, with a line for each. Raises InputError
     with the command to type if they are absent and `fetch_weights` is false.
     """
-    options = experiment.values.get("options") or {}
-    if options.get("initial") != "pretrained" or options.get("start_from"):
-        return
-    folder = resolve(experiment.values.get("weights_root") or "weights")
-    for name in weights.INITIAL:
-        if not experiment.values.get("fetch_weights", True):
-            weights.find(name, folder)
-        if sentence := weights.provide(weights.path(name, folder)):
-            say(f"      {sentence}")
+    files = []
+    if start := _starts_from(experiment):
+        files = [resolve(start)]
+    elif experiment.values.get("options", {}).get("initial") == "pretrained":
+        folder = resolve(experiment.values.get("weights_root") or "weights")
+        files = [weights.path(name, folder) for name in weights.INITIAL]
+    for file in files:
+        _provide(file, experiment, lambda line: say(f"      {line}"))
 
 
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:

@@ -50,11 +50,13 @@ def _newly_timed(files: Sequence[str], store: Store) -> str:
 
 
 def _newly_scaled(files: Sequence[str], store: Store) -> str:
-    """The same for labels that earlier versions took as −1…1 although their program has another
-    scale.
+    """The same for labels that earlier versions took as −1…1 although their program, or the names
+    of their columns, tell another scale.
     """
-    newly = any(tables.was_unscaled(store.data_root / file) for file in files)
-    return "DARMA" if newly and not store.label_range else ""
+    if store.label_range:
+        return ""
+    scales = {tables.was_unscaled(store.data_root / file) for file in files}
+    return "; ".join(sorted(scales - {""}))
 
 
 def _newly_chosen(files: Sequence[str], store: Store) -> str:

@@ -19,6 +19,9 @@ TIME_WORDS = {
     **{"time": "times", "start": "starts", "end": "ends", "duration": "durations"},
     "frame": "frame numbers",
 }
+# different frame numbers from which they are compared with times; how far these may be from a
+# steady rate without a note, more than any rounding
+COMPARED, MISFIT_SECONDS = 10, 0.1
 _DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
@@ -45,6 +48,8 @@ class When:
             refuse(table, wrong, "an utterance that ends before it begins", "start before end")
         elif (index := places.get("time", start)) is not None:
             self.time = times(table, index)
+            if "frame" in places:
+                self._compare(places["frame"], index)
         elif "frame" in places:
             self._frames(places["frame"])
         self.known = self.time is not None or self.frame is not None
@@ -63,6 +68,22 @@ class When:
         wrong = np.abs(numbers) > 1e9
         refuse(self.table, wrong, "a frame number of no video", "rising, from 1")
         self.frame = numbers.astype(np.int64) - 1
+
+    def _compare(self, frame: int, time: int) -> None:
+        """A note where frame numbers, which do not count beside times, do not fit them."""
+        texts = self.table.texts(frame)
+        numbers = np.array([sheets.number(text, self.table.mark != ",") for text in texts])
+        known = np.isfinite(numbers)
+        if len(set(numbers[known])) < COMPARED:
+            return
+        slope, first = np.polyfit(numbers[known], self.time[known], 1)
+        off = np.abs(self.time[known] - first - slope * numbers[known]).max()
+        if slope <= 0 or off > max(slope, MISFIT_SECONDS):
+            frame, time = self.table.names[frame], self.table.names[time]
+            self.notes.append(
+                f"times taken from the column {time!r}, which {frame!r} does not fit: up to "
+                f"{off:.2g} s from any steady rate"
+            )
 
     def split(
         self, values: np.ndarray, annotator: str, notes: list[str], who: list[str]
@@ -167,7 +188,7 @@ def in_range(
         told = f"{texts[odd[0]]} in {len(odd)} cells of {name} counts as unlabelled"
         notes.append(f"{told} (first: line {table.lines[odd[0]]})")
     values[gaps] = np.nan
-    limits, told = limits_of(table, label_range)
+    limits, told = limits_of(table, label_range, table.kinds[column].scale)
     unlabelled = ""
     if not limits[0] <= official.UNLABELLED <= limits[1]:
         values[values == official.UNLABELLED] = np.nan
@@ -193,8 +214,13 @@ def scaled(values: np.ndarray, limits: Sequence[float]) -> np.ndarray:
     return values if (low, high) == (-1, 1) else 2 * (values - low) / (high - low) - 1
 
 
-def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, float], list[str]]:
-    """Lowest and highest value of the scale, and a note where it is not −1…1."""
+def limits_of(
+    table: Sheet, label_range: Sequence[float], named: Sequence[float] = ()
+) -> tuple[tuple[float, float], list[str]]:
+    """Lowest and highest value of the scale, and a note where it is not −1…1.
+
+    named : the scale that a column's name tells.
+    """
     said = table.settings
     low, high = (sheets.number(said.get(f"{word} value", "")) for word in ("minimum", "maximum"))
     size = sheets.number(said.get("magnitude", ""))
@@ -203,6 +229,8 @@ def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, 
     limits, why = (low, high), "as the file says"
     if axes(table) and not low < high:
         limits, why = DARMA, "DARMA's own scale, as the file says no other"
+    if named:
+        limits, why = tuple(named), "as the column's name says"
     if chosen := chosen_limits(label_range):
         limits, why = chosen, "label_range"
     if not (limits[0] < limits[1] and np.isfinite(limits).all()):

@@ -1,15 +1,16 @@
 """What the columns of a label table mean, by their names in any capitals, with any separators.
 
-A unit may stand in brackets or at the end (``Time [s]``, ``time_ms``, ``Begin Time - msec``). A
-column that is not understood is "unknown": the reader of the table reports it, and refuses the
-table if the column might be a time.
+A unit may stand in brackets or at the end (``Time [s]``, ``time_ms``, ``Begin Time - msec``), and
+in brackets the scale of values (``valence (1-9)``, ``Arousal [-1, 1]``). A column that is not
+understood is "unknown": the reader of the table reports it, and refuses the table if the column
+might be a time.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..metrics import EMOTIONS
 
@@ -61,6 +62,7 @@ UNITS = {
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
 }
+DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")  # minus signs, too
 MAX_NAME_CHARACTERS = 120  # characters of a column's name; longer texts are no names
 FRAME_UNITS = {"frame", "frames", "fr", "bilder"}
 # Words that suggest a time; a column with one of them in its name is never ignored.
@@ -68,6 +70,11 @@ LIKE_TIME = re.compile(
     r"time|zeit|stamp|sec|clock|uhr|temps|tiempo|minut|hour|frame|millis|(^|\W|_)m?s(\W|_|$)"
 )
 _BRACKETS = re.compile(r"^(.*?)\s*[\[({<]\s*([^\])}>]*?)\s*[\])}>]\s*$")
+_NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
+# the scale of values: 1-9, −1…1, 0 to 100, [1, 9], 1..9, scale: 1-9
+_SCALE = re.compile(
+    rf"(?:(?:from|von|de|scale|range|skala)[\s:]*)?({_NUMBER})\s*(?:-|to|bis|à|a|/|:|;|,|\.{{2,3}}|~)\s*({_NUMBER})"
+)
 _TAIL = re.compile(
     r"^(.+?)(?:\s+-\s+|\s*/\s*|\s*,\s*|\s+in\s+|[\s_.:-]+)([^\s_/]+(?:[.:][a-z]+)*)$"
 )
@@ -80,11 +87,13 @@ class Column:
     what : "time", "start", "end", "duration", "frame", "index", "who", "valence", "arousal",
         "expression", "rating", "remark" or "unknown". unit : s in one of its units, of times.
     annotator : whose values they are, "" if the name does not tell.
+    scale : lowest and highest value that the name of a column of values tells; () if it tells none.
     """
 
     what: str
     unit: float = 1.0
     annotator: str = ""
+    scale: tuple[float, ...] = ()
 
 
 def meaning(name: str) -> Column:
@@ -101,12 +110,23 @@ def meaning(name: str) -> Column:
                 return Column("frame")
             if unit in UNITS and (column := _of_time(match[1], UNITS[unit])):
                 return column
+    if (match := _BRACKETS.match(text)) and (scale := _scale(match[2])):
+        return replace(_of_values(match[1]), scale=scale)
     return _of_values(text)
+
+
+def _scale(text: str) -> tuple[float, ...]:
+    """Lowest and highest value of a scale in brackets; () if it is none."""
+    if not (match := _SCALE.fullmatch(text)):
+        return ()
+    low, high = (float(number.replace(",", ".")) for number in match.groups())
+    return (low, high) if low < high else ()
 
 
 def plain(name: str) -> str:
     """A name in lower case, split into words at capitals, without quotation marks."""
     name = unicodedata.normalize("NFKC", name).strip().strip("'\"").strip()
+    name = name.translate(DASHES)
     return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
 
 

@@ -90,18 +90,21 @@ EARLIER = {
 }
 
 
-def was_unscaled(path: Path) -> bool:
-    """Whether a table is DARMA's and does not tell its scale: earlier versions took values within
-    −1…1 literally, but they are hundredths of its scale.
+def was_unscaled(path: Path) -> str:
+    """The scale of a table that earlier versions took for −1…1, "" if there is none: DARMA's, whose
+    values are hundredths, and one that stands in the names of columns.
     """
     path = Path(path)
     if path.suffix.lower() not in TABLES or not path.is_file():
-        return False
+        return ""
     try:
         table = sheets.kept(path)
     except InputError:
-        return False
-    return bool(cells.axes(table)) and cells.limits_of(table, ())[0] == cells.DARMA
+        return ""
+    if cells.axes(table) and cells.limits_of(table, ())[0] == cells.DARMA:
+        return "DARMA"
+    scales = {cells.span(kind.scale) for kind in table.kinds if kind.scale not in ((), (-1, 1))}
+    return ", ".join(sorted(scales))
 
 
 def was_untimed(path: Path) -> bool:

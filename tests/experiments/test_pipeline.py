@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib import code_digest, datasets, grammar, parameters, runs, store
+from lib import code_digest, datasets, grammar, parameters, runs, store, weights
 from lib.datasets import study
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
@@ -42,7 +42,9 @@ OWN = {
     NOTEBOOKS[3]: "label_delay: int = 0  # data: frames; from 0 to 50\n",
     NOTEBOOKS[4]: 'recipe: str = "tsav"  # model: method\nepochs: int = 3  # training: passes\n'
     'lr: float = 0.1  # training: rate\nbackbone_run: str = ""  # model: run to build on\n'
-    'predict_run: str = ""  # model: run to predict with\n# recorded: label_delay\n',
+    'predict_run: str = ""  # model: run to predict with\n'
+    "options: dict = {}  # model: the recipe's options\n"
+    "fetch_weights: bool = True  # machine: download\n# recorded: label_delay\n",
     NOTEBOOKS[
         5
     ]: 'recipe: str = "tsav"  # model: method\npredict_run: str = ""  # model: run to predict '
@@ -403,6 +405,30 @@ def test_wrong_parameters_start_nothing(world, text, words):
     assert words in world.text
     assert world.executed == []
     assert not world.runs.exists()
+
+
+def test_a_network_to_start_from_that_is_not_there_is_told_before_anything_starts(world):
+    world.file("mine", "recipe: tsav\noptions: {start_from: nowhere}\n")
+    assert world.run("mine") == 2
+    assert "neither a trained run nor a weights file called nowhere" in world.text
+    assert world.executed == []
+    assert world.run("mine", stop="04") == 0  # no notebook that would start from it
+    world.run("sample_tsav", run="nowhere")
+    assert world.run("mine") == 0
+    assert world.executed[-2:] == ["mine 05", "mine 06"]
+    shutil.rmtree(world.runs / "nowhere")
+    assert world.run("mine") == 0  # trained already
+
+
+def test_a_published_network_to_start_from_is_fetched_before_the_training(world, monkeypatch):
+    file, fetched = f"{world.place}/weights/light_asd_ava.model", []
+    world.file("mine", f"recipe: tsav\noptions: {{start_from: {file}}}\n")
+    monkeypatch.setattr(weights, "provide", lambda path: fetched.append(path) or "fetched it")
+    assert world.run("mine") == 0
+    assert fetched == [Path(file)]
+    assert world.run("mine", fetch_weights=False, run="other") == 1
+    assert "weights get light_asd_ava" in world.text
+    assert world.executed == []  # what comes before the training was taken over
 
 
 # ---- trainings are never overwritten

@@ -87,3 +87,18 @@ def test_the_calibration_error_is_how_far_certainty_is_from_the_share_that_is_ri
     right = np.arange(10) < 6
     assert faces.calibration_error(sure, right) == pytest.approx(0.3)
     assert faces.calibration_error(sure, np.arange(10) < 9) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_found_in_a_persons_own_folder_is_printed_and_not_kept(
+    tmp_path, monkeypatch, capsys
+):
+    """A result would lie among the project's, with the names of the person's files in it."""
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "anna.png"), np.zeros((8, 8, 3), np.uint8))
+    results = tmp_path / "results"
+    monkeypatch.setitem(faces.publish.__globals__, "RESULTS", results)
+    monkeypatch.setattr(faces, "Reader", lambda weights: Happy())
+    monkeypatch.setattr("sys.argv", ["expression_faces.py", str(tmp_path)])
+    faces.main()
+    assert "1 pictures. No face counts as wrong." in capsys.readouterr().out
+    assert not results.exists()

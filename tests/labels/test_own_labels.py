@@ -296,3 +296,60 @@ def test_the_delay_that_labels_were_made_with_has_the_highest_training_ccc():
     ax = plots.delay_curve(rows, chosen=0.5)
     assert ax.get_xlabel() == "annotation delay (s)"
     assert "best: 1 s" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+# ---- the scale in the name of a column
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("valence (1-9)", "Valence [1, 9]", "valence(1 to 9)", "Valence (1–9)", "VALENCE [1..9]"),
+        *("Valence (1 … 9)", "valence (scale: 1-9)", "Pleasure (from 1 to 9)"),
+    ],
+)
+def test_a_scale_in_brackets_is_no_annotator_and_is_mapped(table, name):
+    path = table(f"time;{name};arousal [−1,1]\n0;1;-1\n1;5;0.5\n2;9;1\n")
+    [annotation] = tables.read(path)
+    assert annotation.annotator == ""
+    assert annotation.values.tolist() == [[-1, -1], [0, 0.5], [1, 1]]
+    assert "1…9 mapped to −1…1 (as the column's name says)" in annotation.notes
+    assert tables.was_unscaled(path) == "1…9"
+    [chosen] = tables.read(path, label_range=[-1, 11])
+    assert chosen.values[2, 0] == pytest.approx(2 * 10 / 12 - 1)
+
+
+def test_a_value_beyond_the_scale_of_its_column_is_refused_with_its_line(table):
+    path = table("time,valence (0-1),arousal (0-1)\n0,0.5,0.5\n1,1.5,0.5\n")
+    with pytest.raises(InputError, match=r"out of 0…1: from 0\.5 to 1\.5") as caught:
+        tables.read(path)
+    assert str(caught.value.where).endswith("anna.csv:3")
+
+
+def test_each_annotator_may_have_a_scale_and_other_brackets_stay_names(table):
+    path = table("time,valence_anna (1-9),valence_ben (-1-1),arousal (mean)\n0,9,1,0\n1,5,0,0\n")
+    by_name = {annotation.annotator: annotation.values for annotation in tables.read(path)}
+    assert by_name["anna"][:, 0].tolist() == [1, 0]
+    assert by_name["ben"][:, 0].tolist() == [1, 0]
+    assert tables.was_unscaled(table("time,valence,arousal\n0,0,0\n", "plain.csv")) == ""
+
+
+# ---- times beside frame numbers
+
+
+@pytest.mark.parametrize(
+    ("frames", "fits"),
+    [
+        (np.arange(50), True),
+        (np.arange(1, 51) * 3, True),
+        (np.where(np.arange(50) < 30, np.arange(50), np.arange(50) + 200), False),
+        (np.arange(50)[::-1], False),
+    ],
+)
+def test_frame_numbers_that_do_not_fit_the_times_are_told(table, frames, fits):
+    rows = [f"{frame},{k / 25:.2f},0.1,0.2" for k, frame in enumerate(frames)]
+    [annotation] = tables.read(table("\n".join(["frame,time,valence,arousal", *rows])))
+    assert annotation.time[25] == 1.0
+    assert [note for note in annotation.notes if "'frame' does not fit" in note] == (
+        [] if fits else [annotation.notes[0]]
+    )

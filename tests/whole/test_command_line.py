@@ -184,6 +184,14 @@ def test_compare_prints_runs_with_intervals_and_baselines_once(evaluated):
     assert SYNTHETIC_NOTE in (evaluated / "comparison.html").read_text()
 
 
+def test_compare_ends_with_3_where_scores_that_are_there_cannot_be_read(evaluated):
+    (evaluated / "new" / "metrics.json").write_text('{"val": {"valence"')
+    done = call("compare", *sorted(evaluated.iterdir()))
+    assert done.exit_code == 3, done.output
+    assert "left out: new:" in done.output
+    assert "0.81 [0.72, 0.87]" in done.output
+
+
 def test_compare_warns_when_runs_were_evaluated_on_different_frames(evaluated):
     run = runs.Run(evaluated / "new")
     run.write_json("metrics.json", metrics(0.5, None, frames=100, synthetic=False, ridge=0.3))

@@ -1,4 +1,4 @@
-"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → points, parameters, names."""
+"""The grid of a sweep: ``seed=0..4 emotion=valence,arousal`` → points, parameters, names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_POINTS = 10_000  # points; more are taken for a typing mistake
 NOT_IN_A_GRID = frozenset(
     ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
 )
-EXAMPLE = "fold=0..5 emotion=valence,arousal"
+EXAMPLE = "seed=0..4 emotion=valence,arousal"
 OPTION = "options."  # options.dropout=0.1,0.3: what the recipe declares
 
 
