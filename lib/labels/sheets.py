@@ -295,6 +295,9 @@ def _judge_quotation(sheet: Sheet, lines: Sequence[str], first: int) -> None:
         )
 
 
+_ENCLOSED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\"[^\"]*\"")
+
+
 def _header(
     path: Path, lines: list[str], header: Callable
 ) -> tuple[int, str, dict[str, str], list[str]]:
@@ -343,7 +346,10 @@ def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable)
 
 
 def _mark(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
+    """The separator that a line has most of, outside of brackets and quotation marks:
+    ``time;valence [1, 9];arousal [1, 9]``.
+    """
+    return max(DELIMITERS, key=_ENCLOSED.sub("", line).count)
 
 
 def _before(count: int, separator: str = "") -> list[str]:

@@ -209,9 +209,7 @@ def test_a_recorded_parameter_counts_for_the_notebook_that_reads_it(world, step)
 
 
 def test_an_option_that_a_recipe_has_got_since_makes_no_run_other(world):
-    step, shared = NOTEBOOKS[4], SHARED.replace('"runs"', json.dumps(str(world.runs)))
-    cell = f"{shared}{OWN[step]}options: dict = {{}}  # model: of the recipe\n"
-    world.notebook(step, cell, CHECK.format(folder=world.notebooks, step=step))
+    step = NOTEBOOKS[4]
     world.run("sample_tsav")
     (world.runs / "sample_tsav" / "checkpoints").mkdir(exist_ok=True)
     for name in (step, "training"):
