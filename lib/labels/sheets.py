@@ -349,7 +349,8 @@ def _mark(line: str) -> str:
     """The separator that a line has most of, outside of brackets and quotation marks:
     ``time;valence [1, 9];arousal [1, 9]``.
     """
-    return max(DELIMITERS, key=_ENCLOSED.sub("", line).count)
+    outside = _ENCLOSED.sub("", line)
+    return max(DELIMITERS, key=(outside if any(map(outside.count, DELIMITERS)) else line).count)
 
 
 def _before(count: int, separator: str = "") -> list[str]:

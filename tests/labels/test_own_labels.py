@@ -353,3 +353,10 @@ def test_frame_numbers_that_do_not_fit_the_times_are_told(table, frames, fits):
     assert [note for note in annotation.notes if "'frame' does not fit" in note] == (
         [] if fits else [annotation.notes[0]]
     )
+
+
+def test_a_separator_in_brackets_or_quotation_marks_is_none(table):
+    rows = "0;0,5;-1\n1;1,0;1\n"
+    for header in ('"time, s";"valence";"arousal"', "time;valence [-1, 1];arousal [-1, 1]"):
+        [annotation] = tables.read(table(f"{header}\n{rows}"))
+        assert annotation.values.tolist() == [[0.5, -1], [1, 1]]
