@@ -70,7 +70,11 @@ def unchanged() -> Iterator[None]:
         _UNCHANGED.reset(token)
 
 
-def _once_while_unchanged(function: Callable[..., dict]) -> Callable[..., dict]:
+def once_while_unchanged(function: Callable[..., dict]) -> Callable[..., dict]:
+    """A function whose answers, dicts, are kept while `unchanged` holds; nobody changes what is in
+    them.
+    """
+
     @wraps(function)
     def asked(*args, **named) -> dict:
         answers = _UNCHANGED.get()
@@ -433,7 +437,7 @@ def _limits(comment: str, kind: str, where: str) -> dict:
     return {}
 
 
-@_once_while_unchanged
+@once_while_unchanged
 def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order.
 
@@ -453,7 +457,7 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     return _with_added(_in_notebook(path, version(path)))
 
 
-@_once_while_unchanged
+@once_while_unchanged
 @unchanged()
 def recorded(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` does not declare but reads from the run folder, where earlier
@@ -552,7 +556,7 @@ def _grouped(source: str, where: Path) -> dict[str, Declaration]:
     return names
 
 
-@_once_while_unchanged
+@once_while_unchanged
 def _added(lib: Path = PACKAGE) -> dict[str, list[str]]:
     """Parameter whose choices stand for files of `lib` -> the names of these files."""
     return {"dataset": _data_sets(lib / "datasets"), "recipe": list(recipes(lib / "recipes"))}
@@ -593,7 +597,7 @@ def _finds(path: Path, _version: tuple) -> bool:
     )
 
 
-@_once_while_unchanged
+@once_while_unchanged
 @unchanged()
 def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters of all notebooks together; a shared name has the same declaration in all (a test
@@ -619,7 +623,7 @@ def defaults(names: Mapping[str, Declaration]) -> dict:
     return {name: declaration.default for name, declaration in names.items()}
 
 
-@_once_while_unchanged
+@once_while_unchanged
 def recipes(folder: Path = PACKAGE / "recipes") -> dict[str, dict[str, Declaration]]:
     """Options of each recipe in `folder` (see `options`)."""
     by_recipe = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}

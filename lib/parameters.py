@@ -30,6 +30,7 @@ from .grammar import (
     declared,
     defaults,
     of_groups,
+    once_while_unchanged,
     recipes,
     recorded,
 )
@@ -114,22 +115,25 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
 
     ``options`` are merged name by name, so that an overlay can set one; all else is replaced.
     """
-    levels: list[Mapping] = []
-    for path in map(Path, files):
-        if path.is_dir():
-            raise InputError("this is a folder", where=path, expected="a parameter file")
-        if not path.is_file():
-            raise InputError(f"no such parameter file{_offered(path)}", where=path)
-        values = documents.read_yaml(path)
-        if not isinstance(values, dict | None):
-            raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
-        levels.append({str(name): value for name, value in (values or {}).items()})
+    levels = [deepcopy(_raw(Path(path))) for path in files]
     declared = all_declared()
     typed = {
         name: typed_value(text, declared[name].type if name in declared else "", f"-p {name}")
         for name, text in (overrides or {}).items()
     }
     return merged([*levels, typed], ("options",))
+
+
+@once_while_unchanged
+def _raw(path: Path) -> dict:
+    if path.is_dir():
+        raise InputError("this is a folder", where=path, expected="a parameter file")
+    if not path.is_file():
+        raise InputError(f"no such parameter file{_offered(path)}", where=path)
+    values = documents.read_yaml(path)
+    if not isinstance(values, dict | None):
+        raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
+    return {str(name): value for name, value in (values or {}).items()}
 
 
 def typed_value(text: str, kind: str, where: str) -> object:
