@@ -127,8 +127,8 @@ def _seconds(stamp: int | None, track) -> float:
 
 
 def missing_bytes(path: Path) -> int:
-    """By how many bytes the file is too short for its own index or, of WAV and AIFF, its header: 0
-    for a whole file and for one that has neither.
+    """By how many bytes the file is too short for its own index or its header (`chunks.end`): 0 for
+    a whole file and for one that has neither.
     """
     with containers.opened(path) as container:
         tracks = [track for track in container.streams if track.type in ("video", "audio")]

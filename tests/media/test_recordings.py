@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.media import containers, recordings, writing
+from lib.media import chunks, containers, recordings, writing
 from tests.shared_files import shared
 
 RATE = 44100
@@ -258,6 +258,75 @@ def test_a_whole_wav_of_any_form_lacks_nothing(tmp_path):
         assert recordings.missing_bytes(tmp_path / f"{name}.wav") == 0, name
     (tmp_path / "cut.wav").write_bytes(wav(901, sound, before=note))
     assert recordings.missing_bytes(tmp_path / "cut.wav") == 100
+
+
+def noisy(path, video, audio):
+    """A second of noise, of pictures or sound, in the container that the file's name tells."""
+    generator = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        if video:
+            track = container.add_stream(video, rate=25, width=32, height=32, pix_fmt="yuv420p")
+            pictures = generator.integers(0, 255, (25, 32, 32, 3), np.uint8)
+            frames = [av.VideoFrame.from_ndarray(picture, "rgb24") for picture in pictures]
+        else:
+            track = container.add_stream(audio, rate=48_000, layout="mono")
+            sound = generator.integers(-9000, 9000, (1, 48_000), np.int16)
+            frames = [av.AudioFrame.from_ndarray(sound, "s16", "mono")]
+            frames[0].rate = 48_000
+        for frame in (*frames, None):
+            container.mux(track.encode(frame))
+    return path
+
+
+CUT = {
+    "a.mkv": ("mpeg4", ""),
+    "a.webm": ("libvpx", ""),
+    "a.avi": ("mpeg4", ""),
+    "a.mka": ("", "libopus"),
+    "a.mp3": ("", "libmp3lame"),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_the_bytes_that_a_cut_off_copy_lacks_are_counted_by_its_header(tmp_path, name):
+    """Its index is at its end and gone, and FFmpeg plays what is left without an error."""
+    path = noisy(tmp_path / name, *CUT[name])
+    content = path.read_bytes()
+    assert recordings.missing_bytes(path) == 0
+    path.write_bytes(content[:-1000])
+    assert 500 < recordings.missing_bytes(path) <= 1000  # tags may follow the last frame
+
+
+def test_an_mp3_with_a_tag_before_its_sound_and_one_without_a_length_lack_nothing(tmp_path):
+    path = noisy(tmp_path / "a.mp3", "", "libmp3lame")
+    content = path.read_bytes()
+    sound = (
+        content[10 + int.from_bytes(content[6:10], "big") :] if content[:3] == b"ID3" else content
+    )
+    tag = b"ID3\x04\0\0" + bytes([0, 0, 2, 5]) + bytes(2 * 128 + 5)
+    path.write_bytes(tag + sound)
+    assert recordings.missing_bytes(path) == 0
+    path.write_bytes((tag + sound)[:-1000])
+    assert recordings.missing_bytes(path) > 500
+    first = max(sound.find(b"Xing"), sound.find(b"Info"))
+    for untold in (sound[:first] + bytes(4) + sound[first + 4 :], sound[: first + 7] + b"\0"):
+        path.write_bytes(untold + bytes(2000))
+        assert chunks.end(path) == 0
+
+
+def test_recorders_that_do_not_know_the_length_claim_none(tmp_path):
+    path = noisy(tmp_path / "a.mkv", "mpeg4", "")
+    content = path.read_bytes()
+    segment = content.index(b"\x18\x53\x80\x67") + 4
+    live = content[:segment] + b"\x01" + b"\xff" * 7 + content[segment + 8 :]
+    path.write_bytes(live[:-1000])
+    assert chunks.end(path) == 0
+    path = noisy(tmp_path / "a.avi", "mpeg4", "")
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(4) + content[8:-1000])
+    assert chunks.end(path) == 0
+    path.write_bytes(content + b"RIFF" + struct.pack("<I", 5000) + b"AVIX" + bytes(100))
+    assert recordings.missing_bytes(path) == 5000 - 4 - 100  # the second list of a long film
 
 
 def test_a_file_cut_off_in_its_index_is_an_input_error(recording, tmp_path):
