@@ -5,15 +5,18 @@ Rows of `track_face_api` are those of `tracks`: one per face and frame, whoever 
 has one row per frame, NaN where the trial's person has no face. The seven expressions follow from
 these numbers by the network's last layer (`lib.recipes.expression`).
 
-A long recording is processed in stretches (`lib.media.stretches`), twice: first for the landmarks
-of all faces, which decide over time what is cut out.
+Where the landmarks of neighbouring frames decide what is cut out, pictures wait until those of the
+next frames are known. A long recording is processed in stretches (`lib.media.stretches`), twice:
+first for the landmarks of all faces.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ import numpy as np
 from .. import weights
 from ..errors import InputError
 from ..faces import arrays, crops, expression_crop, films, persons, tracking
-from ..media import readings, stretches
+from ..media import readings, recordings, stretches
 from ..store import ByStretch, Maker, Request, Store, request
 
 NETWORK, LANDMARKS = "face_api", "face_api_landmarks"
@@ -30,6 +33,8 @@ CROPS = ("square", "detector", "five_points")
 # Points' box in longer sides of the detector's, below which the points are not believed: on faces
 # of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
 DRAWN_TOGETHER = 0.6
+REACH = expression_crop.MEDIAN // 2  # rows of a track, on both sides, that a square depends on
+WAITING_BYTES = 32 << 20  # of pictures, above which a batch of faces is not waited for
 BATCH = 16  # faces per batch; 64 were no faster, and took .27 GB more
 BLOCK = 9000  # rows that are copied at once: 9 MB
 VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
@@ -118,7 +123,7 @@ def part_of_rows(inputs, parameters, piece, create, device) -> Iterator[Callable
     (`store.ByStretch`).
     """
     net, tracks = _network(NETWORK, inputs, device), np.asarray(inputs["tracks"])
-    centre, side, remark = squares(inputs, parameters["crop"], tracks, device)
+    centre, side, remark = squares(inputs, parameters["crop"], tracks)
     first, stop = tracking.rows(tracks, piece.first, piece.stop)
     with create((stop - first, net.fc.in_features), np.float32, note=remark) as out:
 
@@ -135,50 +140,124 @@ def part_of_boxes(inputs, parameters, piece, create, device) -> Iterator[Callabl
     """(n, 4) float64 px: the box of the 68 landmarks (`expression_crop.corners`) of the same
     rows.
     """
-    net, tracks = _network(LANDMARKS, inputs, device), np.asarray(inputs["tracks"])
-    centre, side = expression_crop.of_box(tracks[:, tracking.BOX])
+    tracks = np.asarray(inputs["tracks"])
     first, stop = tracking.rows(tracks, piece.first, piece.stop)
     with create((stop - first, 4), np.float64) as out:
 
-        def look(rows: np.ndarray, cut: np.ndarray) -> None:
-            points = _outputs(net, cut, "landmarks")
-            points = expression_crop.in_picture(points, centre[rows], side[rows])
-            out[rows - first] = expression_crop.corners(points)
+        def take(rows: np.ndarray, boxes: np.ndarray) -> None:
+            out[rows - first] = boxes
 
-        faces = _Faces(tracks, centre, side, look)
+        faces = _landmarks(inputs, tracks, device, take)
         yield faces.feed
         faces.flush()
 
 
-def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
+def _landmarks(inputs, tracks: np.ndarray, device, take: Callable) -> _Faces:
+    """Finds landmarks. take(rows, boxes) : gets their box of each row of `tracks`, (n, 4) px."""
+    net = _network(LANDMARKS, inputs, device)
+    centre, side = expression_crop.of_box(tracks[:, tracking.BOX])
+
+    def look(rows: np.ndarray, cut: np.ndarray) -> None:
+        points = _outputs(net, cut, "landmarks")
+        points = expression_crop.in_picture(points, centre[rows], side[rows])
+        take(rows, expression_crop.corners(points))
+
+    return _Faces(tracks, centre, side, look)
+
+
+def make_rows(inputs, parameters, create, device) -> None:
+    """`part_of_rows` of a recording that is not cut into stretches, which is decoded once."""
+    tracks = np.asarray(inputs["tracks"])
+    if parameters["crop"] != CROPS[0] or not len(tracks):
+        films.in_one_pass(part_of_rows, inputs, parameters, create, device)
+        return
+    net, crop = _network(NETWORK, inputs, device), _Squares(tracks)
+    out = np.empty((len(tracks), net.fc.in_features), np.float32)
+
+    def look(rows: np.ndarray, cut: np.ndarray) -> None:
+        out[rows] = _outputs(net, cut, "features")
+
+    faces = _Faces(tracks, crop.centre, crop.side, look)
+    landmarks = _landmarks(inputs, tracks, device, crop.take)
+    waiting: deque[tuple[int, np.ndarray]] = deque()
+
+    def cut_out() -> None:
+        while waiting and tracking.rows(tracks, waiting[0][0], waiting[0][0] + 1)[1] <= crop.known:
+            faces.feed(*waiting.popleft())
+
+    shown = islice(recordings.frames(inputs["video"]), int(tracks[-1, 0]) + 1)
+    for frame, (_, picture) in enumerate(shown):
+        waiting.append((frame, picture))
+        landmarks.feed(frame, picture)
+        if len(waiting) * picture.nbytes > WAITING_BYTES:
+            landmarks.flush()
+        cut_out()
+    landmarks.flush()
+    cut_out()
+    faces.flush()
+    with create(out.shape, np.float32, note=crop.remark) as whole:
+        whole[...] = out
+
+
+def squares(inputs, crop: str, tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and a remark."""
     box = tracks[:, tracking.BOX]
     if crop == "five_points":
         five = tracks[:, tracking.LANDMARKS].reshape(-1, 5, 2)
         return *expression_crop.from_five_points(five), ""
-    centre, side = expression_crop.from_box(box)
     if crop == "detector" or not len(tracks):
-        return centre, side, ""
-    seen, boxes = expression_crop.of_box(box)[1], _boxes(inputs, len(tracks), device)
-    by_points = np.full(len(tracks), False)
-    for track in np.unique(tracks[:, 1]):
-        rows = np.flatnonzero(tracks[:, 1] == track)
-        at, length = expression_crop.from_corners(boxes[rows])
-        good = length >= DRAWN_TOGETHER * expression_crop.WIDENED * seen[rows]
-        centre[rows[good]], side[rows[good]] = at[good], length[good]
-        by_points[rows[good]] = True
-    rest = int((~by_points).sum())
-    remark = f"{rest} of {len(tracks)} faces cut by the detector's box: their points draw together"
-    return centre, side, remark if rest else ""
+        return *expression_crop.from_box(box), ""
+    by_points = _Squares(tracks)
+    by_points.take(np.arange(len(tracks)), np.asarray(inputs["boxes"]))
+    return by_points.centre, by_points.side, by_points.remark
 
 
-def _boxes(inputs, count: int, device) -> np.ndarray:
-    """(N, 4) of all rows: from the store for a long recording, else computed now."""
-    if "boxes" in inputs:
-        return np.asarray(inputs["boxes"])
-    boxes = np.empty((count, 4))
-    films.in_one_pass(part_of_boxes, inputs, {}, lambda *_: contextlib.nullcontext(boxes), device)
-    return boxes
+class _Squares:
+    """The squares by the landmarks of neighbouring frames, of all rows of `tracks`.
+
+    centre (N, 2), side (N,) : px; right for rows below `known`, as far as the boxes of the next
+    rows of the same track are there.
+    """
+
+    def __init__(self, tracks: np.ndarray):
+        self.centre, self.side = expression_crop.from_box(tracks[:, tracking.BOX])
+        self.known = 0
+        self._longer = expression_crop.of_box(tracks[:, tracking.BOX])[1]
+        self._boxes = np.full((len(tracks), 4), np.nan)
+        self._by_points = np.full(len(tracks), False)
+        names, self._number = np.unique(tracks[:, 1], return_inverse=True)
+        self._rows = [np.flatnonzero(self._number == number) for number in range(len(names))]
+        self._needed = np.empty(len(tracks), int)  # the last row whose box a square depends on
+        for rows in self._rows:
+            self._needed[rows] = rows[np.minimum(np.arange(len(rows)) + REACH, len(rows) - 1)]
+
+    def take(self, rows: np.ndarray, boxes: np.ndarray) -> None:
+        """The boxes (n, 4) of the next rows."""
+        self._boxes[rows] = boxes
+        before, self.known = self.known, self._until(rows[-1] + 1)
+        for number in np.unique(self._number[before : self.known]):
+            self._settle(self._rows[number], before, self.known)
+
+    def _until(self, there: int) -> int:
+        """The first row that depends on more than the first `there` boxes."""
+        later = np.flatnonzero(self._needed[self.known :] >= there)
+        return self.known + int(later[0]) if len(later) else len(self._needed)
+
+    def _settle(self, rows: np.ndarray, first: int, stop: int) -> None:
+        """Squares of those rows of a track that are from `first` to `stop` − 1."""
+        begin, end = np.searchsorted(rows, (first, stop))
+        low = max(0, begin - REACH)
+        at, length = expression_crop.from_corners(self._boxes[rows[low : end + REACH]])
+        inside, rows = slice(begin - low, end - low), rows[begin:end]
+        good = length[inside] >= DRAWN_TOGETHER * expression_crop.WIDENED * self._longer[rows]
+        self.centre[rows[good]], self.side[rows[good]] = at[inside][good], length[inside][good]
+        self._by_points[rows[good]] = True
+
+    @property
+    def remark(self) -> str:
+        rest, count = int((~self._by_points).sum()), len(self._by_points)
+        why = f"{rest} of {count} faces cut by the detector's box: their points draw together"
+        return why if rest else ""
 
 
 class _Faces:
@@ -275,14 +354,14 @@ def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
     return np.concatenate(pieces)
 
 
-def _of_tracks(name: str, part: Callable) -> Maker:
+def _of_tracks(name: str, part: Callable, make: Callable) -> Maker:
     return Maker(
         name,
         "visual",
         "video",
         VERSIONS[name],
         sources_of_rows,
-        partial(films.in_one_pass, part),
+        make,
         readings.resolve_length,
         network=True,
         by_stretch=ByStretch(stretches.is_cut, part, stretches.concatenated),
@@ -290,8 +369,8 @@ def _of_tracks(name: str, part: Callable) -> Maker:
 
 
 MAKERS = [
-    _of_tracks("track_face_api", part_of_rows),
-    _of_tracks(BOXES, part_of_boxes),
+    _of_tracks("track_face_api", part_of_rows, make_rows),
+    _of_tracks(BOXES, part_of_boxes, partial(films.in_one_pass, part_of_boxes)),
     Maker(
         "face_api",
         "visual",

@@ -8,6 +8,7 @@ import torch
 
 from lib import arrays, models
 from lib.experiments import long_films, preparing
+from lib.faces import expression_crop, tracking
 from lib.features import expression_arrays
 from lib.parallel.mapping import Outcome
 from lib.parameters import Params
@@ -135,3 +136,47 @@ def test_two_workers_share_the_faces_of_a_film(film, tmp_path, monkeypatch):
         (outcome,) = preparing.make([trial()], [asked], here, p)
         assert outcome.ok, outcome.error
     assert arrays_of(tmp_path / "1") == arrays_of(tmp_path / "2")
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16, 1000])
+def test_squares_are_the_same_however_many_landmarks_are_known_at_a_time(batch):
+    """Tracks that come, go and miss frames; for a while their landmarks draw together."""
+    generator = np.random.default_rng(batch)
+    present = [(frame, track) for frame in range(60) for track in range(3)]
+    present = [one for one in present if generator.random() < 0.8 and one[0] > 10 * one[1]]
+    tracks = np.zeros((len(present), len(tracking.COLUMNS)), np.float32)
+    tracks[:, :2] = present
+    tracks[:, 2:6] = generator.uniform(40, 60, (len(present), 4))
+    size = np.where(tracks[:, 0] // 10 % 3 == 2, 10, 45)[:, None]
+    corner = tracks[:, 2:4] + generator.uniform(-2, 2, (len(present), 2))
+    boxes = np.concatenate([corner, corner + size], axis=1)
+    crop, seen = expression_arrays._Squares(tracks), 0
+    for first in range(0, len(tracks), batch):
+        crop.take(np.arange(first, min(first + batch, len(tracks))), boxes[first : first + batch])
+        assert crop.known >= seen
+        seen = crop.known
+    assert crop.known == len(tracks)
+    whole = expression_arrays.squares({"boxes": boxes}, "square", tracks)
+    np.testing.assert_array_equal(crop.centre, whole[0])
+    np.testing.assert_array_equal(crop.side, whole[1])
+    assert crop.remark == whole[2] != ""
+    for track in range(3):  # the rule itself, over all of a track at once
+        rows = np.flatnonzero(tracks[:, 1] == track)
+        at, length = expression_crop.from_corners(boxes[rows])
+        longer = expression_crop.of_box(tracks[rows, tracking.BOX])[1]
+        good = length >= expression_arrays.DRAWN_TOGETHER * expression_crop.WIDENED * longer
+        np.testing.assert_array_equal(crop.centre[rows[good]], at[good])
+        np.testing.assert_array_equal(crop.side[rows[good]], length[good])
+        assert (~good).any()
+        assert good.any()
+
+
+def test_a_square_is_used_only_when_the_landmarks_that_it_depends_on_are_known():
+    tracks = np.zeros((6, len(tracking.COLUMNS)), np.float32)
+    tracks[:, 0], tracks[:, 2:6] = range(6), 50
+    crop = expression_arrays._Squares(tracks)
+    known = []
+    for row in range(6):
+        crop.take(np.array([row]), np.array([[50.0, 50, 95, 95]]))
+        known.append(crop.known)
+    assert known == [0, 0, 1, 2, 3, 6]
