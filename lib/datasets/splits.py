@@ -189,6 +189,17 @@ def of_trial(row: Mapping, entries: Mapping[str, dict]) -> dict:
     return entries.get(row["trial"]) or entries.get(row["video"]) or {}
 
 
+def _tell_unnamed(free: list[str], where: str, report: Report) -> None:
+    report.warning(
+        FILE,
+        f"{len(free)} labelled trials stand nowhere in {FILE}: {', '.join(free[:5])}",
+        "drawn by subject",
+        where=where,
+        expected="a line per trial",
+        todo="add them, or leave it so",
+    )
+
+
 def refuse_unknown(
     rows: list[dict],
     entries: Mapping[str, dict],
@@ -204,14 +215,7 @@ def refuse_unknown(
     without = [row for row in rows if not of_trial(row, entries) and not row.get("split")]
     free = [row["trial"] for row in without if any(name in row for name in trials.LABEL_PATHS)]
     if entries and free and not unknown:
-        report.warning(
-            FILE,
-            f"{len(free)} labelled trials stand nowhere in {FILE}: {', '.join(free[:5])}",
-            "drawn by subject",
-            where=where,
-            expected="a line per trial",
-            todo="add them, or leave it so",
-        )
+        _tell_unnamed(free, where, report)
     for name in unknown:
         near = names.nearest(name, free or known)
         if free:

@@ -187,8 +187,7 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     names = ipywidgets.Dropdown(description="recording", layout={"width": "40em"})
     upload = ipywidgets.FileUpload(accept="video/*", multiple=True)
     look = ipywidgets.Button(description="look", button_style="primary")
-    again = ipywidgets.Button(description="list again")
-    below = ipywidgets.Output()
+    again, below = ipywidgets.Button(description="list again"), ipywidgets.Output()
 
     def refresh(_=None, first: Path | None = None):
         videos, choice = listing(folders), first or names.value

@@ -73,7 +73,8 @@ _BRACKETS = re.compile(r"^(.*?)\s*[\[({<]\s*([^\])}>]*?)\s*[\])}>]\s*$")
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 # the scale of values: 1-9, −1…1, 0 to 100, [1, 9], 1..9, scale: 1-9
 _SCALE = re.compile(
-    rf"(?:(?:from|von|de|scale|range|skala)[\s:]*)?({_NUMBER})\s*(?:-|to|bis|à|a|/|:|;|,|\.{{2,3}}|~)\s*({_NUMBER})"
+    r"(?:(?:from|von|de|scale|range|skala)[\s:]*)?"
+    rf"({_NUMBER})\s*(?:-|to|bis|à|a|/|:|;|,|\.{{2,3}}|~)\s*({_NUMBER})"
 )
 _TAIL = re.compile(
     r"^(.+?)(?:\s+-\s+|\s*/\s*|\s*,\s*|\s+in\s+|[\s_.:-]+)([^\s_/]+(?:[.:][a-z]+)*)$"
