@@ -21,7 +21,17 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import MAX_NAME_BYTES, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import (
+    MAX_NAME_BYTES,
+    NAME_BYTES,
+    NOTEBOOKS,
+    PACKAGE,
+    ROOT,
+    YOUR_VIDEO,
+    folded,
+    resolve,
+    short,
+)
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -46,6 +56,7 @@ NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 # The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
+ALIKE_FILES = 0.8  # ratio (`nearest_name`) from which on another file is offered for a missing one
 LINE_WIDTH = 96  # characters of an output line that JupyterLab does not break
 # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 MISTYPED_RATIO = 0.8
@@ -373,11 +384,27 @@ def _no_folders(values: Mapping) -> list[str]:
 def _missing_files(values: Mapping) -> list[str]:
     paths = {name: values.get(name) for name in MUST_EXIST}
     return [
-        f"{name}: no such file or folder: {resolve(value)}"
+        f"{name}: no such file or folder: {resolve(value)}{_near_file(resolve(value))}"
         for name, value in paths.items()
         if isinstance(value, str) and value and not no_name(value)
         if not resolve(value).exists()
     ]
+
+
+def _near_file(path: Path) -> str:
+    """The file beside a missing one that was probably meant: of the same name but for capitals,
+    blanks, quotation marks or the way accents are stored, else the most similar name.
+    """
+    if path.is_symlink():
+        return f" (it is a link to {os.readlink(path)}, which is not there)"
+    try:
+        names = [name for name in os.listdir(path.parent) if (path.parent / name).exists()]
+    except OSError:
+        return ""
+    meant = folded(path.name).strip(" \t\r\n\"'")
+    same = next((name for name in sorted(names) if folded(name).strip() == meant), "")
+    near = same or nearest_name(path.name, names, ALIKE_FILES)
+    return f"; did you mean {near!r}, which is there?" if near else ""
 
 
 def _no_recordings(values: Mapping) -> list[str]:
