@@ -243,8 +243,23 @@ def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: 
     try:
         names[name].read(value)
     except InputError as error:
-        return [f"{name}: {error.what}"]
+        return [f"{name}: {error.what}{_lacking(name, value)}"]
     return []
+
+
+ADDED = {  # parameter -> folder of files that a person may add, what such a file needs
+    "dataset": ("datasets", "function find(root, dataset, progress)"),
+    "recipe": ("recipes", "class Recipe"),
+}
+
+
+def _lacking(name: str, value: object) -> str:
+    """What the file lacks that a person added for this value; "" if there is no such file."""
+    if name not in ADDED or not isinstance(value, str) or not value.isidentifier():
+        return ""
+    folder, needed = ADDED[name]
+    file = PACKAGE / folder / f"{value}.py"
+    return f"; {short(file)} is there, but has no {needed}" if file.is_file() else ""
 
 
 def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping) -> list[str]:
@@ -252,6 +267,8 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
     given = values.get("options", {})
     if "recipe" in values and isinstance(recipe, str) and recipe not in known:
         available = ", ".join(known)
+        if lacking := _lacking("recipe", recipe):
+            return [f"recipe{lacking.replace(';', ':', 1)}"]
         return [
             f"recipe: no file lib/recipes/{recipe}.py{_nearest(recipe, known)} "
             f"(there are: {available})"
