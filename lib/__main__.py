@@ -339,6 +339,10 @@ def export_labels(
     done = bookkeeping.intact(table, outcomes)
     written = exports.export_labels(done, data_store, p.label_mismatch, index, out, kind)
     _say(f"{len(written)} files in {out or data_store.folder / exports.LABEL_FOLDERS[kind]}")
+    if names := list(done["trial"][done[f"{kind}_path"] == ""]):
+        how = "names of pictures alone" if kind == "va" else "no file"
+        more = ", …" * (len(names) > 8)
+        _say(f"{len(names)} trials without labels, {how}: {', '.join(names[:8])}{more}")
     sys.exit(EXIT_DONE if len(done) == len(table) else EXIT_LOST)
 
 

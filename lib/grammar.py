@@ -316,14 +316,14 @@ def _recipe(path: Path, _version: tuple) -> tuple[dict[str, Declaration], tuple[
     that is no recipe (no base class: the class that all recipes share). None if there is no such
     class.
     """
-    source = path.read_text(encoding="utf-8")
-    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in _parsed(path).body if isinstance(node, ast.ClassDef)]
     recipe = next((node for node in classes if node.name == "Recipe"), None)
     if recipe is None:
         return None
     inside = [
         node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"
     ]
+    source = path.read_text(encoding="utf-8") if inside else ""
     declarations = _declarations(inside[0].body, _comments(source), path) if inside else {}
     return declarations, tuple(_file_of(base) for base in recipe.bases)
 
@@ -582,14 +582,24 @@ def _data_sets(folder: Path) -> list[str]:
     return [path.stem for path in sorted(Path(folder).glob("*.py")) if _finds(path, version(path))]
 
 
+def _parsed(path: Path) -> ast.Module:
+    """The code of a file that a person may have added. Raises InputError if it is no Python yet."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise InputError(
+            f"a file of the library that Python cannot read: {getattr(error, 'msg', error)}",
+            where=f"{path}{line}",
+            expected="a module of Python in UTF-8",
+            todo="correct it, or move it out of that folder: it is read before any run",
+        ) from error
+
+
 @lru_cache(maxsize=1024)
 def _finds(path: Path, _version: tuple) -> bool:
     """Whether a file has a function ``find(root, dataset, …)``."""
-    functions = [
-        node
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef)
-    ]
+    functions = [node for node in _parsed(path).body if isinstance(node, ast.FunctionDef)]
     return any(
         node.name == "find"
         and [argument.arg for argument in node.args.args[:2]] == ["root", "dataset"]

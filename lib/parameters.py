@@ -21,7 +21,17 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import MAX_NAME_BYTES, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import (
+    MAX_NAME_BYTES,
+    NAME_BYTES,
+    NOTEBOOKS,
+    PACKAGE,
+    ROOT,
+    YOUR_VIDEO,
+    folded,
+    resolve,
+    short,
+)
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -47,6 +57,7 @@ NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 # The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
+ALIKE_FILES = 0.8  # ratio (`nearest_name`) from which on another file is offered for a missing one
 LINE_WIDTH = 96  # characters of an output line that JupyterLab does not break
 # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 MISTYPED_RATIO = 0.8
@@ -236,8 +247,23 @@ def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: 
     try:
         names[name].read(value)
     except InputError as error:
-        return [f"{name}: {error.what}"]
+        return [f"{name}: {error.what}{_lacking(name, value)}"]
     return []
+
+
+ADDED = {  # parameter -> folder of files that a person may add, what such a file needs
+    "dataset": ("datasets", "function find(root, dataset, progress)"),
+    "recipe": ("recipes", "class Recipe"),
+}
+
+
+def _lacking(name: str, value: object) -> str:
+    """What the file lacks that a person added for this value; "" if there is no such file."""
+    if name not in ADDED or not isinstance(value, str) or not value.isidentifier():
+        return ""
+    folder, needed = ADDED[name]
+    file = PACKAGE / folder / f"{value}.py"
+    return f"; {short(file)} is there, but has no {needed}" if file.is_file() else ""
 
 
 def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping) -> list[str]:
@@ -245,6 +271,8 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
     given = values.get("options", {})
     if "recipe" in values and isinstance(recipe, str) and recipe not in known:
         available = ", ".join(known)
+        if lacking := _lacking("recipe", recipe):
+            return [f"recipe{lacking.replace(';', ':', 1)}"]
         return [
             f"recipe: no file lib/recipes/{recipe}.py{_nearest(recipe, known)} "
             f"(there are: {available})"
@@ -377,11 +405,27 @@ def _no_folders(values: Mapping) -> list[str]:
 def _missing_files(values: Mapping) -> list[str]:
     paths = {name: values.get(name) for name in MUST_EXIST}
     return [
-        f"{name}: no such file or folder: {resolve(value)}"
+        f"{name}: no such file or folder: {resolve(value)}{_near_file(resolve(value))}"
         for name, value in paths.items()
         if isinstance(value, str) and value and not no_name(value)
         if not resolve(value).exists()
     ]
+
+
+def _near_file(path: Path) -> str:
+    """The file beside a missing one that was probably meant: of the same name but for capitals,
+    blanks, quotation marks or the way accents are stored, else the most similar name.
+    """
+    if path.is_symlink():
+        return f" (it is a link to {os.readlink(path)}, which is not there)"
+    try:
+        names = [name for name in os.listdir(path.parent) if (path.parent / name).exists()]
+    except OSError:
+        return ""
+    meant = folded(path.name).strip(" \t\r\n\"'")
+    same = next((name for name in sorted(names) if folded(name).strip() == meant), "")
+    near = same or nearest_name(path.name, names, ALIKE_FILES)
+    return f"; did you mean {near!r}, which is there?" if near else ""
 
 
 def _no_recordings(values: Mapping) -> list[str]:

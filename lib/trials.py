@@ -116,9 +116,14 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
         _refuse_unsafe_names(trials[column], column)
     for column in (name for name in TEXT_COLUMNS if name.endswith(("_path", "_dir"))):
         _refuse_paths_outside(trials[column], column)
-    unknown = set(trials["split"]) - set(SPLITS)
-    if unknown:
-        raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
+    unknown = trials[~trials["split"].isin(SPLITS)]
+    if len(unknown):
+        first, more = unknown.iloc[0], f" and {len(unknown) - 1} more" * (len(unknown) > 1)
+        raise InputError(
+            f"unknown split {first['split']!r}",
+            where=f"trial {first['trial']}{more}",
+            expected=", ".join(SPLITS),
+        )
     return trials
 
 

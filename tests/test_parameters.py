@@ -962,3 +962,30 @@ def test_a_question_for_all_parameters_looks_for_added_files_once(monkeypatch):
     assert len(looked) == 1
     grammar.read_by("06_inference")
     assert len(looked) == 2, "a file may have been added since"
+
+
+@pytest.mark.parametrize("folder", ["datasets", "recipes"])
+def test_a_file_of_the_library_that_is_no_python_is_named_with_its_line(tmp_path, folder):
+    (tmp_path / "mine.py").write_text("x = 1\nrows = [\n")
+    look = {"datasets": grammar._data_sets, "recipes": grammar.recipes}[folder]
+    with pytest.raises(InputError, match="Python cannot read: '\\[' was never closed") as caught:
+        look(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'mine.py'}:2"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "needed"),
+    [
+        ("dataset", "datasets", "function find(root, dataset, progress)"),
+        ("recipe", "recipes", "class Recipe"),
+    ],
+)
+def test_an_added_file_that_lacks_what_it_needs_is_not_told_as_absent(
+    tmp_path, monkeypatch, name, folder, needed
+):
+    (tmp_path / "lib" / folder).mkdir(parents=True)
+    (tmp_path / "lib" / folder / "mine.py").write_text("def look(): ...\n")
+    monkeypatch.setattr(parameters, "PACKAGE", tmp_path / "lib")
+    problems = "\n".join(parameters.validate({name: "mine"}))
+    assert f"{folder}/mine.py is there, but has no {needed}" in problems
+    assert "no file lib/recipes/mine.py" not in problems

@@ -111,12 +111,36 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):
         added = import_module(f"{__name__}.{params.dataset}")
         code_digest.use(added.__name__)
-        table, report = added.find(root, name, progress)
+        table, report = _found(added.find(root, name, progress), params.dataset)
     else:
         layout = ego4d if params.dataset in SPEAKING else affwild2
         table, report = layout.find(root, name, expected(params), progress)
     inventory.of_table(root, table, report, ours)
     return table, report
+
+
+def _found(result: object, dataset: str) -> tuple[pd.DataFrame, Report]:
+    """What the function `find` of an added data set returned. Raises InputError for another thing
+    than a whole trial table and a report.
+    """
+    kinds = [type(part).__name__ for part in result] if isinstance(result, tuple) else []
+    if kinds != [pd.DataFrame.__name__, Report.__name__]:
+        told = f"({', '.join(kinds)})" if isinstance(result, tuple) else type(result).__name__
+        raise InputError(
+            f"find returned {told}",
+            where=f"lib/datasets/{dataset}.py",
+            expected="(DataFrame, Report), in this order",
+            todo="return trials.table(rows), report",
+        )
+    table, report = result
+    if lacking := [name for name in trials.COLUMNS if name not in table]:
+        raise InputError(
+            f"find returned a table without {', '.join(lacking[:6])}",
+            where=f"lib/datasets/{dataset}.py",
+            expected="the columns of lib/trials.py",
+            todo="return trials.table(rows), which fills up what is missing",
+        )
+    return trials.check(table), report
 
 
 def expected(params) -> dict | None:

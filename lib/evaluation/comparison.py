@@ -141,11 +141,13 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
     if not evaluated and (broken := _broken(outcomes)):
         raise broken[0]
     if not evaluated:
+        scored = any(isinstance(metrics, dict) and metrics for metrics in outcomes.values())
         raise InputError(
-            "no metrics.json",
+            f"no scores of {split}" if scored else "no metrics.json",
             where=", ".join(map(str, folders)),
             expected="evaluated runs",
-            todo="python -m lib run params/<name>.yaml, up to 06_inference",
+            todo="python -m lib run params/<name>.yaml, up to 06_inference"
+            + (f"; {split} has a score where it has labels and is among `splits`" * scored),
         )
     return evaluated, {
         folder: metrics if isinstance(metrics, InputError) else None

@@ -122,6 +122,7 @@ def merge(
     files.clear_leftovers(target)  # of a process that was killed
     tables = {folder: _predictions(folder) for folder in folders}
     held_out = {folder: _held_out(folder) for folder in folders}
+    _refuse_missing(tables, held_out)
     test = sorted(set.intersection(*(set(tables[f]) - held_out[f] for f in folders)))
     joined = {
         trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial)
@@ -197,6 +198,22 @@ def _held_out(folder: Path) -> set[str]:
             todo="run 06_inference again",
         )
     return {files.safe_name(trial) for trial in val_trials}
+
+
+def _refuse_missing(tables: Mapping[Path, Mapping], held_out: Mapping[Path, set[str]]) -> None:
+    """Raise InputError for a fold that lacks predictions: of val trials of its own, or of a trial
+    that no fold held out and another fold predicted. They would be missing in scores and files.
+    """
+    predicted = set().union(*tables.values()) - set().union(*held_out.values())
+    for folder, mine in tables.items():
+        if lacking := sorted((predicted | held_out[folder]) - set(mine)):
+            raise InputError(
+                f"{folder.name} lacks the predictions of {len(lacking)} trials: "
+                f"{', '.join(lacking[:4])}",
+                where=folder / "predictions",
+                expected="its val trials, and the test trials of all folds",
+                todo="run 06_inference of it again, with the same `splits` and `trials`",
+            )
 
 
 def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -> pd.DataFrame:
@@ -314,10 +331,19 @@ def _text(scores: Mapping) -> str:
     )
     lines = [
         shown.to_string(index=False, float_format="{:.3f}".format, na_rep=""),
-        f"CCC; merged val: out of fold; merged test: {scores['rule']} of the folds, clipped "
+        f"CCC; merged val: out of fold, of {_folds(scores)}; merged test: {scores['rule']} of the "
+        "folds, clipped "
         f"{scores['clip']}",
     ]
     return "\n".join(lines + ([SYNTHETIC_NOTE] if scores["synthetic"] else []))
+
+
+def _folds(scores: Mapping) -> str:
+    """Which folds are merged, and which of a lower number are not among them."""
+    numbers = sorted({entry["fold"] for entry in scores["folds"]})
+    absent = [number for number in range(numbers[-1]) if number not in numbers]
+    said = f"fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    return f"{said} (without {', '.join(map(str, absent))})" if absent else said
 
 
 def _write(run: runs.Run, given, joined, own, scores) -> list[str]:

@@ -97,6 +97,8 @@ def join(
             expected="mean and late: these runs are not the folds of one cross-validation",
         )
     files.clear_leftovers(target)  # of a process that was killed
+    for folder in folders:
+        _of_a_run(folder)
     p = _parameters(folders[0])
     table = trials.read(datasets.store(p).trials_path)
     problems = merge(folders, target, table, widths or p.smoothing_widths, with_intervals)
@@ -182,7 +184,7 @@ class Ensemble(prediction.Predictor):
         if len(lengths) > 1:
             raise InputError(
                 f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
-                where=f"trial {trial}",
+                where=f"trial {trial} of {', '.join(map(str, self.recipe.folders))}",
                 expected="runs on the same recordings",
                 todo="predict them again with the same data",
             )
@@ -215,7 +217,7 @@ def load(folders: list[Path]) -> Ensemble:
                 expected="an evaluated run",
                 todo="python -m lib run params/<name>.yaml, up to 06_inference",
             )
-    known = [runs.parameters(folder) for folder in folders]
+    known = [_of_a_run(folder) for folder in folders]
     names = grammar.all_declared()
     came_later = grammar.defaults(names)
     for name in sorted(grammar.of_groups(names, ["data"])):
@@ -240,6 +242,44 @@ def load(folders: list[Path]) -> Ensemble:
         " ".join(licences),
         terms="; ".join(sorted({entry["terms"] for entry in metrics if entry.get("terms")})),
     )
+
+
+def _of_a_run(folder: Path) -> dict:
+    """The parameters of a run that predicted by itself. Raises InputError for another folder."""
+    settings = runs.parameters(folder)
+    if not settings:
+        raise InputError(
+            "no params.yaml, so that nothing tells what this run is",
+            where=folder,
+            expected="a whole run folder",
+            todo="copy all of it, or leave it out",
+        )
+    if merged := settings.get("merge_runs"):
+        raise InputError(
+            "a merged run cannot be merged again",
+            where=folder,
+            expected="runs that predicted by themselves",
+            todo=f"name those that it was made of: {', '.join(map(str, merged))}",
+        )
+    return settings
+
+
+def _refuse_copies(folders: list[Path], names: list[str]) -> None:
+    """Raise InputError if two runs predicted the same to the byte: the average would count one
+    twice.
+    """
+    seen: dict[tuple, Path] = {}
+    for folder in folders:
+        predictions = _predictions(folder)
+        digits = tuple(fingerprint(predictions.path(name))["sha256"] for name in names)
+        if names and digits in seen:
+            raise InputError(
+                f"{folder.name} has the same predictions as {seen[digits].name}: it is a copy",
+                where=folder,
+                expected="runs that differ, as by their seed",
+                todo="leave one of both out",
+            )
+        seen[digits] = folder
 
 
 def trial_names(folders: list[Path]) -> list[str]:
@@ -279,6 +319,8 @@ def merge(
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
     ensemble, run = load(folders), runs.Run(target)
+    written = trial_names(ensemble.recipe.folders)
+    _refuse_copies(ensemble.recipe.folders, written)
     is_there = run.folder.is_dir() and any(run.folder.iterdir())
     if is_there and not runs.parameters(run.folder).get("merge_runs"):
         raise InputError(
@@ -288,7 +330,6 @@ def merge(
         )
     # Written first: this file identifies a merge that was killed, which is then done again.
     _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
-    written = trial_names(ensemble.recipe.folders)
     called = {files.safe_name(trial): trial for trial in table["trial"]}
     names = [called.get(name, name) for name in written]
     table = trials.select(table, names)

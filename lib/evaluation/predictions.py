@@ -46,7 +46,8 @@ class Predictions:
 
     def names(self) -> list[str]:
         """The trials that have a file, by the names of the files (`files.safe_name`), sorted."""
-        return sorted(path.stem for path in self.folder.glob("*.csv"))
+        paths = self.folder.glob("*.csv")
+        return sorted(path.stem for path in paths if not path.name.startswith("."))  # of macOS
 
     def table(self, trial: str, columns: Iterable[str] = ()) -> pd.DataFrame:
         """All columns of a trial, one row per frame. Raises InputError as `runs.read_table` does,

@@ -6,17 +6,22 @@ table = predict("video.mp4")
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from .. import files, grammar, parameters
+from .. import files, grammar, parameters, runs
 from ..errors import InputError
 from ..media import pictures
+from ..parallel import locks
 from . import people
 
 # Parameters of the notebook that mean nothing here, and what to do.
@@ -26,6 +31,9 @@ UNUSED = {
     "drive": "leave it out",
     "segments_path": "use lib.evaluation.segments.of_video with the table, or the notebook",
 }
+ARRAYS = "arrays"  # folder of arrays in that of the results (`lib.speakers.video.video_store`)
+SHOWN_CHARACTERS = 120  # of a wrong value in a message
+WAIT_SECONDS = 5.0  # s to wait without a word for another call that records its recording
 CACHE_FOLDER = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
 
 
@@ -48,7 +56,8 @@ def predict(
 
     Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
     far to trust it. Empty if nobody is seen. Raises InputError for a file without pictures, an
-    invalid path, an unknown parameter, or weights that cannot be obtained.
+    invalid path, an unknown parameter, weights that cannot be obtained, and where `folder` has
+    results of another recording of the same name.
     """
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
@@ -72,7 +81,8 @@ def predict(
     for line in people.fetch(params):
         (say or _write)(line)
     if folder is not None:
-        return people.look(video, params, folder).table
+        with _claimed(video, folder):
+            return people.look(video, params, folder).table
     with tempfile.TemporaryDirectory(prefix="affect-") as scratch:
         return people.look(video, params, Path(scratch)).table
 
@@ -92,10 +102,45 @@ def _path(name: str, value: object) -> Path:
     else:
         why = parameters.no_name(text)
     if why:
+        many = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
         raise InputError(
-            f"{value!r}{why}", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
+            f"{_shown(value)}{why}",
+            where=f"predict({name}=…)",
+            expected="a text or a pathlib.Path",
+            todo="call predict for each recording" if many else "",
         )
     return Path(text).expanduser().absolute()
+
+
+def _shown(value: object) -> str:
+    """A value in a message: in one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+@contextlib.contextmanager
+def _claimed(video: Path, folder: Path) -> Iterator[None]:
+    """Inside the block results of a recording are written into a folder, which records whose they
+    are. Raises InputError if it has those of another recording of this name: they would be lost.
+    """
+    record = files.named(folder / ARRAYS, f"{video.stem}_recording", ".json")
+    mine = runs.fingerprint(video)
+    with locks.held(locks.beside(record), math.inf, remove=True, quiet=WAIT_SECONDS):
+        if not record.is_file():
+            files.write_text(record, json.dumps(mine))
+        if files.read_json(record) != mine:
+            raise InputError(
+                f"results of another recording called {video.stem}",
+                where=folder,
+                expected="recordings of different names in a folder",
+                todo=f"give {video} another `folder`, or remove {record} to replace them",
+            )
+    try:
+        yield
+    except BaseException:
+        if not files.named(folder, f"{video.stem}_people", ".csv").is_file():
+            record.unlink(missing_ok=True)
+        raise
 
 
 def _from_here(name: str, value: object, places: Collection[str]) -> object:
@@ -103,6 +148,10 @@ def _from_here(name: str, value: object, places: Collection[str]) -> object:
     names a network may also be the name of a run.
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, np.generic):  # a number or a truth value out of an array
+        text = text.item()
+    if type(text).__module__ == "torch" and name == "device":
+        text = str(text)
     if not isinstance(text, str) or not text or parameters.no_name(text):
         return text
     path = Path(text).expanduser()

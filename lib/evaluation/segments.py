@@ -28,6 +28,7 @@ VALUES = re.compile(
 )
 NOT_VALUES = ("expression_decided",)
 OF_FACE = re.compile(r"(?!label_).*")  # labels are valid even where the face is lost
+BEYOND = "begins after the recording's end"
 STATISTICS = ("mean", "median", "std", "slope", "peak", "peak_time")
 
 
@@ -82,7 +83,7 @@ def _of_ends(begin: float, end: float, first: float, last: float) -> str:
     if end <= begin:
         return "ends before it begins"
     if begin >= last:
-        return f"begins after the recording's end at {last:.3f} s"
+        return f"{BEYOND} at {last:.3f} s"
     if end <= first:
         return f"ends before the recording's first picture at {first:.3f} s"
     if end > last + 1e-6:
@@ -241,5 +242,12 @@ def _said(stretches: Segments, table: pd.DataFrame) -> list[str]:
         said.append(
             f"{stretches.path.name}: {len(noted)} of {table['row'].nunique()} stretches have a "
             f"note (first: row {first['row']}, {first['note']})"
+        )
+    beyond = noted["note"].str.startswith(BEYOND).sum()
+    if beyond > table["row"].nunique() / 2:
+        said.append(
+            f"{stretches.path.name}: {beyond} of {table['row'].nunique()} stretches begin after "
+            "the recording's end: it is of another recording, or its times are no seconds (call "
+            "columns of milliseconds start_ms and end_ms)"
         )
     return said

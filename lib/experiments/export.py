@@ -17,7 +17,7 @@ import torch
 from .. import grammar, weights
 from ..errors import InputError, explain_full_disk
 from ..evaluation import checkpoint
-from ..files import ROOT, clear_leftovers, temporary_folder, write_text
+from ..files import ROOT, clear_leftovers, read_json, temporary_folder, write_text
 from ..files import checkpoint as checkpoint_file
 from ..models import REGISTRY, Model, checkpoints, export, load_published, published
 from . import export_examples, export_signature
@@ -76,26 +76,57 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
         ``<name>_<kind>`` in the current one.
     network : of a published file whose weights fit several.
 
-    Raises InputError for something that is no network, for a network that cannot be exported, and
-    if the file's outputs differ from the network's; nothing is written then.
+    Raises InputError for something that is no network, for a network that cannot be exported, if
+    the file's outputs differ from the network's, and if the folder has files of the same names
+    that are no earlier export of this network; nothing is written then.
     """
     source = _source(run, network)
     folder = Path(out) if out else source.folder / kind
     if not out and not source.params:
         folder = source.folder / f"{source.name}_{kind}"
     file = export.FILES[kind]
+    if out or not source.params:
+        _refuse_others(folder, source, kind)
     with explain_full_disk(folder), temporary_folder(folder.parent, "export") as scratch:
         path = export.write(source.net, kind, scratch)
         deviations = export.deviation(source.net, path)
         folder.mkdir(parents=True, exist_ok=True)
+        signature = json.dumps(_signature(source, kind, deviations), indent=1, ensure_ascii=False)
+        # Written first: it identifies an export that was killed, which is then done again.
+        write_text(folder / SIGNATURE, signature + "\n")
         path.replace(folder / file)
     clear_leftovers(folder, deep=False)  # of a process that was killed
-    signature = _signature(source, kind, deviations)
-    text = json.dumps(signature, indent=1, ensure_ascii=False)
-    write_text(folder / "signature.json", text + "\n")
-    write_text(folder / "example.py", export_examples.example(kind, file))
-    names, worst = [file, "signature.json", "example.py"], max(deviations.values())
+    write_text(folder / EXAMPLE, export_examples.example(kind, file))
+    names, worst = [file, SIGNATURE, EXAMPLE], max(deviations.values())
     return Exported(folder, names, worst, source.about["note"])
+
+
+SIGNATURE, EXAMPLE = "signature.json", "example.py"
+
+
+def _refuse_others(folder: Path, source: Source, kind: str) -> None:
+    """Raise InputError where files would be replaced, or described wrongly from then on, that
+    another network's export or a person wrote.
+    """
+    names = sorted({*export.FILES.values(), SIGNATURE, EXAMPLE})
+    there = [name for name in names if (folder / name).exists()]
+    if not there:
+        return
+    try:
+        before = read_json(folder / SIGNATURE)
+    except InputError:
+        before = {}
+    mine = {"file": export.FILES[kind], "network": source.net.name, **source.about}
+    told = ("file", "network", "name", "recipe", *(() if source.params else ("worth",)))
+    is_mine = isinstance(before, dict) and all(before.get(name) == mine[name] for name in told)
+    if not is_mine or {*there} - {mine["file"], SIGNATURE, EXAMPLE}:
+        raise InputError(
+            f"the folder has files that are no export of this network as {kind}: "
+            f"{', '.join(there)}",
+            where=folder,
+            expected="a new folder, or one with an earlier export of the same",
+            todo="name another folder with --out, or remove them",
+        )
 
 
 def _signature(source: Source, kind: str, deviations: Mapping[str, float]) -> dict:

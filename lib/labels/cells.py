@@ -22,6 +22,10 @@ TIME_WORDS = {
 # different frame numbers from which they are compared with times; how far these may be from a
 # steady rate without a note, more than any rounding
 COMPARED, MISFIT_SECONDS = 10, 0.1
+AGAIN = (
+    "correct that line; where the rows of another annotator begin there, add a column annotator, "
+    "or write a file for each"
+)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
@@ -107,12 +111,13 @@ class When:
         if frame is not None:
             wrong = np.zeros(len(rows), bool)
             wrong[rows] = np.diff(frame, prepend=-1) <= 0
-            refuse(self.table, wrong, "frame numbers go back or come twice", "rising, from 1")
+            what = "frame numbers go back or come twice"
+            refuse(self.table, wrong, what, "rising, from 1", AGAIN)
         values = values[rows]
         if time is not None:
             wrong = np.zeros(len(rows), bool)
             wrong[rows] = np.diff(time, prepend=-np.inf) < 0
-            refuse(self.table, wrong, "times go back", "times that rise")
+            refuse(self.table, wrong, "times go back", "times that rise", AGAIN)
         if time is not None and until is None:
             time, values, remarks = collisions.merged(time, values, lines)
             notes += remarks
@@ -232,7 +237,9 @@ def limits_of(
     if named:
         limits, why = tuple(named), "as the column's name says"
     if chosen := chosen_limits(label_range):
-        limits, why = chosen, "label_range"
+        other = named and tuple(named) != chosen
+        told = f", though the column's name says {span(named)}" if other else ""
+        limits, why = chosen, f"label_range{told}"
     if not (limits[0] < limits[1] and np.isfinite(limits).all()):
         limits = (-1.0, 1.0)
     return limits, [] if limits == (-1, 1) else [f"{span(limits)} mapped to −1…1 ({why})"]

@@ -4,7 +4,6 @@ recordings in one table, overlapping stretches.
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 
 import numpy as np
@@ -15,6 +14,8 @@ from ..media.kinds import VIDEO_SUFFIXES
 from . import columns
 from .sheets import Sheet, number
 
+# of the times of several groups of rows: the share that all have, from which they are repetitions
+SAME_TIMES_SHARE = 0.5
 TOUCH = 1e-3  # s by which rounded stretches may overlap
 # Names of columns that distinguish the rows of one recording, person or emotion from others.
 RECORDING_NAMES = {
@@ -85,7 +86,8 @@ def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> Non
         f"rows of {len(texts)} in one table: its column {table.names[index]!r} names {shown}",
         where=f"{table.path}:{table.header_line}",
         expected="the labels of one recording; of several people a column annotator",
-        todo="write a table for each of them, named after its recording",
+        todo="write a table for each of them, named after its recording; a column that tells who "
+        "rated is called annotator",
     )
 
 
@@ -97,13 +99,13 @@ def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None
     if starts is not None and not _collide(starts, keys):
         return None
     for index, name in enumerate(table.names):
-        word = re.sub(r"[\W_]+", "", columns.plain(name))
+        word = columns.squeezed(name)
         if starts is None and word not in RECORDING_NAMES:
             continue
-        texts = np.array(table.texts(index))
-        if table.kinds[index].what in ("unknown", "remark", "expression") and _parts(
-            texts, word in RECORDING_NAMES | OTHERS, starts, keys
-        ):
+        texts, what = np.array(table.texts(index)), table.kinds[index].what
+        known = word in RECORDING_NAMES | OTHERS
+        known = known or (what == "unknown" and _at_same_times(texts, starts))
+        if what in ("unknown", "remark", "expression") and _parts(texts, known, starts, keys):
             return index
     return None
 
@@ -112,7 +114,7 @@ def recordings(table: Sheet) -> list[str]:
     """The distinct recordings that the first column of recordings names; none without such a
     column.
     """
-    words = [re.sub(r"[\W_]+", "", columns.plain(name)) for name in table.names]
+    words = [columns.squeezed(name) for name in table.names]
     index = next((index for index, word in enumerate(words) if word in RECORDING_NAMES), None)
     texts = [] if index is None else [text.strip("'\"") for text in table.texts(index)]
     return list(dict.fromkeys(filter(None, texts)))
@@ -132,6 +134,19 @@ def _collide(starts: np.ndarray, keys: np.ndarray) -> bool:
     order = np.argsort(keys, kind="stable")
     same = keys[order][1:] == keys[order][:-1]
     return bool((same & ~(np.diff(starts[order]) > 0)).any())
+
+
+def _at_same_times(texts: np.ndarray, starts: np.ndarray | None) -> bool:
+    """Whether the groups of rows that a column of numbers makes are mostly at the same times, as
+    those of several annotators or takes are.
+    """
+    if starts is None:
+        return False
+    groups: dict[str, set] = {}
+    for text, start in zip(texts.tolist(), starts.tolist(), strict=True):
+        groups.setdefault(text, set()).add(start)
+    common, all_ = set.intersection(*groups.values()), set.union(*groups.values())
+    return len(common) >= SAME_TIMES_SHARE * len(all_)
 
 
 def _parts(texts: np.ndarray, is_known: bool, starts: np.ndarray | None, keys: np.ndarray) -> bool:

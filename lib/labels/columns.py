@@ -36,7 +36,17 @@ FRAME_NAMES = {
     *("frameidx", "videoframe", "fnum", "bild", "bildnummer"),
 }
 INDEX_NAMES = {"", "index", "unnamed0", "nr", "no", "row", "rownumber", "id", "sample", "n", "srno"}
-WHO_NAMES = {"annotator", "rater", "coder", "annotatorid", "raterid", "rateur"}
+# Those that earlier versions knew; rows of several annotators under another name were averaged.
+EARLIER_WHO = {"annotator", "rater", "coder", "annotatorid", "raterid", "rateur"}
+_PERSONS = (
+    *("annotator", "rater", "coder", "labeler", "labeller", "evaluator", "observer", "judge"),
+    *("worker", "annotateur", "rateur", "bewerter", "beobachter", "kodierer"),
+)
+WHO_NAMES = {
+    person + what
+    for person in _PERSONS
+    for what in ("", "id", "name", "no", "nr", "num", "number", "code", "index")
+}
 EXPRESSION_NAMES = {"expression", "emotion", "emotionmaxvote"}
 VALUE_NAMES = {
     **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
@@ -134,6 +144,11 @@ def plain(name: str) -> str:
 def might_be_time(name: str) -> bool:
     """Whether a name that is not understood suggests a time."""
     return len(name) <= MAX_NAME_CHARACTERS and bool(LIKE_TIME.search(plain(name)))
+
+
+def squeezed(name: str) -> str:
+    """A column's name in small letters without separators, as it is compared."""
+    return _squeezed(plain(name))
 
 
 def _squeezed(text: str) -> str:

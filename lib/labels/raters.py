@@ -114,7 +114,19 @@ def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
                 claims.append(Claim(emotion, name, index))
             elif column.what in ("unknown", "rating"):
                 strange.append(name)
-    return claims, strange
+    return [_of_copy(table, claim, claims) for claim in claims], strange
+
+
+_COPY = re.compile(rf"({'|'.join(EMOTIONS)})\.\d+", re.IGNORECASE)
+
+
+def _of_copy(table: Sheet, claim: Claim, claims: list[Claim]) -> Claim:
+    """A claim of ``valence.1`` beside ``valence`` is nobody's: so pandas names the second of two
+    columns that are called alike.
+    """
+    copied = _COPY.fullmatch(table.names[claim.place].strip())
+    beside = any(other.emotion == claim.emotion and not other.annotator for other in claims)
+    return claim._replace(annotator="") if copied and beside else claim
 
 
 def _beside_ratings(table: Sheet) -> list[int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -75,10 +76,6 @@ def _read(path: Path, *_version: int) -> Segments:
     return Segments(table, path, tuple(notes))
 
 
-def _squeezed(name: str) -> str:
-    return re.sub(r"[\W_]+", "", columns.plain(name))
-
-
 def _is_header(names: Sequence[str]) -> bool:
     kinds = {columns.meaning(name).what for name in names}
     return "start" in kinds and bool(kinds & {"end", "duration"})
@@ -98,10 +95,13 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     until = until if last == "end" else begin + until
     taken = {start, kinds.index(last)}
     notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
+    if _is_of_whisper(sheet, begin, until):
+        begin, until = begin / 1000, until / 1000
+        notes.append("times taken as ms, as Whisper writes them into its .tsv")
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
         index = next(
-            (k for k, column in enumerate(sheet.names) if _squeezed(column) in words), None
+            (k for k, column in enumerate(sheet.names) if columns.squeezed(column) in words), None
         )
         fields[name] = sheet.texts(index) if index is not None else ""
         taken.add(index)
@@ -110,6 +110,18 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     for index in (index for index in range(len(sheet.names)) if index not in taken):
         extra[_free(sheet.names[index], index, extra)] = sheet.texts(index)
     return table[list(FIELDS)].assign(**extra), notes
+
+
+WHISPER = ["start", "end", "text"]  # the header of its .tsv, in which times are whole ms
+LONGEST_SPEECH = 60.0  # median length of a stretch, s; Whisper's are 30 s at most
+
+
+def _is_of_whisper(sheet: sheets.Sheet, begin: np.ndarray, until: np.ndarray) -> bool:
+    """Whether a table is Whisper's own, in milliseconds, which its header does not tell."""
+    if sheet.mark != "\t" or sheet.names != WHISPER or not len(begin):
+        return False
+    are_whole = not (begin % 1).any() and not (until % 1).any()
+    return are_whole and float(np.median(until - begin)) > LONGEST_SPEECH
 
 
 # Names of columns that are computed (`lib.evaluation.segments`).

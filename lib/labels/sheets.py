@@ -135,6 +135,7 @@ def is_prose(path: Path) -> bool:
     lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
     cells = [[cell.strip().strip("'\"") for cell in line.split(_mark(line))] for line in lines]
     known = any(names_labels(row) or _values(row) for row in cells)
+    known = known or any(_by_blanks(lines, row, names_labels) for row in range(len(lines)))
     return not WEB_PAGE.match(text) and not known
 
 
@@ -201,7 +202,7 @@ def number(text: str, decimal_comma: bool = False) -> float:
 def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     lines = text.split("\n")
     start, mark, settings, notes = _header(path, lines, header)
-    names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
+    names = [name.strip() for name in next(csv.reader([_bare(lines[start])], delimiter=mark))]
     sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
     reader, line = csv.reader(_quoted(sheet, below), delimiter=mark), start + 1
     inner: set[int] = set()  # lines that are told otherwise, or of a row but for its first
@@ -307,10 +308,12 @@ def _header(
         if match := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE):
             separator = match[1]
             continue
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line.strip() or (
+            _is_remark(line) and not _is_header_after_sign(lines, index, header)
+        ):
             continue
         mark = separator if separator in DELIMITERS and separator else _mark(line)
-        cells = [cell.strip().strip('"') for cell in line.split(mark)]
+        cells = [cell.strip().strip('"') for cell in _bare(line).split(mark)]
         _refuse_blanks(path, lines, index, header)
         if header(cells):
             return index, mark, settings, _before(index, separator)
@@ -329,14 +332,38 @@ def _header(
     return first, separator or _mark(lines[first]), {}, _before(first, separator)
 
 
-def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
-    """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
+def _is_remark(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _bare(line: str) -> str:
+    """A line of names without the sign of a remark before it, as NumPy's savetxt writes it."""
+    return line.lstrip().lstrip("#").lstrip() if _is_remark(line) else line
+
+
+def _is_header_after_sign(lines: Sequence[str], index: int, header: Callable) -> bool:
+    """Whether a remark names the columns: the next line has as many, all of them numbers."""
+    names = _bare(lines[index])
+    below = lines[index + 1] if index + 1 < len(lines) else ""
+    mark = _mark(names) if any(mark in below for mark in DELIMITERS) else None
+    cells, numbers = ([cell.strip().strip('"') for cell in t.split(mark)] for t in (names, below))
+    known = [number for number in numbers if number.lower() not in ("", "nan")]
+    return len(cells) == len(numbers) and bool(known) and _is_data(known) and header(cells)
+
+
+def _by_blanks(lines: Sequence[str], row: int, header: Callable) -> bool:
+    """Whether a line is a header, and the next one numbers, whose columns only blanks part."""
     below = lines[row + 1].split() if row + 1 < len(lines) else []
-    names = lines[row].split()
+    names = _bare(lines[row]).split()
     parted = any(mark in lines[row] for mark in DELIMITERS)
     if parted or len(names) < 2 or len(below) != len(names) or not _is_data(below):
-        return
-    if header(names):
+        return False
+    return header(names)
+
+
+def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
+    """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
+    if _by_blanks(lines, row, header):
         raise InputError(
             "columns that are parted by blanks",
             where=f"{path}:{row + 1}",

@@ -139,7 +139,16 @@ def was_averaged(path: Path) -> bool:
         table = sheets.kept(path)
     except InputError:
         return False
-    return raters.averaged_earlier(table) or (bool(collisions.recordings(table)) and _mixed(table))
+    if raters.averaged_earlier(table) or _of_several(table):
+        return True
+    known = {column.what for column in table.kinds}
+    return ("unknown" in known or bool(collisions.recordings(table))) and _mixed(table)
+
+
+def _of_several(table: Sheet) -> bool:
+    """Whether a column tells several annotators under a name that earlier versions did not know."""
+    names = {columns.squeezed(name) for name in table.names}
+    return bool(_who(table)) and names.isdisjoint(columns.EARLIER_WHO)
 
 
 def _mixed(table: Sheet) -> bool:

@@ -35,6 +35,7 @@ _BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")  # <00:01.500>: of karaoke
 _SPEAKERS = ("speaker", "label", "face", "person")
 _LISTS = ("segments", "content", "speech", "diarization", "exclusive_diarization", "chunks")
+_CPP = "transcription"  # list of whisper.cpp, whose times are ms
 # Praat's manual, "TextGrid file formats": only free-standing numbers, texts and flags count.
 _TOKEN = re.compile(
     r'"((?:[^"]|"")*)"|(<exists>|<absent>)|(?<![^\s=])([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?!\S)'
@@ -81,7 +82,8 @@ def _told(count: int, what: str) -> list[str]:
 def of_subtitles(path: Path) -> Rows:
     """Blocks with a line ``00:00:01,000 --> 00:00:02,500``; a speaker where the text names one."""
     rows, others, mapped = [], 0, False
-    for number, lines in _blocks(sheets.read_text(path)):
+    is_vtt = path.suffix.lower() == ".vtt"
+    for number, lines in _blocks(sheets.read_text(path), blanks_count=is_vtt):
         index = next((k for k, line in enumerate(lines) if "-->" in line), None)
         mapped |= any(line.startswith(_MAP) for line in lines[:index])
         if index is None:
@@ -92,7 +94,7 @@ def of_subtitles(path: Path) -> Rows:
             where, shown = f"{path}:{number + index}", lines[index][:80]
             raise _wrong(where, f"the times {shown!r}", "00:00:01,000 --> 00:00:02,500")
         speaker, text = _spoken(" ".join(lines[index + 1 :]))
-        if path.suffix.lower() == ".vtt":  # only there a text is written as HTML is
+        if is_vtt:  # only there a text is written as HTML is
             speaker, text = html.unescape(speaker), html.unescape(text)
         times = (_seconds(*match.groups()[k : k + 3]) for k in (0, 3))
         rows.append((number + index, "", *times, speaker, text))
@@ -102,9 +104,11 @@ def of_subtitles(path: Path) -> Rows:
     return rows, _told(others, "blocks without times are passed over") + notes
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+def _blocks(text: str, blanks_count: bool) -> Iterator[tuple[int, list[str]]]:
     """(first line number, lines) of blocks that empty lines separate, or that begin with a line of
     times if the empty line before it is missing.
+
+    blanks_count : whether a line of blanks belongs to its block, as in captions of YouTube.
     """
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], 1):
@@ -112,7 +116,7 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
             own = 1 if block[-1].strip().isdecimal() else 0  # the number before the times
             whole, block = block[: len(block) - own], block[len(block) - own :]
             yield number - own - len(whole), whole
-        if line.strip():
+        if line.strip() or (block and line and blanks_count):
             block.append(line)
         elif block:
             yield number - len(block), block
@@ -142,24 +146,45 @@ def of_json(path: Path) -> Rows:
     recording = ""
     if isinstance(content, Mapping):
         recording = _plain(content.get("uri")) or _plain(content.get("video"))
-        name = next((name for name in _LISTS if isinstance(content.get(name), list)), "")
-        if not name:
-            raise _wrong(where, "no list of stretches", expected)
+        lists = (name for name in (*_LISTS, _CPP) if isinstance(content.get(name), list))
+        if not (name := next(lists, "")):
+            shown = ", ".join(map(str, list(content)[:8]))
+            raise InputError(
+                f"no list of stretches; the file has {shown or 'nothing'}",
+                where=where,
+                expected=expected,
+                todo="correct it, or save subtitles (.srt, .vtt) or a table with start and end",
+            )
         where, content = f"{path}, {name}", content[name]
     if not isinstance(content, list):
         raise _wrong(where, "no list of stretches", expected)
-    entries = [_of_entry(entry, f"{where}, entry {k}") for k, entry in enumerate(content, 1)]
-    return [(k, recording, *entry) for k, entry in enumerate(entries, 1)], []
+    rows, endless = [], []
+    for number, entry in enumerate(content, 1):
+        if times := _of_entry(entry, f"{where}, entry {number}"):
+            rows.append((number, recording, *times))
+        else:
+            endless.append(number)
+    notes = _told(len(endless), "stretches without an end are passed over")
+    return rows, [f"{note} (first: entry {endless[0]})" for note in notes]
 
 
-def _of_entry(entry: object, where: str) -> tuple[float, float, str, str]:
+def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None:
+    """Start, end (s), speaker, text; None where the end is null, as in the last chunk of
+    transformers if the sound ends within a word.
+    """
     if not isinstance(entry, Mapping):
         raise _wrong(where, "no stretch", '{"start": 0.5, "end": 2.0}')
     times = entry.get("segment", entry)  # pyannote's own form
     if isinstance(entry.get("timestamp"), list) and len(entry["timestamp"]) == 2:  # transformers'
         times = dict(zip(("start", "end"), entry["timestamp"], strict=True))
+    if isinstance(of_cpp := entry.get("offsets"), Mapping):
+        times = {
+            name: _from_ms(of_cpp.get(end)) for name, end in (("start", "from"), ("end", "to"))
+        }
     ends = times if isinstance(times, Mapping) else {}
     begin, until = ends.get("start"), ends.get("end", ends.get("stop"))
+    if "end" in ends and until is None and isinstance(begin, (int, float)):
+        return None
     for value in (begin, until):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_number and math.isfinite(value)):
@@ -167,6 +192,10 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str]:
     speakers = (entry.get(name) for name in _SPEAKERS)
     speaker = next((name for name in map(_plain, speakers) if name), "")
     return float(begin), float(until), speaker, _plain(entry.get("text")).strip()
+
+
+def _from_ms(value: object) -> object:
+    return value / 1000 if isinstance(value, (int, float)) else value
 
 
 def _plain(value: object) -> str:

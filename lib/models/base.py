@@ -65,6 +65,14 @@ class Model(nn.Module):
     def __init_subclass__(cls, name: str = "", **more: object):
         super().__init_subclass__(**more)
         if name:
+            before = REGISTRY.get(name)
+            if before and before.__module__ != cls.__module__:  # a module may be loaded anew
+                raise InputError(
+                    f"two networks are called {name!r}",
+                    where=f"{before.__module__} and {cls.__module__}",
+                    expected="a name for each: one would silently stand for the other",
+                    todo=f"change name={name!r} in the file that was added",
+                )
             cls.name = name
             REGISTRY[name] = cls
 

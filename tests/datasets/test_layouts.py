@@ -4,12 +4,14 @@ programs computed.
 
 import json
 import pickle
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from lib import arrays
+from lib import arrays, datasets, parameters, trials
 from lib.datasets import affwild2, folder, tree
 from lib.datasets.report import Report
 from lib.errors import InputError
@@ -378,3 +380,30 @@ def test_an_alignment_file_that_does_not_fit_is_refused(root, tmp_path_factory, 
     store = Store(tmp_path_factory.mktemp("processed"), "affwild2", place)
     with pytest.raises(InputError, match=message):
         arrays.make(trial, request("face_valid"), store)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (trials.table([]), "find returned DataFrame"),
+        (None, "find returned NoneType"),
+        ((Report(), trials.table([])), r"find returned \(Report, DataFrame\)"),
+        (([], Report()), r"find returned \(list, Report\)"),
+        ((pd.DataFrame({"trial": ["a"]}), Report()), "a table without video"),
+    ],
+)
+def test_an_added_data_set_that_returns_another_thing_says_what_it_returned(
+    tmp_path, monkeypatch, returned, said
+):
+    added = SimpleNamespace(__name__="mine", find=lambda *_: returned)
+    monkeypatch.setattr(datasets, "import_module", lambda name: added)
+    monkeypatch.setattr(datasets.code_digest, "use", lambda name: None)
+    p = parameters.Params({"dataset": "mine", "data_root": str(tmp_path)})
+    with pytest.raises(InputError, match=said):
+        datasets.find(p)
+
+
+def test_an_unknown_split_names_its_trial():
+    with pytest.raises(InputError, match="unknown split 'dev'") as caught:
+        trials.table([{"trial": "anna", "video": "anna", "split": "dev"}])
+    assert caught.value.where == "trial anna"

@@ -192,3 +192,16 @@ def test_folds_that_only_see_have_no_value_without_a_face_but_every_line_is_sent
     assert found.scores["test"]["valence"]["n_frames"] == 60
     sent = (tmp_path / "merged" / "submission" / "VA_Set" / "hidden.txt").read_text()
     assert len(sent.splitlines()) == 61
+
+
+@pytest.mark.parametrize("trial", ["b", "hidden"])
+def test_a_fold_that_lacks_a_prediction_is_named_and_no_trial_is_left_out(tmp_path, trial):
+    runs = [make_run(tmp_path / f"f{fold}", fold) for fold in VAL]
+    (runs[1] / "predictions" / f"{trial}.csv").unlink()
+    with pytest.raises(InputError, match=f"f1 lacks the predictions of 1 trials: {trial}"):
+        folds_merged.merge(runs, with_intervals=False)
+
+
+def test_which_folds_are_merged_and_which_are_not_is_said(tmp_path):
+    run = make_run(tmp_path / "f1", 1)
+    assert "out of fold, of fold 1 (without 0);" in folds_merged.merge([run]).text

@@ -2,6 +2,8 @@
 overwritten.
 """
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,3 +113,25 @@ def test_a_merge_that_was_killed_is_taken_up_by_the_same_command(seeds, folder, 
     (other / "mine.txt").touch()
     with pytest.raises(InputError, match="holds no merged runs"):
         merging.join(seeds, other, with_intervals=False)
+
+
+def test_a_copy_of_a_run_is_not_counted_twice(seeds, folder):
+    shutil.copytree(seeds[0], folder / "copy")
+    with pytest.raises(InputError, match="copy has the same predictions as one"):
+        merging.join([seeds[0], folder / "copy"], folder / "x")
+
+
+def test_a_merged_run_and_a_folder_without_parameters_are_refused_by_name(seeds, folder):
+    target = folder / "both"
+    merging.join(seeds, target, with_intervals=False)
+    with pytest.raises(InputError, match="cannot be merged again") as caught:
+        merging.join([target, *seeds], folder / "x")
+    assert caught.value.todo == "name those that it was made of: one, two"
+    (seeds[1] / "params.yaml").unlink()
+    with pytest.raises(InputError, match=r"no params\.yaml"):
+        merging.join(seeds, folder / "x")
+
+
+def test_hidden_files_that_another_system_left_are_no_trials(seeds, folder):
+    (seeds[0] / "predictions" / "._a.csv").write_bytes(b"\0\5\x16\7")
+    assert merging.trial_names(seeds) == ["a", "hidden"]

@@ -9,6 +9,7 @@ from lib.errors import InputError
 from lib.evaluation import comparison, paired
 from lib.evaluation.predictions import Predictions
 from lib.metrics import EMOTIONS
+from tests.evaluation.test_folds_merged import make_run
 
 TRIALS = [f"t{k}" for k in range(10)]
 FRAMES = 40
@@ -155,3 +156,10 @@ def test_the_same_seed_twice_and_runs_without_a_seed_stay_rows_of_their_own(tmp_
     assert [len(members) for members in paired.experiments(folders)] == [1, 1, 1, 1]
     folders.append(a_run(tmp_path / "third", 0.2, 7, seed=2, workers=5, run="third"))
     assert [len(members) for members in paired.experiments(folders)] == [2, 1, 1, 1]
+
+
+def test_runs_without_a_score_of_this_split_say_so(tmp_path):
+    for name in ("one", "two"):
+        make_run(tmp_path / name, 0)
+    with pytest.raises(InputError, match="no scores of test"):
+        comparison.compare([tmp_path / "one", tmp_path / "two"], tmp_path, "test")

@@ -283,3 +283,22 @@ def test_published_weights_are_exported_by_their_file(name, kind, tmp_path):
     done = without_lib(written.folder, tmp_path)
     assert done.returncode == 0, done.stderr
     assert models.REGISTRY[name].name == name
+
+
+def test_files_of_a_person_and_of_another_export_are_not_replaced(tmp_path):
+    pytest.importorskip("safetensors")
+    path, _ = saved(tmp_path, "features")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "example.py").write_text("mine")
+    with pytest.raises(InputError, match=r"no export of this network as safetensors: example\.py"):
+        export.write(str(path), "safetensors", out)
+    assert (out / "example.py").read_text() == "mine"
+    (out / "example.py").unlink()
+    export.write(str(path), "safetensors", out)
+    (out / "model.safetensors").unlink()  # as a process that was killed leaves it
+    (out / "example.py").unlink()
+    export.write(str(path), "safetensors", out)
+    other, _ = saved(tmp_path / "another", "gated_fusion")
+    with pytest.raises(InputError, match="the folder has files"):
+        export.write(str(other), "safetensors", out)

@@ -144,3 +144,11 @@ def test_without_the_trial_table_the_notebook_that_makes_it_is_named(data_set):
     done = call(data_set[0])
     assert done.exit_code == 2
     assert "01_download_check" in done.output
+
+
+def test_trials_without_labels_are_named_with_what_became_of_them(data_set, tmp_path):
+    words = ["export-labels", str(data_set[0]), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words)
+    assert f"1 trials without labels, names of pictures alone: {TESTED}" in done.output
+    done = CliRunner().invoke(main, [*words, "--kind", "expression"])
+    assert "2 trials without labels, no file: " in done.output

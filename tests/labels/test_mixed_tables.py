@@ -9,7 +9,7 @@ import pytest
 
 from lib import parameters
 from lib.errors import InputError
-from lib.labels import arrays, cells, sheets
+from lib.labels import arrays, cells, sheets, tables
 from lib.store import Store, request
 
 FRAMES = np.arange(50) / 25  # 2 s
@@ -309,3 +309,57 @@ def test_a_quotation_mark_that_encloses_no_cell_takes_no_other_cell_or_row_into_
     table = sheets.read(path)
     assert table.rows == [["0", "a,b\nc,d", "0.2"]]
     assert table.notes == ["lines 2 to 3 are one row: a cell of several lines in quotation marks"]
+
+
+# ---- rows of several annotators under other names
+
+
+@pytest.mark.parametrize("name", ["evaluator", "annotator_name", "Rater Nr.", "WorkerID", "coder"])
+def test_rows_of_several_annotators_are_told_apart_by_any_usual_name(read, name):
+    rows = ("0,1,0.1,0.2", "0,2,0.3,0.4", "2,1,0.1,0.2", "2,2,0.3,0.4")
+    values, _, facts = read(f"time,{name},valence,arousal", *rows)
+    assert facts["annotators"] == 2
+    assert np.allclose(values[0], (0.2, 0.3))
+
+
+@pytest.mark.parametrize("name", ["take", "trial_no", "condition"])
+def test_numbers_that_repeat_all_times_are_told_and_not_averaged(read, name):
+    rows = ("0,1,0.1,0.2", "0,2,0.3,0.4", "2,1,0.1,0.2", "2,2,0.3,0.4")
+    with pytest.raises(InputError, match=rf"its column '{name}' names 1, 2"):
+        read(f"time,{name},valence,arousal", *rows)
+
+
+def test_numbers_that_differ_in_a_few_rows_of_one_time_part_nothing(read):
+    rows = ("0,1,0.1,0.2", "0,2,0.3,0.4", "1,1,0.1,0.2", "1.5,2,0.1,0.2", "2,1,0.3,0.4")
+    _, _, facts = read("time,level,valence,arousal", *rows)
+    assert any("1 times come twice" in note for note in facts[arrays.MENDED])
+
+
+def test_a_second_column_that_pandas_renamed_is_nobodys_annotator(read):
+    with pytest.raises(InputError, match=r"'valence' \(column 2\) and 'valence.1' \(column 4\)"):
+        read("time,valence,arousal,valence.1,arousal.1", "0,0.1,0.2,0.3,0.4", "2,0.1,0.2,0.3,0.4")
+
+
+def test_times_that_begin_again_say_that_an_annotator_may_be_missing(read):
+    with pytest.raises(InputError, match="add a column annotator"):
+        read("time,valence,arousal", "0,0.1,0.2", "2,0.1,0.2", "0,0.3,0.4", "2,0.3,0.4")
+
+
+def test_a_scale_in_the_name_that_label_range_contradicts_is_told(read):
+    rows = ("0,1,7", "2,5,5")
+    _, _, facts = read("time,valence (1-9),arousal (1-9)", *rows, range=[1, 7])
+    assert any("though the column's name says 1…9" in note for note in facts[arrays.MENDED])
+
+
+@pytest.mark.parametrize("header", ["# time,valence,arousal", "#time,valence,arousal"])
+def test_a_header_behind_the_sign_of_a_remark_is_one(read, header):
+    """numpy.savetxt writes it so."""
+    values, _, _ = read(header, "0,0.1,", "1,0.2,0.3", "2,0.3,0.4")
+    assert values[0, 0] == np.float32(0.1)
+
+
+def test_a_text_of_columns_between_blanks_is_no_prose(tmp_path):
+    path = tmp_path / "anna.txt"
+    path.write_text("time valence arousal\n0.0 0.1 0.2\n")
+    with pytest.raises(InputError, match="parted by blanks"):
+        tables.form(path)

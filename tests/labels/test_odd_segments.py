@@ -179,3 +179,46 @@ def test_a_second_file_of_a_recording_in_a_folder_is_told(tmp_path):
     found = segments.of_recording(tmp_path, ["anna"], True)
     assert found.table["end"].tolist() == [1]
     assert found.notes == ("not used, of the same recording: anna.srt",)
+
+
+def test_times_of_whispers_own_table_are_milliseconds(read):
+    found = read("start\tend\ttext\n0\t2500\thello\n2500\t4000\tyes\n", "anna.tsv")
+    assert found.table[["start", "end"]].to_numpy().tolist() == [[0, 2.5], [2.5, 4]]
+    assert found.notes == ("times taken as ms, as Whisper writes them into its .tsv",)
+
+
+def test_a_table_of_whole_seconds_stays_one(read):
+    found = read("start\tend\ttext\n0\t3\thello\n3\t14\tyes\n", "anna.tsv")
+    assert found.table["end"].tolist() == [3, 14]
+    assert not found.notes
+
+
+def test_stretches_that_mostly_lie_beyond_the_recording_are_told_with_their_reason(tmp_path):
+    path = tmp_path / "anna.csv"
+    path.write_text("start,end\n0,1000\n1000,1500\n1500,2000\n")
+    _, said = numbers.of_video(path, "anna", FRAMES, tmp_path)
+    assert any("2 of 3 stretches begin after the recording's end" in line for line in said)
+    assert any("start_ms" in line for line in said)
+
+
+def test_a_line_of_blanks_belongs_to_its_caption_in_webvtt(read):
+    """YouTube writes captions so."""
+    cue = "00:00.000 --> 00:01.000\n \nso<00:00.500><c> hello</c>\n"
+    found = read(f"WEBVTT\n\n{cue}\n00:01.000 --> 00:02.000\nso\n \n", "anna.vtt")
+    assert found.table["text"].tolist() == ["so hello", "so"]
+    assert not found.notes
+
+
+def test_a_last_chunk_without_an_end_costs_itself_only(read):
+    chunks = '{"chunks": [{"timestamp": [0, 1], "text": "a"}, {"timestamp": [1, null]}]}'
+    found = read(chunks, "anna.json")
+    assert len(found.table) == 1
+    assert found.notes == ("1 stretches without an end are passed over (first: entry 2)",)
+
+
+def test_whisper_cpp_is_read_and_an_unknown_file_says_what_it_has(read):
+    times = '"offsets": {"from": 500, "to": 1000}'
+    found = read(f'{{"transcription": [{{{times}, "text": " a"}}]}}', "anna.json")
+    assert tuple(found.table.iloc[0][["start", "end", "text"]]) == (0.5, 1.0, "a")
+    with pytest.raises(InputError, match="no list of stretches; the file has results"):
+        read('{"results": {}}', "other.json", called=("other",))

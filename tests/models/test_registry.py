@@ -85,3 +85,23 @@ def test_no_line_of_a_description_is_longer_than_a_page_is_wide():
     first = text.splitlines()[:2]
     assert max(map(len, first)) <= 102
     assert all(f"{name}={value!r}" in " ".join(text.split()) for name, value in options.items())
+
+
+def test_a_copy_that_kept_its_name_takes_no_networks_place():
+    published = models.REGISTRY["jca"]
+    with pytest.raises(InputError, match="two networks are called 'jca'") as caught:
+        type("Mine", (Model,), {"__module__": "lib.models.affect.mine"}, name="jca")
+    assert "lib.models.affect.jca and lib.models.affect.mine" in caught.value.where
+    assert models.REGISTRY["jca"] is published
+
+
+@pytest.mark.parametrize(
+    ("fused", "said"),
+    [({"va": torch.zeros(2, 8, 2)}, "dict"), (torch.zeros(2, 2), r"\(2, 2\)")],
+)
+def test_a_fusion_that_returns_no_value_per_step_says_what_it_returned(monkeypatch, fused, said):
+    net = models.create("jca", width=0.25, steps=8, visual_channels=16, audio_channels=16)
+    monkeypatch.setattr(type(net), "fuse", lambda *_: fused)
+    batch = {name: torch.zeros(2, 8, size) for name, size in net.sizes.items()}
+    with pytest.raises(InputError, match=f"fuse returned {said}"):
+        net(batch)

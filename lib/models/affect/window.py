@@ -52,13 +52,16 @@ class WindowModel(Model):
         if not is_whole() and length < self.steps:
             audio, visual, valid = self._fill_up(audio, visual, valid)
         va = self.fuse(audio, visual, valid)
+        if not isinstance(va, Tensor) or va.dim() != 3:
+            found = tuple(va.shape) if isinstance(va, Tensor) else type(va).__name__
+            raise self.wrong(f"fuse returned {found}", "a tensor (B, L, 2): two numbers per step")
         if valid is not None:
             va = va.masked_fill(~valid.unsqueeze(-1), 0.0)
         return {"va": va[:, :length]}
 
     def fuse(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> Tensor:
         """(B, steps, A) and (B, steps, C·P), (B, steps) bool or None = all -> (B, steps, 2)."""
-        raise NotImplementedError
+        raise self.wrong("a network without fuse", "fuse(audio, visual, valid) -> (B, L, 2)")
 
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Sound, pictures (zeros for the absent modality) and mask (None = all valid), checked."""
