@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import files, grammar, metrics, runs
+from .. import datasets, files, grammar, metrics, runs, trials
 from ..errors import InputError
 from ..labels import csv_columns
 from ..metrics import EMOTIONS
+from ..parameters import placed
 from ..trials import SYNTHETIC_NOTE
 from . import submission
 from .prediction import without_a_face_empty
@@ -123,7 +124,8 @@ def merge(
     tables = {folder: _predictions(folder) for folder in folders}
     held_out = {folder: _held_out(folder) for folder in folders}
     _refuse_missing(tables, held_out)
-    test = sorted(set.intersection(*(set(tables[f]) - held_out[f] for f in folders)))
+    free = set.intersection(*(set(tables[f]) - held_out[f] for f in folders))
+    test = sorted(free & _of_test(free, next(iter(parameters.values())), folders[0]))
     joined = {
         trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial)
         for trial in test
@@ -216,6 +218,26 @@ def _refuse_missing(tables: Mapping[Path, Mapping], held_out: Mapping[Path, set[
             )
 
 
+def _of_test(names: set[str], values: Mapping, folder: Path) -> set[str]:
+    """Those trials that are for testing. Where not all folds are merged, trials that no fold of
+    these held out may be of the training: the trial table tells, or, where it is not on this
+    machine, that no training trials were predicted.
+    """
+    known = {name: value for name, value in values.items() if name in grammar.all_declared()}
+    path = datasets.store(placed(known)).trials_path
+    if path.is_file():
+        table = trials.read(path)
+        return {files.safe_name(name) for name in table["trial"][table["split"] == "test"]}
+    if names and "train" in values.get("splits", ()):
+        raise InputError(
+            f"trials that may be of the training: {', '.join(sorted(names)[:4])}",
+            where=folder / "predictions",
+            expected=f"the trial table, {files.short(path)}, which tells the test trials",
+            todo="copy it, or run 06_inference of a copy of the folds with splits [val, test]",
+        )
+    return names
+
+
 def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -> pd.DataFrame:
     if len({len(table) for table in tables}) > 1:
         raise InputError(
@@ -235,8 +257,8 @@ def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
     runs of one emotion each.
     """
     by_trial: dict[str, pd.DataFrame] = {}
-    for folder, trials in held_out.items():
-        for trial in sorted(trials & set(tables[folder])):
+    for folder, mine in held_out.items():
+        for trial in sorted(mine & set(tables[folder])):
             table = tables[folder][trial]
             rows = _clipped(table)
             by_trial[trial] = by_trial[trial].combine_first(rows) if trial in by_trial else rows

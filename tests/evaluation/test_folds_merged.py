@@ -3,16 +3,18 @@ refused.
 """
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from lib import metrics, plots
+from lib import datasets, metrics, plots, trials
 from lib.errors import InputError
 from lib.evaluation import folds_merged
 from lib.metrics import EMOTIONS
+from lib.parameters import placed
 
 TRIALS = {"a": 40, "b": 30, "c": 50, "hidden": 60}
 VAL = {0: ["a"], 1: ["b", "c"]}
@@ -205,3 +207,25 @@ def test_a_fold_that_lacks_a_prediction_is_named_and_no_trial_is_left_out(tmp_pa
 def test_which_folds_are_merged_and_which_are_not_is_said(tmp_path):
     run = make_run(tmp_path / "f1", 1)
     assert "out of fold, of fold 1 (without 0);" in folds_merged.merge([run]).text
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_training_trials_of_a_fold_that_is_absent_are_no_test_trials(tmp_path, there):
+    """06 predicts training trials, too, where `splits` names them; the fold that held them out is
+    not merged.
+    """
+    places = {"processed_root": str(tmp_path / "made"), "data_root": str(tmp_path)}
+    run = make_run(tmp_path / "f1", 1, splits=["train", "val", "test"], **places)
+    learnt = run / "predictions" / f"{VAL[0][0]}.csv"
+    shutil.copy(run / "predictions" / "hidden.csv", learnt)
+    if not there:
+        with pytest.raises(InputError, match=f"may be of the training: {VAL[0][0]}, hidden"):
+            folds_merged.merge([run], with_intervals=False)
+        return
+    splits = {**dict.fromkeys((*VAL[0], *VAL[1]), "train"), "hidden": "test"}
+    rows = [{"trial": name, "video": name, "split": split} for name, split in splits.items()]
+    path = datasets.store(placed({"dataset": "sample", **places})).trials_path
+    trials.write(trials.table(rows), path)
+    merged = folds_merged.merge([run], with_intervals=False)
+    names = {path.stem for path in (merged.folder / "predictions").glob("*.csv")}
+    assert names == {*VAL[1], "hidden"}
