@@ -395,7 +395,8 @@ def export_audio(
 
 
 def _tell(done: int, total: int, outcome) -> None:
-    _say(f"[{done}/{total}] {outcome.item['video']}: {outcome.value}")
+    said = outcome.value if outcome.ok else "could not be done, see below"
+    _say(f"[{done}/{total}] {outcome.item['video']}: {said}")
 
 
 @main.command()

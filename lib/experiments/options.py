@@ -19,8 +19,9 @@ def paths(name: str) -> Callable:
 
 
 def folder(*names: str, help: str) -> Callable:
-    """An option that names the folder in which something is written."""
-    return click.option(*names, type=PATH, metavar="FOLDER", help=help)
+    """An option that names the folder in which something is written; a file is refused."""
+    place = click.Path(path_type=Path, file_okay=False)
+    return click.option(*names, type=place, metavar="FOLDER", help=help)
 
 
 def root(default: str, name: str = "--root") -> Callable:

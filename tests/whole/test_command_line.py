@@ -116,6 +116,20 @@ def test_a_path_that_is_too_long_is_one_sentence(command):
     assert "File name too long" in done.output or "there is n" in done.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("compare", "--to"), ("merge", "--to"), ("export-audio", "--out"), ("export", "--out")],
+)
+def test_a_file_in_the_place_of_a_folder_to_write_is_refused_before_anything_starts(
+    tmp_path, words
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = call(words[0], "params/sample_tsav.yaml", words[1], tmp_path / "notes.txt")
+    assert done.exit_code == 2
+    assert "is a file" in done.output
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 @pytest.fixture
 def declared(monkeypatch):
     names = {"lr": Declaration("lr", "float", 0.1), "epochs": Declaration("epochs", "int", 3)}
