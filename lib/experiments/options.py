@@ -20,8 +20,14 @@ def paths(name: str) -> Callable:
 
 def folder(*names: str, help: str) -> Callable:
     """An option that names the folder in which something is written; a file is refused."""
-    place = click.Path(path_type=Path, file_okay=False)
-    return click.option(*names, type=place, metavar="FOLDER", help=help)
+    return click.option(*names, type=PATH, metavar="FOLDER", help=help, callback=_no_file)
+
+
+def _no_file(context, option, path: Path | None) -> Path | None:
+    for place in (path, *path.parents) if path else ():
+        if place.is_file():
+            raise click.BadParameter(f"there is a file where a folder belongs: {place}")
+    return path
 
 
 def root(default: str, name: str = "--root") -> Callable:
