@@ -16,8 +16,8 @@ SMALL = {"trials": 6, "seconds": 2.0, "workers": 1}
 
 
 def files(root):
-    """Relative path -> digest of everything in a folder; of bytes, pytest would take minutes to show
-    the difference.
+    """Relative path -> digest of everything in a folder; pytest takes minutes to show how bytes
+    differ.
     """
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
