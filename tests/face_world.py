@@ -2,6 +2,8 @@
 without a network.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from lib.faces import alignment
@@ -35,7 +37,7 @@ def face(x, y, width=40.0, score=0.9):
 
 def picture(frame, rows, seed=0):
     """A textured background with one textured patch for each face, and the frame's number."""
-    out = _texture(seed, HEIGHT, WIDTH, 40)
+    out = _texture(seed, HEIGHT, WIDTH, 40).copy()
     for number, row in enumerate(rows):
         x, y, width, height = (round(float(value)) for value in row[:4])
         patch = _texture(seed + 10 + number, height, width, 200)
@@ -47,7 +49,9 @@ def picture(frame, rows, seed=0):
     return out
 
 
+@lru_cache
 def _texture(seed, height, width, level):
+    """Read-only: films of hundreds of pictures show the same few."""
     coarse = (
         np.random.default_rng(seed).integers(0, 56, (height // 4 + 2, width // 4 + 2, 1)) + level
     )

@@ -243,9 +243,6 @@ def match(expected: np.ndarray, detections: np.ndarray) -> dict[int, int]:
     """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row."""
     if not len(expected) or not len(detections):
         return {}
-    # a machine that only trains need not have SciPy
-    from scipy.optimize import linear_sum_assignment
-
     widths = np.sqrt(expected[:, None, 2] * detections[None, :, 2])
     apart = (expected[:, None, 4:14] - detections[None, :, 4:14]).reshape(
         len(expected), len(detections), 5, 2
@@ -255,6 +252,16 @@ def match(expected: np.ndarray, detections: np.ndarray) -> dict[int, int]:
         expected[:, None, 2] / detections[None, :, 2], detections[None, :, 2] / expected[:, None, 2]
     )
     allowed = (distance <= SAME) & (growth <= GROWTH)
+    if max(allowed.sum(axis=0).max(), allowed.sum(axis=1).max()) > 1:
+        return _nearest(distance, allowed)
+    return {int(row): int(column) for row, column in np.argwhere(allowed)}
+
+
+def _nearest(distance: np.ndarray, allowed: np.ndarray) -> dict[int, int]:
+    """The pairs of least total distance where a face has several to choose from."""
+    # half a second to import, and needed only where faces are close to each other
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(np.where(allowed, distance, 1e3))
     return {
         int(row): int(column)

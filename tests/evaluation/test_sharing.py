@@ -1,7 +1,7 @@
 """The prediction of a long recording in parts: the same file, whoever computes them."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 
@@ -50,12 +50,14 @@ def tables(folder):
     }
 
 
-@pytest.fixture
-def whole(tiny, tmp_path):
-    """Files of one piece, by run."""
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """``whole(run)``: files of one piece."""
 
+    @cache
     def made(run):
-        predictions = prediction.begin(tmp_path / f"{run} whole", predictor(tiny, run))
+        folder = tmp_path_factory.mktemp("whole")
+        predictions = prediction.begin(folder, predictor(tiny, run))
         for trial in (SHORT, LONG):
             prediction.predict_trial(predictor(tiny, run), predictions, trial)
         return tables(predictions.folder)
@@ -87,6 +89,10 @@ def test_parts_of_a_long_recording_give_the_file_of_one_piece(tiny, tmp_path, ru
     assert prediction.parts(found, predictions, LONG) == [], "it is there"
 
 
+# Two processes that import PyTorch. A third one, which computes all parts and hands them back, is
+# started in test_a_clusters_workers_make_the_bytes_of_one; that two processes share the items of a
+# mapping, whatever they compute, is in tests/parallel/test_mapping.py.
+@pytest.mark.slow
 def test_two_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeypatch):
     real = mapping.map
 

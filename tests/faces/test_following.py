@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from lib.parallel import mapping
 from lib.parameters import Params
 from lib.store import Store, request
 from tests.face_world import Marks, face, picture
-from tests.film_world import STRETCH, opened, trial
+from tests.film_world import STRETCH, dying, opened, trial
 
 FACE, VALID = request("face", size=32), request("face_valid")
 WANTED = [request("time"), VALID, FACE]
@@ -48,14 +49,30 @@ def numbers(found):
 
 
 @pytest.fixture(scope="module")
-def alone(film, tmp_path_factory):
-    """Files of the store as one process makes them, from one array after the other."""
+def complete(film, tmp_path_factory):
+    """The store as one process makes it, from one array after the other; tests only read it."""
     place = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(film)
         for row in (trial("short"), trial()):
             arrays.make_all(row, WANTED, opened(film, place))
-    return files(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def alone(complete):
+    """Its files."""
+    return files(complete)
+
+
+@pytest.fixture(scope="module")
+def uncut(film, tmp_path_factory):
+    """The store of a version, or with a parameter, that does not cut the film; tests copy it."""
+    place = tmp_path_factory.mktemp("uncut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(film)
+        arrays.make_all(trial(), WANTED, opened(film, place, stretch=600))
+    return place
 
 
 def test_a_film_in_stretches_has_the_same_bytes_with_one_worker_and_with_two(film, tmp_path, alone):
@@ -87,9 +104,8 @@ def test_01_reads_the_times_of_a_film_by_all_workers(film, tmp_path, alone):
         assert sum("time-" in name for name in found) == 4
 
 
-def test_stretches_are_those_of_one_pass_where_faces_are_seen_clearly(film, tmp_path, alone):
-    here = opened(film, tmp_path, stretch=600)
-    arrays.make_all(trial(), WANTED, here)
+def test_stretches_are_those_of_one_pass_where_faces_are_seen_clearly(film, uncut, alone):
+    here = opened(film, uncut, stretch=600)
     kept = arrays.locate(trial(), request("tracks", cuts="kept"), here)
     assert "stretches" not in kept.made_from["parameters"]
     assert set(kept.made_from["inputs"]) == {"video"}, "as it was before films were cut"
@@ -128,17 +144,6 @@ def test_a_worker_that_dies_with_a_stretch_does_not_lose_the_film(film, tmp_path
     assert (tmp_path / "died").exists()
     (tmp_path / "died").unlink()
     assert files(tmp_path) == alone
-
-
-def dying(work, item):
-    """Like `work`, but the process of the second stretch that is followed dies once."""
-    import os
-
-    mark = work.args[1].processed_root / "died"
-    if isinstance(item, long_films.Part) and item.number == 1 and not mark.exists():
-        mark.write_text("")
-        os._exit(9)
-    return work(item)
 
 
 def made_by(film, place, work):
@@ -250,9 +255,8 @@ def test_arrays_of_short_recordings_bear_the_names_that_are_frozen(tmp_path):
         assert digits[path.stem.rsplit("-", 1)[1]] in frozen[name], name
 
 
-def test_a_machine_without_the_film_finds_its_arrays(film, tmp_path):
-    here = opened(film, tmp_path / "p")
-    arrays.make_all(trial(), WANTED, here)
+def test_a_machine_without_the_film_finds_its_arrays(film, tmp_path, complete):
+    here = opened(film, complete)
     path = arrays.locate(trial(), FACE, here).path
     readings._KNOWN.clear()
     away = Store(
@@ -261,8 +265,8 @@ def test_a_machine_without_the_film_finds_its_arrays(film, tmp_path):
     assert arrays.locate(trial(), FACE, away).path == path
 
 
-def test_what_was_made_in_one_pass_before_is_made_anew_and_says_why(film, tmp_path, monkeypatch):
-    arrays.make_all(trial(), WANTED, opened(film, tmp_path, stretch=600))
+def test_what_was_made_in_one_pass_before_is_made_anew_and_says_why(film, tmp_path, uncut):
+    shutil.copytree(uncut, tmp_path, dirs_exist_ok=True)
     rows = arrays.make_all(trial(), WANTED, opened(film, tmp_path))
     assert [row["state"] for row in rows] == ["there", "made anew", "made anew"]
     assert "a long recording: faces are followed in 3 stretches" in rows[1]["note"]

@@ -1,6 +1,7 @@
 """Faces followed over time: as good as detecting on every frame, and on the shared recordings."""
 
 import csv
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -83,6 +84,14 @@ def test_two_faces_that_pass_each_other_keep_their_tracks():
         own = rows[rows[:, 1] == rows[rows[:, 0] == 0][track, 1]]
         assert len(own) == 50
         assert np.all(np.sign(np.diff(own[:, 2])) == sign)
+
+
+def test_faces_close_to_each_other_are_paired_so_that_all_move_least():
+    expected = np.array([face(100, 90), face(112, 90), face(250, 90)])
+    found = np.array([face(106, 90), face(253, 90), face(99, 90), face(180, 90)])
+    assert tracking.match(expected, found) == {0: 2, 1: 0, 2: 1}
+    assert tracking.match(expected[1:], found[1:]) == {0: 1, 1: 0}, "nobody has a choice"
+    assert tracking.match(expected[:2], found[[2]]) == {0: 0}, "one face for two"
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 5, 6, 7, 8, 13])
@@ -173,19 +182,21 @@ def tracked():
     detector = detection.YuNet(shared("weights/face_detection_yunet_2023mar.onnx"))
     known = {}
 
-    def one(name):
+    def one(name, first=None):
+        """first : so many frames of it only."""
         if name not in known:
             counted = []
-            pictures = (frame for _, frame in recordings.frames(shared(f"media/{name}")))
+            frames = islice(recordings.frames(shared(f"media/{name}")), first)
+            pictures = (frame for _, frame in frames)
             known[name] = tracking.track(pictures, detector, progress=counted.append), len(counted)
         return known[name]
 
     return one
 
 
-def shown(tracked, name):
+def shown(tracked, name, first=None):
     """Share of the frames with a face of the main person, and the landmarks (n, 5, 2) in these."""
-    rows, n_frames = tracked(name)
+    rows, n_frames = tracked(name, first)
     points = persons.landmarks(rows, persons.choose(persons.find(rows), "", 0), n_frames)
     seen = np.isfinite(points).all(axis=(1, 2))
     return seen.mean(), points[seen]
@@ -210,7 +221,8 @@ def test_where_nobody_is_nobody_is_found(tracked, name):
 
 
 def test_a_rotated_recording_is_turned_before_faces_are_looked_for(tracked):
-    assert shown(tracked, "mpf_new_face_video-90.mp4")[0] >= 0.6
+    # as it is stored, a face would be found in 58 % of these frames
+    assert shown(tracked, "mpf_new_face_video-90.mp4", first=120)[0] >= 0.9
 
 
 def test_the_two_people_of_the_dialogue_never_swap(tracked):

@@ -3,6 +3,7 @@ fetched.
 """
 
 import json
+import shutil
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -51,15 +52,24 @@ def models(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def place(tmp_path):
-    """A recording of the tiny set with 20 s of sound that begins .1 s before the picture."""
-    root = tiny_set.make(tmp_path / "tiny")
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The tiny set, in which a recording has 20 s of sound that begins .1 s before the picture;
+    tests copy it.
+    """
+    root = tiny_set.make(tmp_path_factory.mktemp("tiny"))
     place = Store(root / "processed", "tiny", root / "data")
     rng = np.random.default_rng(0)
     noise = (rng.normal(size=int(SECONDS * 16000)) * 3000).astype(np.int16)
     tiny_set.write(place, "171", request("audio_16k", rate=16000), noise, t0=-0.1, rate=16000)
-    return place
+    return root
+
+
+@pytest.fixture
+def place(tiny, tmp_path):
+    """The store of a copy of the set."""
+    root = shutil.copytree(tiny, tmp_path / "tiny")
+    return Store(root / "processed", "tiny", root / "data")
 
 
 def trial(place):

@@ -1,5 +1,6 @@
 """Numbers of the expression network for the faces of a long recording: made in stretches."""
 
+import shutil
 from functools import lru_cache
 
 import numpy as np
@@ -21,8 +22,11 @@ KEYS = ("network", "network_numbers", "landmarks", "landmarks_numbers")
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    root = film_world.write(tmp_path_factory.mktemp("film"))
+def film(film, tmp_path_factory):
+    """The films that all tests share, with files of networks beside them."""
+    root = tmp_path_factory.mktemp("film")
+    for path in film.iterdir():
+        (root / path.name).symlink_to(path)
     for key in KEYS:
         (root / key).write_text(key)
     return root
@@ -60,16 +64,32 @@ def rows(film, place, stretch=film_world.STRETCH, video="film", crop="square"):
 
 
 @pytest.fixture(scope="module")
-def alone(film, tmp_path_factory):
+def followed(film, tmp_path_factory):
+    """Stores in which the film's faces are followed, by a stretch's length; tests copy them."""
+    places = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(film)
+        for stretch in (film_world.STRETCH, 600):
+            places[stretch] = tmp_path_factory.mktemp("followed")
+            here = opened(film, places[stretch], stretch)
+            arrays.make(trial(), request("tracks", cuts="kept"), here)
+    return places
+
+
+@pytest.fixture(scope="module")
+def alone(film, followed, tmp_path_factory):
     """Store of the film as one process makes it, faces cut by their landmarks; and its rows."""
     place = tmp_path_factory.mktemp("alone")
+    shutil.copytree(followed[film_world.STRETCH], place, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         use_small_networks(patch, film)
         return place, rows(film, place)
 
 
 @pytest.mark.parametrize("crop", ["square", "detector"])
-def test_a_long_film_has_the_rows_of_one_pass(film, tmp_path, alone, crop):
+def test_a_long_film_has_the_rows_of_one_pass(film, tmp_path, alone, followed, crop):
+    shutil.copytree(followed[film_world.STRETCH], tmp_path / "cut")
+    shutil.copytree(followed[600], tmp_path / "whole")
     cut, told = alone[1] if crop == "square" else rows(film, tmp_path / "cut", crop=crop)
     whole, plain = rows(film, tmp_path / "whole", stretch=600, crop=crop)
     assert len(cut) > film_world.N

@@ -213,6 +213,10 @@ def test_crops_that_are_read_in_place_are_not_packed_for_a_network(film):
     assert items(film, place, asked) == stretches_of(*asked)
 
 
+# Two processes that import PyTorch. The same stretches, made one by one and joined, have the bytes
+# of one pass in test_a_long_film_has_the_bytes_of_one_pass (heard, vggish); two workers share a
+# film in tests/faces/test_following.py, with the same bytes, too.
+@pytest.mark.slow
 def test_workers_that_share_a_film_make_the_bytes_of_one(film):
     asked, made = [film.wanted("heard"), VGGISH], []
     for workers in (1, 2):

@@ -2,7 +2,9 @@
 stretches.
 """
 
+import shutil
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +18,38 @@ from tests import film_world
 from tests.film_world import opened, trial
 from tests.recipes.test_talknet import OPTIONS, SMALL
 
-CROPS = request("track_crops", crop="box", size=16)
+CROPS, TRACKS = request("track_crops", crop="box", size=16), request("tracks", cuts="kept")
+LENGTHS = {"cut": film_world.STRETCH, "whole": 600}  # s of a stretch
 
 
 @pytest.fixture(autouse=True)
 def network(film, monkeypatch):
     monkeypatch.syspath_prepend(film)
+
+
+def followed(film, place, stretch):
+    """`place`, with a store in which the film's faces are followed."""
+    arrays.make(trial(), TRACKS, opened(film, place, stretch))
+    return place
+
+
+@pytest.fixture(scope="module")
+def tracked(film, tmp_path_factory):
+    """A folder with such a store of the film in stretches, `cut`, and of one pass, `whole`; tests
+    copy it.
+    """
+    root = tmp_path_factory.mktemp("tracked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(film)
+        for name, stretch in LENGTHS.items():
+            followed(film, root / name, stretch)
+    return root
+
+
+@pytest.fixture
+def copied(tracked, tmp_path):
+    """The folder with a copy of both."""
+    return Path(shutil.copytree(tracked, tmp_path, dirs_exist_ok=True))
 
 
 def made(film, place, stretch=film_world.STRETCH, video="film"):
@@ -31,35 +59,33 @@ def made(film, place, stretch=film_world.STRETCH, video="film"):
     return np.array(arrays.read(row, CROPS, here)), arrays.locate(row, CROPS, here).made_from
 
 
-def test_a_long_film_has_the_crops_of_one_pass(film, tmp_path):
-    here = opened(film, tmp_path / "cut")
-    arrays.make(trial(), request("tracks", cuts="kept"), here)
+def test_a_long_film_has_the_crops_of_one_pass(film, copied):
+    here = opened(film, copied / "cut")
     parts = [str(part) for part in long_films.Films([trial()], [CROPS], here, True).first()]
     assert parts == [f"film: track_crops, stretch {number}" for number in (1, 2, 3)]
     for number in (2, 0):
         assert arrays.make_part(trial(), CROPS, number, here) == "made"
-    cut, told = made(film, tmp_path / "cut")
-    whole, plain = made(film, tmp_path / "whole", stretch=600)
+    cut, told = made(film, copied / "cut")
+    whole, plain = made(film, copied / "whole", stretch=600)
     assert len(cut) > film_world.N
     assert cut.std() > 1
     assert np.array_equal(cut, whole)
     assert told["parameters"]["stretches"] == [0, 120, 240]
     assert set(plain["inputs"]) == {"video", "tracks"}, "as it was before films were cut"
     assert plain["parameters"] == dict(CROPS.parameters)
-    assert not list(tmp_path.rglob("*_stretch-*"))
+    assert not list(copied.rglob("*_stretch-*"))
 
 
-def test_a_damaged_stretch_is_made_again_and_never_joined(film, tmp_path):
-    here = opened(film, tmp_path / "cut")
-    arrays.make(trial(), request("tracks", cuts="kept"), here)
+def test_a_damaged_stretch_is_made_again_and_never_joined(film, copied):
+    here = opened(film, copied / "cut")
     for number in range(3):
         arrays.make_part(trial(), CROPS, number, here)
-    first = min(tmp_path.rglob("track_crops_stretch-*.npy"))
+    first = min(copied.rglob("track_crops_stretch-*.npy"))
     content = bytearray(first.read_bytes())
     content[-5] ^= 1
     first.write_bytes(content)
-    cut, _ = made(film, tmp_path / "cut")
-    assert np.array_equal(cut, made(film, tmp_path / "whole", stretch=600)[0])
+    cut, _ = made(film, copied / "cut")
+    assert np.array_equal(cut, made(film, copied / "whole", stretch=600)[0])
 
 
 def test_a_film_in_which_nobody_is_has_no_crops(film, tmp_path):
@@ -67,6 +93,8 @@ def test_a_film_in_which_nobody_is_has_no_crops(film, tmp_path):
 
 
 # ---- scores of a long film
+HEARD = {**trial(), "audio_path": "film.wav"}
+SHORT_STRETCH = 2.4  # s
 SHORT_WINDOW = 50  # frames: windows of a face that is always seen cross both borders
 
 
@@ -96,11 +124,25 @@ def spoken(film, tmp_path_factory):
     return folder
 
 
-def heard(spoken, place, stretch=film_world.STRETCH):
-    """A trial with sound, and its store."""
-    here, row = opened(spoken, place, stretch), {**trial(), "audio_path": "film.wav"}
-    arrays.make(row, request("audio_16k", rate=16000), here)
-    return row, here
+@pytest.fixture(scope="module")
+def cropped(film, tracked, spoken, tmp_path_factory):
+    """A folder with stores of the film's sound and crops, by their names in `LENGTHS`, and one in
+    shorter stretches; tests copy it.
+    """
+    root = Path(shutil.copytree(tracked, tmp_path_factory.mktemp("cropped") / "stores"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(film)
+        followed(film, root / "short", SHORT_STRETCH)
+        for name, stretch in {**LENGTHS, "short": SHORT_STRETCH}.items():
+            here = opened(spoken, root / name, stretch)
+            for asked in (request("audio_16k", rate=16000), CROPS):
+                arrays.make(HEARD, asked, here)
+    return root
+
+
+def heard(spoken, cropped, name, place, stretch):
+    """The store of that name, copied to a place."""
+    return opened(spoken, shutil.copytree(cropped / name, place), stretch)
 
 
 def scores(trained, durations=()):
@@ -108,38 +150,36 @@ def scores(trained, durations=()):
 
 
 @pytest.mark.parametrize("durations", [(), (1, 3)])
-def test_a_long_film_has_the_scores_of_one_piece(spoken, trained, tmp_path, durations):
+def test_a_long_film_has_the_scores_of_one_piece(spoken, cropped, trained, tmp_path, durations):
     asked, found = scores(trained, durations), []
-    for name, stretch in (("cut", film_world.STRETCH), ("whole", 600)):
-        row, here = heard(spoken, tmp_path / name, stretch)
+    for name, stretch in LENGTHS.items():
+        here = heard(spoken, cropped, name, tmp_path / name, stretch)
         if name == "cut":
-            arrays.make(row, request("track_crops", crop="box", size=16), here)
-            parts = [str(part) for part in long_films.Films([row], [asked], here, True).first()]
+            parts = [str(part) for part in long_films.Films([HEARD], [asked], here, True).first()]
             assert parts == [f"film: track_speaking, stretch {number}" for number in (1, 2, 3)]
             for number in (2, 0):
-                assert arrays.make_part(row, asked, number, here) == "made"
+                assert arrays.make_part(HEARD, asked, number, here) == "made"
             sizes = [len(store.read(path)) for path in tmp_path.rglob("*_stretch-*.npy")]
             assert len(sizes) == 2
             assert min(sizes) > SHORT_WINDOW / 2
-        arrays.make(row, asked, here)
-        located = arrays.locate(row, asked, here)
+        arrays.make(HEARD, asked, here)
+        located = arrays.locate(HEARD, asked, here)
         found.append((located.path.read_bytes(), located.made_from["parameters"]))
-    assert np.std(arrays.read(row, asked, here), axis=0).min() > 0
+    assert np.std(arrays.read(HEARD, asked, here), axis=0).min() > 0
     assert found[0] == found[1]
     assert not list(tmp_path.rglob("*_stretch-*"))
 
 
-def test_a_stretch_in_which_no_window_begins_has_no_scores(spoken, trained, tmp_path):
+def test_a_stretch_in_which_no_window_begins_has_no_scores(spoken, cropped, trained, tmp_path):
     asked, found = scores(trained, durations=(20,)), []  # s: each track is one piece
-    for name, stretch in (("cut", 2.4), ("whole", 600)):
-        row, here = heard(spoken, tmp_path / name, stretch)
-        if name == "cut":
-            arrays.make(row, request("track_crops", crop="box", size=16), here)
+    for name, stretch in (("short", SHORT_STRETCH), ("whole", 600)):
+        here = heard(spoken, cropped, name, tmp_path / name, stretch)
+        if name == "short":
             for number in range(6):
-                arrays.make_part(row, asked, number, here)
+                arrays.make_part(HEARD, asked, number, here)
             sizes = [len(store.read(path)) for path in tmp_path.rglob("*_stretch-*.npy")]
             assert min(sizes) == 0
-            assert sum(sizes) == len(arrays.read(row, request("tracks", cuts="kept"), here))
-        arrays.make(row, asked, here)
-        found.append(arrays.locate(row, asked, here).path.read_bytes())
+            assert sum(sizes) == len(arrays.read(HEARD, TRACKS, here))
+        arrays.make(HEARD, asked, here)
+        found.append(arrays.locate(HEARD, asked, here).path.read_bytes())
     assert found[0] == found[1]

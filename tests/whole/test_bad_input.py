@@ -7,6 +7,7 @@ of 01–04.
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -73,29 +74,31 @@ def test_a_missing_data_root_and_an_empty_folder_say_what_to_do(parameters, tmp_
 # ---- recordings
 
 
-@pytest.mark.parametrize(
-    ("damage", "what"),
-    [
-        (
-            lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
-            "not a recording that can be read",
-        ),
-        (lambda path: path.write_bytes(b""), "the file is empty"),
-        (
-            lambda path: path.write_bytes(path.read_bytes()[:600]),
-            "not a recording that can be read",
-        ),
-        (films.only_sound, "no video track"),
-    ],
-    ids=["random bytes", "zero length", "cut in its index", "sound only"],
-)
-def test_a_recording_that_cannot_be_used_is_left_out_and_named(
-    copied_root, open_set, made, wanted, damage, what
-):
-    damage(copied_root / VIDEO)
-    one = open_set(copied_root)
-    assert_clear(problems(one)[BAD], what, copied_root / VIDEO)
-    assert BAD not in one.table["trial"].tolist()
+UNUSABLE = [
+    (
+        lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+        "not a recording that can be read",
+    ),
+    (lambda path: path.write_bytes(b""), "the file is empty"),
+    (
+        lambda path: path.write_bytes(path.read_bytes()[:600]),
+        "not a recording that can be read",
+    ),
+    (films.only_sound, "no video track"),
+]
+
+
+def test_a_recording_that_cannot_be_used_is_left_out_and_named(copied_root, open_set, made, wanted):
+    whole = (copied_root / VIDEO).read_bytes()
+    tables = []
+    for damage, what in UNUSABLE:
+        (copied_root / VIDEO).write_bytes(whole)
+        damage(copied_root / VIDEO)
+        one = open_set(copied_root)
+        assert_clear(problems(one)[BAD], what, copied_root / VIDEO)
+        assert BAD not in one.table["trial"].tolist()
+        tables.append(one.table)
+    assert all(table.equals(one.table) for table in tables), "02-04 know nothing else of it"
     assert prepare(one, wanted) == {}
     assert_the_others_are_untouched(one, made)
 
@@ -133,26 +136,34 @@ def edit_line(path, number, text):
     )
 
 
-@pytest.mark.parametrize(
-    ("number", "text", "what", "told"),
-    [
-        (1, None, "header line is missing", 1),
-        (12, "0.1,zero", "zero", 12),
-        (12, "0.1", "1 columns", 12),
-        (12, "0.1,7.0", "7", 12),
-    ],
-    ids=["no header", "no number", "a column too few", "out of range"],
-)
+def forget(one):
+    """Take what is made of the damaged trial out of the store, so that nothing old is found."""
+    for folder in (one.store.folder / "trials" / BAD, one.store.folder / "videos" / BAD):
+        shutil.rmtree(folder)
+
+
+UNREADABLE = {
+    "no header": (1, None, "header line is missing", 1),
+    "no number": (12, "0.1,zero", "zero", 12),
+    "a column too few": (12, "0.1", "1 columns", 12),
+    "out of range": (12, "0.1,7.0", "7", 12),
+}
+
+
 def test_a_label_file_that_cannot_be_read_is_named_with_its_line(
-    copied_root, open_set, made, wanted, number, text, what, told
+    copied_root, open_set, made, wanted
 ):
-    edit_line(copied_root / LABELS, number, text)
-    one = open_set(copied_root)
-    assert_clear(problems(one)[BAD], what, f"{copied_root / LABELS}:{told}")
-    assert one.trial(BAD)["split"] == "val"
-    assert prepare(one, wanted) == {}
-    assert np.isnan(one.read(BAD, VA)).all()
-    assert_the_others_are_untouched(one, made)
+    whole = (copied_root / LABELS).read_text()
+    for number, text, what, told in UNREADABLE.values():
+        (copied_root / LABELS).write_text(whole)
+        edit_line(copied_root / LABELS, number, text)
+        one = open_set(copied_root)
+        assert_clear(problems(one)[BAD], what, f"{copied_root / LABELS}:{told}")
+        assert one.trial(BAD)["split"] == "val"
+        assert prepare(one, wanted) == {}
+        assert np.isnan(one.read(BAD, VA)).all()
+        assert_the_others_are_untouched(one, made)
+        forget(one)
 
 
 def test_labels_without_a_video_and_a_video_without_labels_are_told_together(
@@ -169,57 +180,59 @@ def test_labels_without_a_video_and_a_video_without_labels_are_told_together(
     assert one.files() == made.files()
 
 
-@pytest.mark.parametrize(
-    ("change", "numbers", "kept"),
-    [
-        (lambda lines: [*lines, "0.5,0.5", "0.5,0.5"], "37 rows, the video 35", 35),
-        (lambda lines: lines[:-4], "31 rows, the video 35", 31),
-    ],
-    ids=["too many", "too few"],
-)
+OTHER_COUNTS = [
+    (lambda lines: [*lines, "0.5,0.5", "0.5,0.5"], "37 rows, the video 35", 35),
+    (lambda lines: lines[:-4], "31 rows, the video 35", 31),
+]
+
+
 def test_rows_that_are_not_as_many_as_frames_are_fitted_and_told_or_refused(
-    copied_root, open_set, made, wanted, change, numbers, kept
+    copied_root, open_set, made, wanted
 ):
     path = copied_root / LABELS
-    path.write_text("\n".join(change(path.read_text().rstrip("\n").split("\n"))) + "\n")
-    one = open_set(copied_root)
-    assert prepare(one, wanted) == {}
-    assert numbers in arrays.facts(one.trial(BAD), VA, one.store)["note"]
-    va, right = np.asarray(one.read(BAD, VA)), np.asarray(made.read(BAD, VA))
-    assert np.array_equal(va[:kept], right[:kept], equal_nan=True)
-    assert np.isnan(va[kept:]).all()
-    assert_the_others_are_untouched(one, made)
-    (error,) = (
-        outcome.error for outcome in one.make([request("va", mismatch="refuse")]) if not outcome.ok
-    )
-    assert_clear(error, numbers, path)
-    assert one.read(BAD, VA).tobytes() == va.tobytes()  # what was computed stays usable
+    lines = path.read_text().rstrip("\n").split("\n")
+    for change, numbers, kept in OTHER_COUNTS:
+        path.write_text("\n".join(change(lines)) + "\n")
+        one = open_set(copied_root)
+        assert prepare(one, wanted) == {}
+        assert numbers in arrays.facts(one.trial(BAD), VA, one.store)["note"]
+        va, right = np.asarray(one.read(BAD, VA)), np.asarray(made.read(BAD, VA))
+        assert np.array_equal(va[:kept], right[:kept], equal_nan=True)
+        assert np.isnan(va[kept:]).all()
+        assert_the_others_are_untouched(one, made)
+        before = one.files().keys()
+        refuse = request("va", mismatch="refuse")
+        (error,) = (outcome.error for outcome in one.make([refuse]) if not outcome.ok)
+        assert_clear(error, numbers, path)
+        assert one.read(BAD, VA).tobytes() == va.tobytes()  # what was computed stays usable
+        for place in one.files().keys() - before:
+            (one.store.folder / place).unlink()
+        forget(one)
 
 
 # ---- crops
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"no picture" * 30,
-        lambda content: b"",
-        lambda content: content[: len(content) // 2],
-    ],
-    ids=["no picture", "zero length", "cut off"],
-)
-def test_a_damaged_crop_costs_its_trials_faces_and_is_named(
-    copied_root, open_set, made, wanted, damage
-):
+UNREADABLE_CROPS = {
+    "no picture": lambda content: b"no picture" * 30,
+    "zero length": lambda content: b"",
+    "cut off": lambda content: content[: len(content) // 2],
+}
+
+
+def test_a_damaged_crop_costs_its_trials_faces_and_is_named(copied_root, open_set, made, wanted):
     picture = copied_root / CROPS / "00007.jpg"
-    picture.write_bytes(damage(picture.read_bytes()))
-    one = open_set(copied_root)
-    lost = prepare(one, wanted)
-    assert set(lost) == {(BAD, "visual")}
-    assert_clear(lost[BAD, "visual"], "a cropped face cannot be read", picture)
-    assert not list(one.store.folder.glob(f"trials/{BAD}/*face-*"))
-    assert one.read(BAD, VA).tobytes() == made.read(BAD, VA).tobytes()
-    assert_the_others_are_untouched(one, made)
+    content = picture.read_bytes()
+    for damage in UNREADABLE_CROPS.values():
+        picture.write_bytes(damage(content))
+        one = open_set(copied_root)
+        lost = prepare(one, wanted)
+        assert set(lost) == {(BAD, "visual")}
+        assert_clear(lost[BAD, "visual"], "a cropped face cannot be read", picture)
+        assert not list(one.store.folder.glob(f"trials/{BAD}/*face-*"))
+        assert one.read(BAD, VA).tobytes() == made.read(BAD, VA).tobytes()
+        assert_the_others_are_untouched(one, made)
+        forget(one)
     picture.unlink()  # what the message proposes
     assert prepare(one, wanted) == {}
     assert not one.read(BAD, request("face_valid"))[6]
@@ -269,11 +282,8 @@ def test_one_report_lists_everything_that_is_wrong_and_the_intact_trials_are_unc
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
-@pytest.mark.parametrize("free", [0, 3, 20])
-def test_a_full_disk_is_one_message_and_the_next_run_goes_on(
-    opened, made, wanted, monkeypatch, free
-):
-    reserve, written = os.posix_fallocate, []
+def test_a_full_disk_is_one_message_and_the_next_run_goes_on(opened, made, wanted, monkeypatch):
+    reserve, written, finished = os.posix_fallocate, [], 0
 
     def limited(*place):
         written.append(place)
@@ -281,15 +291,18 @@ def test_a_full_disk_is_one_message_and_the_next_run_goes_on(
             raise OSError(errno.ENOSPC, "No space left on device")
         return reserve(*place)
 
-    monkeypatch.setattr(os, "posix_fallocate", limited)
-    with pytest.raises(InputError, match="no space left") as caught:
-        opened.make(wanted)
-    assert opened.store.folder.name in caught.value.where
-    assert "what was finished is kept" in caught.value.todo
-    left = [name for name in opened.files() if not name.endswith("reading.json")]
-    assert len(left) == 2 * free  # arrays with their JSON, nothing half written
-    assert opened.files().items() <= made.files().items()
-    monkeypatch.undo()
+    for free in (0, 3, 20):  # arrays; each run goes on where the one before had to stop
+        written.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "posix_fallocate", limited)
+            with pytest.raises(InputError, match="no space left") as caught:
+                opened.make(wanted)
+        assert opened.store.folder.name in caught.value.where
+        assert "what was finished is kept" in caught.value.todo
+        finished += free
+        left = [name for name in opened.files() if not name.endswith("reading.json")]
+        assert len(left) == 2 * finished  # arrays with their JSON, nothing half written
+        assert opened.files().items() <= made.files().items()
     opened.make(wanted)
     assert opened.files() == made.files()
 

@@ -1,5 +1,7 @@
 import errno
+import hashlib
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -14,9 +16,11 @@ SMALL = {"trials": 6, "seconds": 2.0, "workers": 1}
 
 
 def files(root):
-    """Relative path -> bytes of everything in a folder."""
+    """Relative path -> digest of everything in a folder; pytest takes minutes to show how bytes
+    differ.
+    """
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
@@ -236,9 +240,35 @@ def test_the_mouth_on_the_picture_moves_only_in_its_persons_turn(root, planned):
     assert min(dark.values()) > 0.005
 
 
-def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two_and_both_are_told(root, tmp_path):
+@pytest.fixture
+def begun(root, tmp_path):
+    """``begun(recordings)``: a copy of the set in which these, and what is written at the end, are
+    still to be made.
+    """
+
+    def copied(missing):
+        copy = tmp_path / root.name
+        shutil.copytree(root, copy)
+        for one in missing:
+            video_of(copy, one.video).unlink()
+            for person in one.persons:
+                shutil.rmtree(copy / "cropped_aligned" / person)
+                for path in copy.rglob(f"{person}.txt"):
+                    path.unlink()
+        for name in ("sample.json", "test_set_VA.txt"):
+            (copy / name).unlink()
+        return copy
+
+    return copied
+
+
+def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two_and_both_are_told(
+    root, planned, begun
+):
     told = []
-    two = affect.make(tmp_path, **{**SMALL, "workers": 2}, progress=lambda *a: told.append(a))
+    folder = begun(planned[:3])  # uneven times, two people, and late sound
+    more = {**SMALL, "workers": 2}
+    two = affect.make(folder.parent, **more, progress=lambda *a: told.append(a))
     assert files(two) == files(root)
     names = [path.stem for path in root.rglob("*.mp4")]
     assert [done for done, _, _ in told] == list(range(1, len(names) + 1))
@@ -252,20 +282,22 @@ def test_another_seed_gives_another_set(facts):
     ]
 
 
-def test_after_a_break_the_next_call_goes_on_and_the_result_is_the_same(root, tmp_path):
+def test_after_a_break_the_next_call_goes_on_and_the_result_is_the_same(root, planned, begun):
+    folder = begun(planned[3:])
+
     def stop(done, total, name):
-        if done == 3:
+        if done == total - 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        affect.make(tmp_path, **SMALL, progress=stop)
-    half = tmp_path / root.name
-    kept = {path: path.stat().st_mtime_ns for path in half.rglob("*.mp4")}
-    assert len(kept) == 3
-    assert not list(half.rglob("*.part"))
-    affect.make(tmp_path, **SMALL)
+        affect.make(folder.parent, **SMALL, progress=stop)
+    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+    assert len(kept) == 4
+    assert not list(folder.rglob("*.part"))
+    assert not (folder / "sample.json").exists()
+    affect.make(folder.parent, **SMALL)
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
-    assert files(half) == files(root)
+    assert files(folder) == files(root)
 
 
 def test_a_finished_set_is_left_as_it_is(root, tmp_path):
@@ -276,16 +308,16 @@ def test_a_finished_set_is_left_as_it_is(root, tmp_path):
     assert list(files(copy)) == ["sample.json"]
 
 
-def test_a_full_disk_is_said_and_finished_recordings_stay(tmp_path, monkeypatch):
-    write = affect._write_crop
+def test_a_full_disk_is_said_and_finished_recordings_stay(begun, planned, monkeypatch):
+    write, folder, last = affect._write_crop, begun(planned[3:]), planned[-1].video
 
     def full(path, *rest):
-        if path.parent.name == ".3.part":
+        if path.parent.name == f".{last}.part":
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, *rest)
 
     monkeypatch.setattr(affect, "_write_crop", full)
     with pytest.raises(InputError, match="no space left"):
-        affect.make(tmp_path, **SMALL)
-    names = {path.name for path in tmp_path.rglob("*") if path.suffix in (".mp4", ".part")}
-    assert names == {"1.mp4", "2-25-640x240.mp4"}
+        affect.make(folder.parent, **SMALL)
+    names = {path.name for path in folder.rglob("*") if path.suffix in (".mp4", ".part")}
+    assert names == {f"{one.video}.mp4" for one in planned[:-1]}
