@@ -32,7 +32,7 @@ def make(root: Path) -> Path:
     speakers = root / "speakers"
     tiny_clips.make(speakers / "clips", test_talknet.VIDEOS)
     trials.write(test_talknet.table_of(25), test_talknet.store(speakers).trials_path)
-    test_utterance.prepared(root / "voices")
+    test_utterance.prepared(root / "voices", repetitions=(1,))  # enough for two batches
     tiny_utterances.make(root / "utterances")
     return root
 

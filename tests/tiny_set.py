@@ -164,6 +164,13 @@ def make(root: Path) -> Path:
     return root
 
 
+def written(folder: Path, name: str = "last") -> dict:
+    """What a training wrote into a run folder, read by pickle: `lib.models.checkpoints` trusts no
+    file and needs ten times as long, which every training that goes on does anyway.
+    """
+    return torch.load(folder / "checkpoints" / f"{name}.pt", "cpu", weights_only=False)
+
+
 def write_face_network(path: Path, width: float = 0.0625, crop: int = 24) -> None:
     """A checkpoint as a run of `lfan_backbone` leaves it."""
     with torch.random.fork_rng():

@@ -4,6 +4,7 @@ trace elsewhere.
 
 import json
 import shutil
+from functools import lru_cache
 from itertools import islice
 
 import cv2
@@ -43,6 +44,21 @@ def train(root, run, name, **changes):
             trial, method.arrays(), tiny_set.store(root)
         )  # features of the teacher's network
     trainer.Trainer(method, tiny_set.table(root), folder).fit()
+
+
+def cached(files):
+    """`checkpoints._contents` with an empty cache for so many files."""
+    return lru_cache(maxsize=files)(checkpoints._contents.__wrapped__)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checkpoints_are_kept():
+    """All tests take the same networks in turn: each stays cached, as ever until its file
+    changes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "_contents", cached(16))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -358,8 +374,7 @@ def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_pat
     cropped anew.
     """
     root = tiny_set.make(tmp_path)
-    for name in OTHERS:
-        train(root, name, name)
+    train(root, "jca", "jca")
     folder, found = tmp_path / "predictions", predictor(root, "jca")
     for trial in ("seen", "short"):
         prediction.predict_trial(found, Predictions(folder), trial)
@@ -489,7 +504,7 @@ def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(
 
 
 def test_the_checkpoint_of_a_video_is_read_once(tiny, videos, tmp_path, monkeypatch):
-    checkpoints._contents.cache_clear()
+    monkeypatch.setattr(checkpoints, "_contents", cached(checkpoints.CACHED_FILES))
     read, load = [], torch.load
 
     def counted(path, *words, **more):

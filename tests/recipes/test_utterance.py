@@ -40,9 +40,9 @@ def made(tmp_path_factory):
     return prepared(tmp_path_factory.mktemp("ravdess"))
 
 
-def prepared(root):
+def prepared(root, **smaller):
     """Write a tiny set with its arrays; returns its root."""
-    tiny_ravdess.make(root / "data")
+    tiny_ravdess.make(root / "data", **smaller)
     method = recipe(root)
     table, _ = datasets.find(method.params)
     trials.write(table, method.store.trials_path)

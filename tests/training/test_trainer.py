@@ -27,6 +27,7 @@ from lib.training.schedules import schedule
 from lib.training.trainer import Trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
+from tests.tiny_set import written as weights
 
 every_recipe = pytest.mark.parametrize("name", sorted(tiny_set.RECIPES))
 EPOCHS = 3
@@ -46,10 +47,6 @@ def trainer(root, folder, name="jca", on_epoch=(), trials=None, **changes):
         folder,
         on_epoch,
     )
-
-
-def weights(folder, name="last"):
-    return checkpoints.load(folder / "checkpoints" / f"{name}.pt")
 
 
 def equal(first, second):
@@ -111,7 +108,7 @@ COURSE = {
     # Released at the start of the second epoch, with the weights of the best one.
     "lfan": {
         "schedule": "plateau",
-        "batch_size": 2,
+        "batch_size": 4,
         "options": {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2},
     },
 }

@@ -28,10 +28,11 @@ from lib import grammar, parameters, recipes, runs, trials
 from lib.errors import InputError
 from lib.evaluation import segments, submission
 from lib.experiments import bookkeeping, experiment, pipeline
+from lib.experiments.notebook import execute as execute_in_kernel
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
 from lib.models import checkpoints
 from lib.parallel import mapping
-from tests import tiny_encoders
+from tests import in_process, tiny_encoders
 from tests.tiny_set import one_thread  # noqa: F401
 
 FOLDER = ROOT / "notebooks"
@@ -447,6 +448,12 @@ class World:
         return json.loads((self.folder(name) / "metrics.json").read_text())
 
 
+def first_in_kernels(notebook, target, values, say):
+    """Those of the first run have a kernel each, those of the run that builds on it need none."""
+    execute = execute_in_kernel if target.parent.name == BOTH[0] else in_process.execute
+    execute(notebook, target, values, say)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     one = World(
@@ -454,6 +461,7 @@ def world(tmp_path_factory):
     )  # paths with blanks and letters that are not ASCII
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # networks this small only wait for a second thread
+        patch.setattr(pipeline, "execute", first_in_kernels)
         one.first = one.run("sample_rjca")
         yield one
 
