@@ -89,10 +89,6 @@ def test_parts_of_a_long_recording_give_the_file_of_one_piece(tiny, tmp_path, ru
     assert prediction.parts(found, predictions, LONG) == [], "it is there"
 
 
-# Two processes that import PyTorch. A third one, which computes all parts and hands them back, is
-# started in test_a_clusters_workers_make_the_bytes_of_one; that two processes share the items of a
-# mapping, whatever they compute, is in tests/parallel/test_mapping.py.
-@pytest.mark.slow
 def test_two_workers_make_the_bytes_of_one(tiny, tmp_path, whole, monkeypatch):
     real = mapping.map
 
