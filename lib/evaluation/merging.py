@@ -218,16 +218,7 @@ def load(folders: list[Path]) -> Ensemble:
                 todo="python -m lib run params/<name>.yaml, up to 06_inference",
             )
     known = [_of_a_run(folder) for folder in folders]
-    names = grammar.all_declared()
-    came_later = grammar.defaults(names)
-    for name in sorted(grammar.of_groups(names, ["data"])):
-        values = [p.get(name, came_later.get(name)) for p in known]
-        if any(value != values[0] for value in values):
-            raise InputError(
-                f"runs of different {name}: {', '.join(map(str, values))}",
-                where=", ".join(map(str, folders)),
-                expected="runs on the same data",
-            )
+    _require_same_data(folders, known)
     tasks = _common_tasks(folders)
     rules = "published" if all(p.get("rules") == "published" for p in known) else "corrected"
     recipe = Recipe(Params({**known[0], "rules": rules}), folders, tasks)
@@ -242,6 +233,19 @@ def load(folders: list[Path]) -> Ensemble:
         " ".join(licences),
         terms="; ".join(sorted({entry["terms"] for entry in metrics if entry.get("terms")})),
     )
+
+
+def _require_same_data(folders: list[Path], known: list[dict]) -> None:
+    names = grammar.all_declared()
+    came_later = grammar.defaults(names)
+    for name in sorted(grammar.of_groups(names, ["data"])):
+        values = [settings.get(name, came_later.get(name)) for settings in known]
+        if any(value != values[0] for value in values):
+            raise InputError(
+                f"runs of different {name}: {', '.join(map(str, values))}",
+                where=", ".join(map(str, folders)),
+                expected="runs on the same data",
+            )
 
 
 def _of_a_run(folder: Path) -> dict:

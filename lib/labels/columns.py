@@ -42,11 +42,8 @@ _PERSONS = (
     *("annotator", "rater", "coder", "labeler", "labeller", "evaluator", "observer", "judge"),
     *("worker", "annotateur", "rateur", "bewerter", "beobachter", "kodierer"),
 )
-WHO_NAMES = {
-    person + what
-    for person in _PERSONS
-    for what in ("", "id", "name", "no", "nr", "num", "number", "code", "index")
-}
+_NUMBERED = ("", "id", "name", "no", "nr", "num", "number", "code", "index")
+WHO_NAMES = {person + what for person in _PERSONS for what in _NUMBERED}
 EXPRESSION_NAMES = {"expression", "emotion", "emotionmaxvote"}
 VALUE_NAMES = {
     **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
