@@ -5,13 +5,15 @@ second, memory, and how often both read the same.
     python benchmarks/beside_fer.py VIDEO --fer FER/bin/python [--weights weights] [--threads 1]
                                     [--height 720]
 
-Each way is a process of its own with as many threads. Counted is from the first frame to the last,
-decoding too; imports and loading of networks are not. Ours follows faces (YuNet on every sixth
-frame, landmarks in between), cuts them by 68 landmarks, or in a row of its own by the detector's
-box (`expression_crop: detector`), and reads seven expressions of every face in every frame. `fer`
-detects by Haar cascades or by MTCNN in every frame and reads the same seven. Agreement is of the
-largest face, over frames in which both find one. With --height all ways read the recording as if it
-had been made at this height (px), enlarged or reduced and written anew, without sound.
+Each way is a process of its own with as many threads to compute; both decode in further ones, as
+FFmpeg decides, and ours converts and reduces pictures in one of its own, so processor time is told,
+too. Counted is from the first frame to the last, decoding too; imports and loading of networks are
+not. Ours follows faces (YuNet on every sixth frame, landmarks in between), cuts them by 68
+landmarks, or in a row of its own by the detector's box (`expression_crop: detector`), and reads
+seven expressions of every face in every frame. `fer` detects by Haar cascades or by MTCNN in every
+frame and reads the same seven. Agreement is of the largest face, over frames in which both find
+one. With --height all ways read the recording as if it had been made at this height (px), enlarged
+or reduced and written anew, without sound.
 """
 
 from __future__ import annotations
@@ -201,8 +203,10 @@ def main() -> None:
     ).stdout.splitlines()
     names = ("fer", "tensorflow", "opencv-contrib-python", "torch", "facenet-pytorch", "mtcnn")
     told_versions = [line for line in versions if line.split("==")[0].lower() in names]
+    height = f"_{options.height}" if options.height else ""
+    threads = f"_{options.threads}_threads" if options.threads > 1 else ""
     publish(
-        f"beside_fer{f'_{options.height}' if options.height else ''}",
+        f"beside_fer{height}{threads}",
         (
             *("way", "frames per s", "ours is faster by"),
             *("frames per s of processor time", "ours by that is faster by"),
