@@ -16,7 +16,6 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ import numpy as np
 from .. import weights
 from ..errors import InputError
 from ..faces import arrays, crops, expression_crop, films, persons, tracking
-from ..media import readings, recordings, stretches
+from ..media import readings, stretches
 from ..store import ByStretch, Maker, Request, Store, request
 
 NETWORK, LANDMARKS = "face_api", "face_api_landmarks"
@@ -165,38 +164,46 @@ def _landmarks(inputs, tracks: np.ndarray, device, take: Callable) -> _Faces:
     return _Faces(tracks, centre, side, look)
 
 
-def make_rows(inputs, parameters, create, device) -> None:
-    """`part_of_rows` of a recording that is not cut into stretches, which is decoded once."""
+@contextlib.contextmanager
+def rows_by_landmarks(inputs, parameters, piece, create, device) -> Iterator[Callable]:
+    """`part_of_rows` of a whole recording, cut by landmarks that are found on the way: a picture
+    waits until those of the next frames are known.
+    """
     tracks = np.asarray(inputs["tracks"])
-    if parameters["crop"] != CROPS[0] or not len(tracks):
-        films.in_one_pass(part_of_rows, inputs, parameters, create, device)
-        return
     net, crop = _network(NETWORK, inputs, device), _Squares(tracks)
     out = np.empty((len(tracks), net.fc.in_features), np.float32)
+    waiting: deque[tuple[int, np.ndarray]] = deque()
 
     def look(rows: np.ndarray, cut: np.ndarray) -> None:
         out[rows] = _outputs(net, cut, "features")
 
     faces = _Faces(tracks, crop.centre, crop.side, look)
     landmarks = _landmarks(inputs, tracks, device, crop.take)
-    waiting: deque[tuple[int, np.ndarray]] = deque()
 
     def cut_out() -> None:
         while waiting and tracking.rows(tracks, waiting[0][0], waiting[0][0] + 1)[1] <= crop.known:
             faces.feed(*waiting.popleft())
 
-    shown = islice(recordings.frames(inputs["video"]), int(tracks[-1, 0]) + 1)
-    for frame, (_, picture) in enumerate(shown):
+    def feed(frame: int, picture: np.ndarray) -> None:
         waiting.append((frame, picture))
         landmarks.feed(frame, picture)
         if len(waiting) * picture.nbytes > WAITING_BYTES:
             landmarks.flush()
         cut_out()
+
+    yield feed
     landmarks.flush()
     cut_out()
     faces.flush()
     with create(out.shape, np.float32, note=crop.remark) as whole:
         whole[...] = out
+
+
+def make_rows(inputs, parameters, create, device) -> None:
+    """`part_of_rows` of a recording that is not cut into stretches, which is decoded once."""
+    by_landmarks = parameters["crop"] == CROPS[0] and len(inputs["tracks"])
+    part = rows_by_landmarks if by_landmarks else part_of_rows
+    films.in_one_pass(part, inputs, parameters, create, device)
 
 
 def squares(inputs, crop: str, tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
 
@@ -24,14 +24,10 @@ def ahead(items: Generator[Item], most: int = 1) -> Iterator[Item]:
     while the caller works on the one before. What the generator raises is raised where its item
     would be yielded, and it is closed when the caller stops early.
     """
-    waiting: deque[Future] = deque()
     with closing(items), ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, None) for _ in range(most))
         try:
-            while True:
-                while len(waiting) < most:
-                    waiting.append(pool.submit(next, items, None))
-                if (item := waiting.popleft().result()) is None:
-                    return
+            while (item := waiting.popleft().result()) is not None:
                 waiting.append(pool.submit(next, items, None))
                 yield item
         finally:

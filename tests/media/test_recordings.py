@@ -220,16 +220,27 @@ def test_the_bytes_that_a_cut_off_sound_file_lacks_are_counted(tmp_path, name):
     assert recordings.missing_bytes(path) == 1000
 
 
+def noisy(path, video, audio, seconds=1):
+    """Noise, of pictures or sound, in the container that the file's name tells."""
+    generator = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        if video:
+            track = container.add_stream(video, rate=25, width=32, height=32, pix_fmt="yuv420p")
+            pictures = generator.integers(0, 255, (25 * seconds, 32, 32, 3), np.uint8)
+            frames = [av.VideoFrame.from_ndarray(picture, "rgb24") for picture in pictures]
+        else:
+            track = container.add_stream(audio, rate=48_000, layout="mono")
+            sound = generator.integers(-9000, 9000, (1, 48_000 * seconds), np.int16)
+            frames = [av.AudioFrame.from_ndarray(sound, "s16", "mono")]
+            frames[0].rate = 48_000
+        for frame in (*frames, None):
+            container.mux(track.encode(frame))
+    return path
+
+
 def test_the_seconds_that_a_cut_off_flac_file_lacks_are_counted(tmp_path):
     """Its header counts samples; what is left of it decodes without an error."""
-    path = tmp_path / "a.flac"
-    with av.open(str(path), "w") as container:
-        track = container.add_stream("flac", rate=16_000, layout="mono")
-        noise = np.random.default_rng(0).integers(-9000, 9000, (1, 48_000), np.int16)
-        frame = av.AudioFrame.from_ndarray(noise, "s16", "mono")
-        frame.rate = 16_000
-        for packet in (*track.encode(frame), *track.encode(None)):
-            container.mux(packet)
+    path = noisy(tmp_path / "a.flac", "", "flac", seconds=3)
     content = path.read_bytes()
     assert recordings.missing_seconds(path) == 0.0
     path.write_bytes(content[: len(content) // 2])
@@ -258,24 +269,6 @@ def test_a_whole_wav_of_any_form_lacks_nothing(tmp_path):
         assert recordings.missing_bytes(tmp_path / f"{name}.wav") == 0, name
     (tmp_path / "cut.wav").write_bytes(wav(901, sound, before=note))
     assert recordings.missing_bytes(tmp_path / "cut.wav") == 100
-
-
-def noisy(path, video, audio):
-    """A second of noise, of pictures or sound, in the container that the file's name tells."""
-    generator = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        if video:
-            track = container.add_stream(video, rate=25, width=32, height=32, pix_fmt="yuv420p")
-            pictures = generator.integers(0, 255, (25, 32, 32, 3), np.uint8)
-            frames = [av.VideoFrame.from_ndarray(picture, "rgb24") for picture in pictures]
-        else:
-            track = container.add_stream(audio, rate=48_000, layout="mono")
-            sound = generator.integers(-9000, 9000, (1, 48_000), np.int16)
-            frames = [av.AudioFrame.from_ndarray(sound, "s16", "mono")]
-            frames[0].rate = 48_000
-        for frame in (*frames, None):
-            container.mux(track.encode(frame))
-    return path
 
 
 CUT = {
