@@ -56,6 +56,11 @@ def resolve(text: str | Path) -> Path:
     return ROOT / Path(text).expanduser()
 
 
+def file_in_place_of(folder: Path) -> Path | None:
+    """The file that lies where a folder, or one that it is in, would have to be; None for none."""
+    return next((place for place in (folder, *folder.parents) if place.is_file()), None)
+
+
 def weights_file(text: str, runs_root: Path) -> Path:
     """The file that a parameter such as `backbone_run` names: a run's best checkpoint, or a weights
     file.

@@ -28,6 +28,7 @@ from .files import (
     PACKAGE,
     ROOT,
     YOUR_VIDEO,
+    file_in_place_of,
     folded,
     resolve,
     short,
@@ -247,7 +248,8 @@ def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: 
     try:
         names[name].read(value)
     except InputError as error:
-        return [f"{name}: {error.what}{_lacking(name, value)}"]
+        lacking = _lacking(name, value)
+        return [f"{name}: {error.what}" + f"; {lacking}" * bool(lacking)]
     return []
 
 
@@ -263,7 +265,7 @@ def _lacking(name: str, value: object) -> str:
         return ""
     folder, needed = ADDED[name]
     file = PACKAGE / folder / f"{value}.py"
-    return f"; {short(file)} is there, but has no {needed}" if file.is_file() else ""
+    return f"{short(file)} is there, but has no {needed}" if file.is_file() else ""
 
 
 def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping) -> list[str]:
@@ -272,7 +274,7 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
     if "recipe" in values and isinstance(recipe, str) and recipe not in known:
         available = ", ".join(known)
         if lacking := _lacking("recipe", recipe):
-            return [f"recipe{lacking.replace(';', ':', 1)}"]
+            return [f"recipe: {lacking}"]
         return [
             f"recipe: no file lib/recipes/{recipe}.py{_nearest(recipe, known)} "
             f"(there are: {available})"
@@ -396,8 +398,7 @@ def _no_folders(values: Mapping) -> list[str]:
         text = values.get(name)
         if not isinstance(text, str) or not text or no_name(text):
             continue
-        folder = resolve(text)
-        if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        if file := file_in_place_of(resolve(text)):
             problems.append(f"{name}: {file} is a file, and no folder")
     return problems
 
@@ -828,6 +829,15 @@ def placed(values: Mapping, names: Mapping[str, Declaration] | None = None) -> P
     """
     names = all_declared() if names is None else names
     return Params(_absolute(complete(values, names), names))
+
+
+def of_run(folder: Path) -> Params:
+    """The complete parameters of a run, `placed`, without those of an earlier version that are gone
+    since.
+    """
+    known = all_declared()
+    kept = runs.parameters(folder)
+    return placed({name: value for name, value in kept.items() if name in known}, known)
 
 
 def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:

@@ -19,7 +19,7 @@ from .. import datasets, files, grammar, metrics, runs, trials
 from ..errors import InputError
 from ..labels import csv_columns
 from ..metrics import EMOTIONS
-from ..parameters import placed
+from ..parameters import of_run
 from ..trials import SYNTHETIC_NOTE
 from . import submission
 from .prediction import without_a_face_empty
@@ -125,7 +125,7 @@ def merge(
     held_out = {folder: _held_out(folder) for folder in folders}
     _refuse_missing(tables, held_out)
     free = set.intersection(*(set(tables[f]) - held_out[f] for f in folders))
-    test = sorted(free & _of_test(free, next(iter(parameters.values())), folders[0]))
+    test = sorted(free & _of_test(free, folders[0]))
     joined = {
         trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial)
         for trial in test
@@ -218,17 +218,17 @@ def _refuse_missing(tables: Mapping[Path, Mapping], held_out: Mapping[Path, set[
             )
 
 
-def _of_test(names: set[str], values: Mapping, folder: Path) -> set[str]:
+def _of_test(names: set[str], folder: Path) -> set[str]:
     """Those trials that are for testing. Where not all folds are merged, trials that no fold of
     these held out may be of the training: the trial table tells, or, where it is not on this
     machine, that no training trials were predicted.
     """
-    known = {name: value for name, value in values.items() if name in grammar.all_declared()}
-    path = datasets.store(placed(known)).trials_path
+    p = of_run(folder)
+    path = datasets.store(p).trials_path
     if path.is_file():
         table = trials.read(path)
         return {files.safe_name(name) for name in table["trial"][table["split"] == "test"]}
-    if names and "train" in values.get("splits", ()):
+    if names and "train" in p.splits:
         raise InputError(
             f"trials that may be of the training: {', '.join(sorted(names)[:4])}",
             where=folder / "predictions",

@@ -99,20 +99,12 @@ def join(
     files.clear_leftovers(target)  # of a process that was killed
     for folder in folders:
         _of_a_run(folder)
-    p = _parameters(folders[0])
+    p = parameters.of_run(folders[0])
     table = trials.read(datasets.store(p).trials_path)
     problems = merge(folders, target, table, widths or p.smoothing_widths, with_intervals)
     compared = comparison.compare([*folders, target], target)
     return Joined(
         Path(target), compared.table, compared.text, Path(target) / "comparison.png", problems
-    )
-
-
-def _parameters(folder: Path) -> parameters.Params:
-    """The complete parameters of a run, with absolute paths."""
-    known = grammar.all_declared()
-    return parameters.placed(
-        {name: value for name, value in runs.parameters(folder).items() if name in known}
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .. import grammar
-from ..files import NAME_BYTES, ROOT
+from ..files import NAME_BYTES, ROOT, file_in_place_of
 
 PATH = click.Path(path_type=Path)
 
@@ -24,9 +24,8 @@ def folder(*names: str, help: str) -> Callable:
 
 
 def _no_file(context, option, path: Path | None) -> Path | None:
-    for place in (path, *path.parents) if path else ():
-        if place.is_file():
-            raise click.BadParameter(f"there is a file where a folder belongs: {place}")
+    if path and (file := file_in_place_of(path)):
+        raise click.BadParameter(f"there is a file where a folder belongs: {file}")
     return path
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lib import datasets, runs, trials
+from lib import datasets, parameters, runs, trials
 from lib.__main__ import main
 from lib.errors import InputError
 from lib.evaluation import merging
@@ -53,7 +53,7 @@ def seeds(folder, tmp_path):
         }
         for trial, n in TRIALS.items()
     ]
-    trials.write(trials.table(rows), datasets.store(merging._parameters(found[0])).trials_path)
+    trials.write(trials.table(rows), datasets.store(parameters.of_run(found[0])).trials_path)
     return found
 
 

@@ -71,8 +71,8 @@ def table(values):
 def tiny_data(tiny, monkeypatch):
     """Merging looks for the trial table of the tiny set."""
     monkeypatch.setattr(
-        merging,
-        "_parameters",
+        merging.parameters,
+        "of_run",
         lambda folder: tiny_set.parameters("jca", tiny, smoothing_widths=[1]),
     )
     monkeypatch.setattr(merging.datasets, "store", lambda p: tiny_set.store(tiny))
