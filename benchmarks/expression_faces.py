@@ -9,9 +9,9 @@ then happy (tests/shared_files.py), to show that this runs: one man says nothing
 
 Pictures without a found face count as wrong, and stand in a column of their own. Files that are no
 pictures or are damaged count nowhere, and are named with all else that is left out. What was found
-in a folder of one's own is printed, and kept nowhere in the repository. Intervals are
-of 2 000 draws of pictures; pictures of one person are not independent, so they are too narrow where
-a folder has several of each.
+in a folder of one's own is printed, and kept nowhere in the repository. Intervals are of 2 000
+draws of pictures; pictures of one person are not independent, so they are too narrow where a folder
+has several of each.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from ..models import REGISTRY, Model, checkpoints, export, load_published, publi
 from . import export_examples, export_signature
 
 RUNS_FOLDER, WEIGHTS_FOLDER = ROOT / "runs", ROOT / "weights"
+SIGNATURE, EXAMPLE = "signature.json", "example.py"
 # Published weights by name -> entry of `lib.weights`, name of the network.
 PUBLISHED = {
     "face_api": ("face_api", "face_api"),
@@ -99,9 +100,6 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
     write_text(folder / EXAMPLE, export_examples.example(kind, file))
     names, worst = [file, SIGNATURE, EXAMPLE], max(deviations.values())
     return Exported(folder, names, worst, source.about["note"])
-
-
-SIGNATURE, EXAMPLE = "signature.json", "example.py"
 
 
 def _refuse_others(folder: Path, source: Source, kind: str) -> None:

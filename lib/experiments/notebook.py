@@ -23,8 +23,8 @@ ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
 # off a step's time (sample set specification, §5). Read when a process starts, so they are set
-# before the kernel of 05 is. The others work through recordings of any length and should not keep
-# what they do not need.
+# before the kernel of 05 is. The others work through recordings of any length and keep little of
+# what they do not need (`parallel/memory.py`).
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",

@@ -237,7 +237,11 @@ def _require_start(experiment: Experiment) -> None:
 
 def _starts_from(experiment: Experiment) -> str:
     """The run or weights file that a training starts from, "" for none."""
-    return (experiment.values.get("options") or {}).get("start_from", "")
+    return _options(experiment).get("start_from", "")
+
+
+def _options(experiment: Experiment) -> Mapping:
+    return experiment.values.get("options") or {}
 
 
 def _refuse_other_recordings(experiment: Experiment) -> None:
@@ -320,14 +324,17 @@ def _fetch_initial(experiment: Experiment, say: Callable) -> None:
     """Download the networks that a training starts from, with a line for each. Raises InputError
     with the command to type if they are absent and `fetch_weights` is false.
     """
-    files = []
     if start := _starts_from(experiment):
-        files = [resolve(start)]
-    elif experiment.values.get("options", {}).get("initial") == "pretrained":
-        folder = resolve(experiment.values.get("weights_root") or "weights")
-        files = [weights.path(name, folder) for name in weights.INITIAL]
-    for file in files:
-        _provide(file, experiment, lambda line: say(f"      {line}"))
+        _provide(resolve(start), experiment, lambda line: say(f"      {line}"))
+        return
+    if _options(experiment).get("initial") != "pretrained":
+        return
+    folder = resolve(experiment.values.get("weights_root") or "weights")
+    for name in weights.INITIAL:
+        if not experiment.values.get("fetch_weights", True):
+            weights.find(name, folder)
+        if sentence := weights.provide(weights.path(name, folder)):
+            say(f"      {sentence}")
 
 
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:

@@ -55,7 +55,7 @@ def _newly_scaled(files: Sequence[str], store: Store) -> str:
     """
     if store.label_range:
         return ""
-    scales = {tables.was_unscaled(store.data_root / file) for file in files}
+    scales = {tables.ignored_scale(store.data_root / file) for file in files}
     return "; ".join(sorted(scales - {""}))
 
 

@@ -313,7 +313,7 @@ def _header(
         ):
             continue
         mark = separator if separator in DELIMITERS and separator else _mark(line)
-        cells = [cell.strip().strip('"') for cell in _bare(line).split(mark)]
+        cells = _cells(_bare(line), mark)
         _refuse_blanks(path, lines, index, header)
         if header(cells):
             return index, mark, settings, _before(index, separator)
@@ -332,6 +332,10 @@ def _header(
     return first, separator or _mark(lines[first]), {}, _before(first, separator)
 
 
+def _cells(line: str, mark: str | None) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(mark)]
+
+
 def _is_remark(line: str) -> bool:
     return line.lstrip().startswith("#")
 
@@ -346,7 +350,7 @@ def _is_header_after_sign(lines: Sequence[str], index: int, header: Callable) ->
     names = _bare(lines[index])
     below = lines[index + 1] if index + 1 < len(lines) else ""
     mark = _mark(names) if any(mark in below for mark in DELIMITERS) else None
-    cells, numbers = ([cell.strip().strip('"') for cell in t.split(mark)] for t in (names, below))
+    cells, numbers = _cells(names, mark), _cells(below, mark)
     known = [number for number in numbers if number.lower() not in ("", "nan")]
     return len(cells) == len(numbers) and bool(known) and _is_data(known) and header(cells)
 

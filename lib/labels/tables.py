@@ -90,8 +90,8 @@ EARLIER = {
 }
 
 
-def was_unscaled(path: Path) -> str:
-    """The scale of a table that earlier versions took for −1…1, "" if there is none: DARMA's, whose
+def ignored_scale(path: Path) -> str:
+    """The scale that a table has and earlier versions took for −1…1, "" for none: DARMA's, whose
     values are hundredths, and one that stands in the names of columns.
     """
     path = Path(path)

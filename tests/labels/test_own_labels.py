@@ -314,7 +314,7 @@ def test_a_scale_in_brackets_is_no_annotator_and_is_mapped(table, name):
     assert annotation.annotator == ""
     assert annotation.values.tolist() == [[-1, -1], [0, 0.5], [1, 1]]
     assert "1…9 mapped to −1…1 (as the column's name says)" in annotation.notes
-    assert tables.was_unscaled(path) == "1…9"
+    assert tables.ignored_scale(path) == "1…9"
     [chosen] = tables.read(path, label_range=[-1, 11])
     assert chosen.values[2, 0] == pytest.approx(2 * 10 / 12 - 1)
 
@@ -331,7 +331,7 @@ def test_each_annotator_may_have_a_scale_and_other_brackets_stay_names(table):
     by_name = {annotation.annotator: annotation.values for annotation in tables.read(path)}
     assert by_name["anna"][:, 0].tolist() == [1, 0]
     assert by_name["ben"][:, 0].tolist() == [1, 0]
-    assert tables.was_unscaled(table("time,valence,arousal\n0,0,0\n", "plain.csv")) == ""
+    assert tables.ignored_scale(table("time,valence,arousal\n0,0,0\n", "plain.csv")) == ""
 
 
 # ---- times beside frame numbers
