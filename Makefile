@@ -36,6 +36,8 @@ run: $(INSTALLED)
 	@echo "Look at runs/comparison.html, then at the executed notebooks, for example runs/sample_tsav/06_inference.ipynb"
 
 # Compiled files and code digests are kept for the many processes of the tests, whatever the shell says of the first.
+# As many workers as processors share these: a second thread of each would only wait.
+test: export OMP_NUM_THREADS ?= 1
 test: $(INSTALLED)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -100,14 +100,15 @@ def _of_files(files: Iterable[Path]) -> dict[str, str]:
 
 def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
     """The files of `lib` with these names, and all that they import; without those in `without`."""
-    left_out, reached = tuple(without), set()
-    waiting = [file for name in names for file in _files(name)]
+    left_out, reached, asked = tuple(without), set(), _with_packages(names)
+    waiting = list(asked)
     while waiting:
-        file = waiting.pop()
-        if file not in reached and not any(file.is_relative_to(folder) for folder in left_out):
-            reached.add(file)
-            for name in _source(file).imports:
-                waiting += _files(name)
+        for file in _files(waiting.pop()):
+            if file not in reached and not any(file.is_relative_to(folder) for folder in left_out):
+                reached.add(file)
+                new = _with_packages(_source(file).imports) - asked  # each is looked for once
+                asked |= new
+                waiting += new
     return reached
 
 
@@ -158,13 +159,18 @@ class Sources:
             self.changed = False
 
 
+def _with_packages(names: Iterable[str]) -> set[str]:
+    """These dotted names, and those of the packages that they lie in."""
+    parts = (name.split(".") for name in names)
+    return {".".join(each[:count]) for each in parts for count in range(1, len(each) + 1)}
+
+
 def _files(name: str) -> list[Path]:
-    """``lib.features.mel`` → lib/__init__.py, lib/features/__init__.py, lib/features/mel.py."""
-    parts, files = name.split("."), []
-    for count in range(1, len(parts) + 1):
-        path = ROOT.joinpath(*parts[:count])
-        files += [path / "__init__.py", path.with_name(f"{path.name}.py")]
-    return [file for file in files if file.is_file()]
+    """``lib.features`` → lib/features/__init__.py; ``lib.features.mel`` → lib/features/mel.py."""
+    path = ROOT.joinpath(*name.split("."))
+    return [
+        file for file in (path / "__init__.py", path.with_name(f"{path.name}.py")) if file.is_file()
+    ]
 
 
 def _imports(text: str, package: str = "") -> set[str]:

@@ -507,13 +507,12 @@ def _read_versions(required: Path, _state: tuple) -> dict[str, str]:
 
 
 def _git() -> dict:
-    def ask(*words):
-        try:
-            answer = subprocess.run(
-                ["git", *words], cwd=files.ROOT, capture_output=True, text=True, timeout=20
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return answer.stdout.strip() if answer.returncode == 0 else ""
-
-    return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}
+    """The commit of this checkout, and whether its files differ from it; empty without git."""
+    ask = ["git", "status", "--porcelain=v2", "--branch"]
+    try:
+        answer = subprocess.run(ask, cwd=files.ROOT, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return {"commit": "", "changed": False}
+    head = re.search(r"^# branch\.oid ([0-9a-f]+)$", answer.stdout, re.MULTILINE)
+    changed = any(not line.startswith("#") for line in answer.stdout.splitlines())
+    return {"commit": head[1] if head else "", "changed": changed}

@@ -91,7 +91,7 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
     outcomes = jobs.run(
         job, steps, p.workers, Progress("videos", stream=sys.stdout), force, parallel=p.parallel
     )
-    _table(jobs.faults(outcomes), "nothing was left out")
+    _table(jobs.faults(outcomes, job), "nothing was left out")
     lost = jobs.failures(outcomes)
     _say(f"{len(outcomes) - len(lost)} of {len(outcomes)} videos done")
     return not lost

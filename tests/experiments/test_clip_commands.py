@@ -233,7 +233,7 @@ def recordings(tmp_path):
 def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings):
     job = jobs.opened(recordings)
     outcomes = jobs.run(job)
-    assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes).to_string()
+    assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes, job).to_string()
     assert jobs.check(job).failure_table().empty
     told = schema.read(job.root / "train/anna/clip_f000010/clip.json")
     assert (told["fps"], told["image_size"], told["audio"]["n_samples"]) == (
@@ -245,11 +245,20 @@ def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings
     assert told["persons"][0]["asd"].tolist() == [-1] * 10
     assert not told["speech"].any()  # silent, by level
     assert "face_visible" not in told
-    assert "nobody has looked for a face" in " ".join(jobs.faults(outcomes)["what"])
+    assert "nobody has looked for a face" in " ".join(jobs.faults(outcomes, job)["what"])
     told = schema.read(job.root / "val/ben/clip_f000000/clip.json")
     assert told["persons"][0]["expression"].tolist() == [4] * 10
     shown = media_pictures.read(job.root / "val/ben/clip_f000010/frames/img_00012.jpg")
     assert abs(shown.mean() - (90 + 4 * 12)) < 4
+
+
+def test_videos_of_a_split_without_clips_are_counted(recordings):
+    path = datasets.store(recordings).trials_path
+    trials.write(trials.read(path).assign(split=["train", "test"]), path)
+    job = jobs.opened(recordings)
+    told = jobs.faults(jobs.run(job), job).set_index("video")["what"]
+    assert "train and val only" in told["1 of test"]
+    assert not (job.root / "test").exists()
 
 
 def test_seconds_are_frames_at_the_rate_of_the_data_set_if_it_has_one(recordings):

@@ -29,11 +29,17 @@ from .tensors import BEGUN, COUNTS, GPU, LIMIT, CudaTensor, begin, run
 
 __all__ = ["BEGUN", "COUNTS", "GPU", "CudaTensor", "on", "without_onednn"]
 _autocast, _init_process_group = torch.autocast, distributed.init_process_group
+CUDA, TO = torch.Tensor.cuda, torch.Tensor.to
 GIBIBYTE = 1 << 30
 
 
 class _Dispatch(TorchDispatchMode):
     """Operations that make a tensor on the GPU without having one."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled in here: the wrapper against that took a tenth of the time."""
+        return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return run(func, args, kwargs or {})
@@ -43,12 +49,13 @@ class _Numbered(TorchFunctionMode):
     """ "cuda" means "cuda:0": C++ would ask a driver for the GPU in use."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = {name: _numbered(item) for name, item in (kwargs or {}).items()}
-        if func is torch.Tensor.cuda:
+        if func is CUDA:
             return args[0].to(GPU)
-        if func is torch.Tensor.to:
+        if func is TO:
             args = tuple(map(_numbered, args))
-        return func(*args, **kwargs)
+        if not kwargs:
+            return func(*args)
+        return func(*args, **{name: _numbered(item) for name, item in kwargs.items()})
 
 
 def _numbered(item):

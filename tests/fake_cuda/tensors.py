@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch.utils._python_dispatch import return_and_correct_aliasing
@@ -17,6 +19,7 @@ aten = torch.ops.aten
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 COUNTS = Counter()  # "wait": a value was fetched; "pinned"; "fetched": tensors copied to the CPU
 BEGUN: list[int] = []  # the process in which the GPU was used first
+PROCESS: list[int] = []  # this process; asking for its number in every operation takes time
 LIMIT = {"bytes": 0}  # of one tensor on the GPU, 0 for none
 
 INDEXED = {  # their indices may lie on the CPU; never the other way round
@@ -138,48 +141,67 @@ SPECIAL = {
 }
 
 
+class Kind(NamedTuple):
+    """What of an operation does not depend on its arguments."""
+
+    asks_for_type: bool
+    of_one_device: bool
+    packs: bool
+
+
+@cache
+def _kind(func) -> Kind:
+    name = str(func)
+    mixed = func in BETWEEN or any(part in name for part in MIXED)
+    packs = "_pack_padded_sequence.default" in name
+    return Kind("has_compatible_shallow_copy_type" in name, not mixed, packs)
+
+
 def run(func, args: tuple, kwargs: dict):
     """One operation of PyTorch: refused where a GPU refuses it, else computed on the CPU."""
-    tensors = list(_tensors((*args, *kwargs.values())))
-    inside = any(isinstance(item, CudaTensor) for item in tensors)
+    tensors = _tensors((*args, *kwargs.values()))
+    inside = any(type(item) is CudaTensor for item in tensors)
     args, kwargs, on_gpu = _place(func, args, kwargs, inside)
     if not on_gpu and not inside:
         return func(*args, **kwargs)
     begin()
-    name = str(func)
-    if "has_compatible_shallow_copy_type" in name:
+    kind = _kind(func)
+    if kind.asks_for_type:
         return False
-    if inside and func not in BETWEEN and not any(mixed in name for mixed in MIXED):
-        _same_device(func, args, tensors)
     if inside:
+        if kind.of_one_device:
+            _same_device(func, args, tensors)
         _count(func, args, on_gpu)
     out = func(*_mapped(_unwrapped, args), **_mapped(_unwrapped, kwargs))
     if not on_gpu:
         return out
     _fits(out)
-    if "_pack_padded_sequence.default" in name:
+    if kind.packs:
         return CudaTensor(out[0]), out[1]
     out = _mapped(_wrapped, out)
     return return_and_correct_aliasing(func, args, kwargs, out) if inside else out
 
 
-def _tensors(items):
+def _tensors(items) -> list[torch.Tensor]:
     """All tensors in arguments: in lists and tuples, too."""
+    found = []
     for item in items:
         if isinstance(item, torch.Tensor):
-            yield item
+            found.append(item)
         elif isinstance(item, list | tuple):
-            yield from _tensors(item)
+            found += _tensors(item)
+    return found
 
 
 def _mapped(change, items):
     """Arguments or results with their tensors changed. PyTorch's own walk took half the time."""
     if isinstance(items, torch.Tensor):
         return change(items)
-    if isinstance(items, dict):
+    kind = type(items)
+    if kind is tuple or kind is list:
+        return kind([_mapped(change, item) for item in items])
+    if kind is dict:
         return {name: _mapped(change, item) for name, item in items.items()}
-    if type(items) in (list, tuple):
-        return type(items)(_mapped(change, item) for item in items)
     return items
 
 
@@ -191,11 +213,19 @@ def _unwrapped(item: torch.Tensor) -> torch.Tensor:
     return item.inner if isinstance(item, CudaTensor) else item
 
 
+def _here() -> None:
+    PROCESS[:] = [os.getpid()]
+
+
+_here()
+os.register_at_fork(after_in_child=_here)
+
+
 def begin() -> None:
     """The GPU is used. Raises what CUDA raises in a process that was forked after it had begun."""
     if not BEGUN:
-        BEGUN.append(os.getpid())
-    if BEGUN[0] != os.getpid():
+        BEGUN[:] = PROCESS
+    if BEGUN != PROCESS:
         raise RuntimeError(
             "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you "
             "must use the 'spawn' start method"
@@ -211,9 +241,9 @@ def _place(func, args: tuple, kwargs: dict, inside: bool) -> tuple[tuple, dict, 
         kwargs = {**kwargs, "device": CPU}
     if func in (aten.copy_.default, aten.set_.source_Tensor):
         on_gpu = isinstance(args[0], CudaTensor)
-    if any(isinstance(item, torch.device) for item in args):
-        on_gpu = any(isinstance(item, torch.device) and item.type == "cuda" for item in args)
-        args = tuple(CPU if isinstance(item, torch.device) else item for item in args)
+    if torch.device in map(type, args):
+        on_gpu = any(type(item) is torch.device and item.type == "cuda" for item in args)
+        args = tuple(CPU if type(item) is torch.device else item for item in args)
     if kwargs.get("pin_memory"):
         kwargs = {**kwargs, "pin_memory": False}
     return args, kwargs, on_gpu

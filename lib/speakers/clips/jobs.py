@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Job:
     sources: tuple[Source, ...]
     layout: ego4d.Layout | None = None
     for_published: bool = False
+    without: Mapping[str, int] = field(default_factory=dict)  # split that gets no clips -> videos
 
     def __repr__(self) -> str:
         return f"{len(self.sources)} videos, clips of {self.settings.length} frames, in {self.root}"
@@ -67,16 +68,17 @@ def opened(p: Mapping) -> Job | None:
         return None
     settings, (name, root) = settings_of(p), datasets.locate(p)
     store = datasets.store(p)
-    layout = None
+    layout, without = None, {}
     if p["dataset"] in datasets.SPEAKING:
         videos, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
         if p["trials"]:
             videos = [source for source in videos if _is_of_trials(source.video, p["trials"])]
     else:
-        videos = sources.of_trials(
-            trials.select(trials.read(store.trials_path), p["trials"]), store, p["label_mismatch"]
-        )
-    return Job(root_of(p, store.folder), name, settings, tuple(videos), layout, p["clip_published"])
+        table = trials.select(trials.read(store.trials_path), p["trials"])
+        videos = sources.of_trials(table, store, p["label_mismatch"])
+        without = sources.without_clips(table)
+    root = root_of(p, store.folder)
+    return Job(root, name, settings, tuple(videos), layout, p["clip_published"], without)
 
 
 def _is_of_trials(video: str, names: Iterable[str]) -> bool:
@@ -212,9 +214,14 @@ def needs(job: Job | None) -> pd.DataFrame:
     return plan.needs(plan.plan(job.sources, job.root, job.settings), job.root, job.settings)
 
 
-def faults(outcomes: list[cluster.Outcome]) -> pd.DataFrame:
-    """Columns video, what: videos not done, boxes and voices left out, tails dropped."""
-    rows = []
+def faults(outcomes: list[cluster.Outcome], job: Job) -> pd.DataFrame:
+    """Columns video, what: videos not done, boxes and voices left out, tails dropped; in a row of
+    their own, how many videos are of a split that gets no clips.
+    """
+    rows = [
+        [f"{count} of {split or 'no split'}", "no clips: they are cut of train and val only"]
+        for split, count in job.without.items()
+    ]
     for outcome in outcomes:
         if not outcome.ok:
             rows.append([outcome.item.video, f"not done: {outcome.error}"])

@@ -103,6 +103,12 @@ def of_trials(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> list[
     return sources
 
 
+def without_clips(table: pd.DataFrame) -> dict[str, int]:
+    """Split other than `SPLITS` -> how many videos of a trial table are of it."""
+    others = table[~table["split"].isin(SPLITS)]
+    return others.groupby("split")["video"].nunique().to_dict()
+
+
 def _stored(
     trials: list[dict], store: Store, mismatch: str, n_frames: int, size: tuple[int, int]
 ) -> Labels:

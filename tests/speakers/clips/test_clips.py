@@ -54,7 +54,7 @@ def job(data, tmp_path):
 def done(job, **more):
     """Run a job to its end; every video must have been done."""
     outcomes = jobs.run(job, **more)
-    assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes).to_string()
+    assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes, job).to_string()
     return outcomes
 
 
@@ -434,7 +434,7 @@ def test_sound_that_is_shorter_or_longer_than_its_pictures_is_named(
 ):
     tiny.write_wav(data / "wave/a.wav", tiny.samples(n_frames))
     job = tiny.job(data, tmp_path / "clips")
-    told = jobs.faults(done(job))
+    told = jobs.faults(done(job), job)
     assert " ".join(told[told["video"] == "a"]["what"]) == named
     assert failures(job).empty
 
