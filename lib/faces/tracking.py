@@ -196,7 +196,8 @@ def shot_changes(changes: Sequence[float]) -> list[int]:
 
 def rows(tracks: np.ndarray, first: int, stop: int) -> tuple[int, int]:
     """First row of `tracks`, and one past the last, of the frames `first` to `stop` − 1."""
-    begin, end = np.searchsorted(tracks[:, 0], (first, stop))
+    # of the column's own type: of another one, all of an hour's rows would be copied per frame
+    begin, end = np.searchsorted(tracks[:, 0], np.array((first, stop), tracks.dtype))
     return int(begin), int(end)
 
 

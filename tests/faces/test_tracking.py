@@ -1,6 +1,7 @@
 """Faces followed over time: as good as detecting on every frame, and on the shared recordings."""
 
 import csv
+import tracemalloc
 from itertools import islice
 
 import numpy as np
@@ -307,3 +308,17 @@ def test_movement_is_no_cut(changes):
 def test_large_and_lonely_changes_are_cuts():
     assert tracking.shot_changes([1.0, 31.0, 1.0]) == [2]
     assert tracking.shot_changes([0.6, 0.6, 0.6, 19.0, 0.6, 0.6, 0.6]) == [4]
+
+
+def test_the_rows_of_a_frame_are_found_without_a_copy_of_all_rows():
+    """They are asked for at each frame: with a copy, the work on a recording of hours would grow
+    with the square of its length.
+    """
+    tracks = np.zeros((200_000, len(tracking.COLUMNS)), np.float32)
+    tracks[:, 0] = np.repeat(np.arange(100_000), 2)
+    tracemalloc.start()
+    try:
+        assert tracking.rows(tracks, 70_000, 70_002) == (140_000, 140_004)
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
