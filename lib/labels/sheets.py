@@ -366,12 +366,14 @@ def _by_blanks(lines: Sequence[str], row: int, header: Callable) -> bool:
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
-    """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
-    if _by_blanks(lines, row, header):
+    """Raise InputError if names, or numbers, and the numbers in the next line are separated by
+    blanks only.
+    """
+    if _by_blanks(lines, row, lambda cells: header(cells) or _is_data(cells)):
         raise InputError(
             "columns that are parted by blanks",
             where=f"{path}:{row + 1}",
-            expected="commas, semicolons, tabs or | between columns",
+            expected="a header as time,valence, and commas, semicolons, tabs or | between columns",
             todo="save the table as CSV",
         )
 
@@ -407,8 +409,8 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
         raise UnevenError(
             f"{len(cells)} columns under a header of {len(sheet.names)}",
             where=f"{sheet.path}:{line}",
-            expected="as many",
-            todo="correct that line",
+            expected=f"as many as in line {sheet.header_line}, {', '.join(sheet.names)[:120]!r}",
+            todo="correct that line, or the header if it is another one",
         )
     sheet.rows.append(cells)
     sheet.lines.append(line)
@@ -428,7 +430,7 @@ def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None
 
 
 def _of_excel(path: Path, header: Callable) -> Sheet:
-    """The first sheet with a column of labels; cells as text."""
+    """The first sheet with a column of labels, visible ones before hidden ones; cells as text."""
     try:
         import openpyxl
     except ImportError as error:
@@ -444,22 +446,62 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
         with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
             if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
                 raise ValueError("too large")
+            names = filter(_PAGE.fullmatch, parts.namelist())
+            has_formulas = any(_FORMULA.search(parts.read(name)) for name in names)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = [_excel_rows(page) for page in book.worksheets]
+        shown = sorted(book.worksheets, key=lambda page: page.sheet_state != "visible")
+        full = {page.title: rows for page in shown if (rows := _excel_rows(page))}
         book.close()
-    full = [rows for rows in sheets if rows]
-    with errors.foreign(path, "an Excel file", "save it as CSV"):
-        labelled = [
-            (rows, index) for rows in full if (index := _header_of(rows, header)) is not None
-        ]
-        if labelled:
-            sheet = _excel_sheet(path, *labelled[0])
-            if len(labelled) > 1:
-                sheet.notes.append(f"not used: labels in other sheets ({len(labelled) - 1})")
-            return sheet
+        return _of_pages(path, full, header, has_formulas)
+
+
+def _of_pages(
+    path: Path, full: dict[str, list[list[str]]], header: Callable, has_formulas: bool
+) -> Sheet:
+    """The table in the first of these sheets (name -> rows) that has a header line."""
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
-    return _excel_sheet(path, full[0], 0)
+    places = {title: _header_of(rows, header) for title, rows in full.items()}
+    labelled = [title for title, place in places.items() if place is not None]
+    title = labelled[0] if labelled else next(iter(full))
+    place = places[title] or 0
+    width = max((n + 1 for n, name in enumerate(full[title][place]) if name), default=0)
+    if has_formulas:
+        _refuse_uncomputed(path, title, place + 2, width)
+    sheet = _excel_sheet(path, full[title], place, width)
+    if others := labelled[1:]:
+        names = ", ".join(map(repr, others))
+        read = f"read is the sheet {title!r}"
+        sheet.notes.append(f"{read}; not used: labels in other sheets ({len(others)}): {names}")
+    return sheet
+
+
+_PAGE, _FORMULA = re.compile(r"xl/worksheets/[^/]+\.xml"), re.compile(rb"<f[ />]")
+
+
+def _refuse_uncomputed(path: Path, title: str, first_row: int, width: int) -> None:
+    """Raise InputError for a formula of a table that was saved without its result, as a program
+    writes it that cannot compute: its cell reads as empty, which means unlabelled.
+    """
+    import openpyxl
+
+    books = [openpyxl.load_workbook(path, read_only=True, data_only=only) for only in (False, True)]
+    pages = [book[title] for book in books]
+    for page in pages:
+        page.reset_dimensions()
+    both = zip(*(page.iter_rows(min_row=first_row, max_col=width) for page in pages), strict=True)
+    for row, (written, computed) in enumerate(both, start=first_row):
+        for cell, result in zip(written, computed, strict=True):
+            # the result of a formula that is an empty text is of the type "str"
+            if cell.data_type == "f" and result.value is None and result.data_type != "str":
+                raise InputError(
+                    f"the formula {str(cell.value)[:80]!r} without its result",
+                    where=f"{path}:{row}",
+                    expected="numbers, or formulas that a spreadsheet has computed",
+                    todo="open the file in Excel or LibreOffice and save it there, or as CSV",
+                )
+    for book in books:
+        book.close()
 
 
 def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
@@ -481,6 +523,7 @@ def _refuse_no_zip(path: Path) -> None:
 
 def _excel_rows(page) -> list[list[str]]:
     rows = []
+    page.reset_dimensions()  # some programs write A1 there, whatever the sheet holds
     for cells in page.iter_rows(values_only=True):
         rows.append([_excel_text(cell) for cell in cells])
         if len(rows) > MOST_ROWS:
@@ -490,8 +533,7 @@ def _excel_rows(page) -> list[list[str]]:
     return rows
 
 
-def _excel_sheet(path: Path, rows: list[list[str]], header_row: int) -> Sheet:
-    width = max((n + 1 for n, name in enumerate(rows[header_row]) if name), default=0)
+def _excel_sheet(path: Path, rows: list[list[str]], header_row: int, width: int) -> Sheet:
     sheet = Sheet(
         path, rows[header_row][:width], [], [], "", {}, _before(header_row), header_row + 1
     )
