@@ -16,13 +16,15 @@ import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
 
 from .. import errors
 from ..errors import InputError
+from ..files import folded
 from ..metrics import EMOTIONS
 from . import cells, columns, raters, sheets
 from .annotators import Annotation
@@ -150,10 +152,38 @@ def eaf(path: Path):
         return opened
 
 
-def time_origin(opened) -> int:
-    """ms at which the medium of an opened file of ELAN begins; its annotations count from there."""
-    origins = [int(media.get("TIME_ORIGIN") or 0) for media in opened.media_descriptors]
-    return max(origins, default=0)
+def time_origin(opened, path: Path) -> int:
+    """ms at which the medium of an opened file of ELAN begins; its annotations count from there.
+
+    Of several media, such as a video and a sound, it is the one that is called as the file, else
+    the first, which ELAN plays as the main one.
+    """
+    media = opened.media_descriptors
+    own = [one for one in media if _stem(one.get("MEDIA_URL") or "") == folded(path.stem)]
+    return next((_origin(one) for one in [*own, *media]), 0)
+
+
+def _stem(url: str) -> str:
+    return folded(PurePosixPath(unquote(url)).stem)
+
+
+def _origin(medium: Mapping) -> int:
+    return int(medium.get("TIME_ORIGIN") or 0)
+
+
+def was_moved(path: Path) -> bool:
+    """Whether earlier versions added the offset of another medium to the times of an ELAN file."""
+    opened = eaf(path)
+    with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
+        latest = max(map(_origin, opened.media_descriptors), default=0)
+        return latest != time_origin(opened, path)
+
+
+def scales(path: Path) -> set[tuple[float, ...]]:
+    """Scales in the names of an ELAN file's tiers, which earlier versions did not use."""
+    opened = eaf(path)
+    with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
+        return {column.scale for column in _tiers(opened).values()}
 
 
 def _tiers(opened) -> dict[str, columns.Column]:
@@ -183,7 +213,7 @@ def has_unrated_tiers(path: Path) -> bool:
 def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     opened, annotations = eaf(path), []
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = time_origin(opened)
+        offset = time_origin(opened, path)
         known, unused = _rated(_tiers(opened))
         tiers = {name: opened.get_annotation_data_for_tier(name) for name in known}
         if any(None in row[:2] for rows in tiers.values() for row in rows):
@@ -193,7 +223,8 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         if not rows:
             continue
         numbers = [_of_text(text, f"{path}, tier {name}, at {begin} ms") for begin, _, text in rows]
-        values, notes = _scaled(np.array(numbers), (-1, 1), label_range, f"{path}, tier {name}")
+        limits, where = column.scale or (-1, 1), f"{path}, tier {name}"
+        values, notes = _scaled(np.array(numbers), limits, label_range, where)
         both = np.full((len(rows), 2), np.nan)
         both[:, EMOTIONS.index(column.what)] = values
         begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))

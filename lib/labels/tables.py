@@ -32,6 +32,7 @@ from .sheets import Sheet
 
 TABLES = (".csv", ".tsv", ".txt", ".dat", *sheets.EXCEL)
 SUFFIXES = (*TABLES, *formats.SUFFIXES)
+ELAN = ".eaf"
 OURS = "it looks like predictions of this program, which are no ratings"
 UTTERANCES = tuple(utterances.COLUMNS)
 FORMATS = tuple(formats.SUFFIXES.values())
@@ -95,32 +96,40 @@ def ignored_scale(path: Path) -> str:
     values are hundredths, and one that stands in the names of columns.
     """
     path = Path(path)
-    if path.suffix.lower() not in TABLES or not path.is_file():
+    if path.suffix.lower() not in (*TABLES, ELAN) or not path.is_file():
         return ""
     try:
-        table = sheets.kept(path)
+        if path.suffix.lower() == ELAN:
+            scales = formats.scales(path)
+        else:
+            table = sheets.kept(path)
+            scales = {kind.scale for kind in table.kinds}
+            if cells.axes(table) and cells.limits_of(table, ())[0] == cells.DARMA:
+                return "DARMA"
     except InputError:
         return ""
-    if cells.axes(table) and cells.limits_of(table, ())[0] == cells.DARMA:
-        return "DARMA"
-    scales = {cells.span(kind.scale) for kind in table.kinds if kind.scale not in ((), (-1, 1))}
-    return ", ".join(sorted(scales))
+    return ", ".join(sorted(cells.span(scale) for scale in scales - {(), (-1, 1)}))
 
 
 def was_untimed(path: Path) -> bool:
-    """Whether a table has times or frames that earlier versions did not understand, so that its
+    """Whether a file has times or frames that earlier versions did not understand, so that its
     labels have changed.
     """
     path = Path(path)
-    if path.suffix != ".csv" or not path.is_file():
+    if path.suffix not in (".csv", ELAN) or not path.is_file():
         return False
     try:
+        if path.suffix == ELAN:
+            return formats.was_moved(path)
         table = sheets.kept(path)
     except InputError:
         return False
     kinds_, names = table.kinds, [name.strip("'").lower() for name in table.names]
     timed = [name for name, column in zip(names, kinds_, strict=True) if column.what in _WHEN]
-    return bool(timed) and EARLIER.isdisjoint(names)
+    if not timed:
+        return raters.has_unnamed_time(table)
+    counted = (cells.count_frames(table.texts(index)) for index in range(len(table.names)))
+    return EARLIER.isdisjoint(names) or any(counted)
 
 
 def was_averaged(path: Path) -> bool:

@@ -283,7 +283,7 @@ def of_elan(path: Path) -> Rows:
     """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
     eaf, rows, untimed = formats.eaf(path), [], 0
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = formats.time_origin(eaf)
+        offset = formats.time_origin(eaf, path)
         for tier in eaf.get_tier_names():
             who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
             for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):
