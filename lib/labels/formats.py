@@ -2,6 +2,8 @@
 
 * ELAN ``.eaf`` (read by pympi-ling): tiers called valence and arousal, or ``valence_anna`` …; an
   annotation is a stretch with a number. An offset of the medium is added.
+* ELAN's export as a table, with the names of its columns: ``Tier``, ``Begin Time - ss.msec``, …,
+  ``Annotation``, a row per annotation.
 * NOVA ``<role>.<scheme>.<annotator>.annotation``: XML, and beside it the values in
   ``….annotation~``, text or binary; schemes valence and arousal, continuous (a rate of their own)
   or a stretch per row.
@@ -15,7 +17,7 @@ import contextlib
 import io
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -26,7 +28,7 @@ from .. import errors
 from ..errors import InputError
 from ..files import folded
 from ..metrics import EMOTIONS
-from . import cells, columns, raters, sheets
+from . import cells, collisions, columns, raters, sheets
 from .annotators import Annotation
 
 SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
@@ -187,7 +189,12 @@ def scales(path: Path) -> set[tuple[float, ...]]:
 
 
 def _tiers(opened) -> dict[str, columns.Column]:
-    known = {name: columns.meaning(name) for name in opened.get_tier_names()}
+    return _emotional(opened.get_tier_names())
+
+
+def _emotional(names: Iterable[str]) -> dict[str, columns.Column]:
+    """What the tiers of valence and arousal among these are."""
+    known = {name: columns.meaning(name) for name in names}
     return {name: column for name, column in known.items() if column.what in EMOTIONS}
 
 
@@ -218,21 +225,12 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         tiers = {name: opened.get_annotation_data_for_tier(name) for name in known}
         if any(None in row[:2] for rows in tiers.values() for row in rows):
             raise ValueError("an annotation of valence or arousal without its time")
+    said = [f"{offset / 1000:g} s of offset added"] if offset else []
+    said += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
     for name, entries in tiers.items():
-        column, rows = columns.meaning(name), sorted(row[:3] for row in entries)
-        if not rows:
-            continue
-        numbers = [_of_text(text, f"{path}, tier {name}, at {begin} ms") for begin, _, text in rows]
-        limits, where = column.scale or (-1, 1), f"{path}, tier {name}"
-        values, notes = _scaled(np.array(numbers), limits, label_range, where)
-        both = np.full((len(rows), 2), np.nan)
-        both[:, EMOTIONS.index(column.what)] = values
-        begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))
-        if offset:
-            notes.append(f"{offset / 1000:g} s of offset added")
-        notes += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
-        who = column.annotator
-        annotations.append(Annotation(who, both, begin, until, str(path), notes=tuple(notes)))
+        rows = sorted(row[:3] for row in entries)
+        if rows:
+            annotations.append(_of_tier(path, name, rows, offset, said, label_range))
     if not annotations:
         raise InputError(
             "tiers of valence and arousal without an annotation",
@@ -241,6 +239,66 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             todo="annotate them, or remove the file",
         )
     return annotations
+
+
+def _of_tier(
+    path: Path,
+    name: str,
+    rows: Sequence[tuple[float, float, str]],
+    offset: int,
+    said: Sequence[str],
+    label_range: Sequence[float],
+) -> Annotation:
+    """The annotation of one tier.
+
+    rows : begin and end (ms), text. offset : ms that are added. said : notes on the whole file.
+    """
+    column, where = columns.meaning(name), f"{path}, tier {name}"
+    numbers = [_of_text(text, f"{where}, at {begin:g} ms") for begin, _, text in rows]
+    values, notes = _scaled(np.array(numbers), column.scale or (-1, 1), label_range, where)
+    both = np.full((len(rows), 2), np.nan)
+    both[:, EMOTIONS.index(column.what)] = values
+    begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))
+    notes = (*notes, *said)
+    return Annotation(column.annotator, both, begin, until, str(path), notes=notes)
+
+
+def is_export(table: sheets.Sheet) -> bool:
+    """Whether a table is ELAN's export of several tiers below one another, with a header."""
+    names = [columns.squeezed(name) for name in table.names]
+    kinds = {column.what for column in table.kinds}
+    return {"tier", "annotation"} <= set(names) and {"start", "end"} <= kinds
+
+
+def export_has_ratings(table: sheets.Sheet) -> bool:
+    """Whether tiers of such a table are of valence or arousal."""
+    return bool(_emotional(table.texts(_place(table, "tier"))))
+
+
+def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annotation]:
+    """The tiers of valence and arousal of such a table; see `read`. Raises InputError also for
+    tiers of several recordings.
+    """
+    tiers, texts = (table.texts(_place(table, name)) for name in ("tier", "annotation"))
+    with errors.foreign(table.path, "an export of ELAN", "write it again"):
+        known, unused = _rated(_emotional(tiers))
+    kinds = [column.what for column in table.kinds]
+    begin, until = (cells.times(table, kinds.index(what)) for what in ("start", "end"))
+    collisions.refuse_mixed(table, begin, tiers)
+    said = [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
+    annotations = []
+    for name in known:
+        mine = np.flatnonzero(np.array(tiers) == name)
+        mine = mine[np.argsort(begin[mine], kind="stable")]
+        over = collisions.overlapping(table, begin[mine], until[mine], np.array(table.lines)[mine])
+        rows = [(1000 * begin[row], 1000 * until[row], texts[row]) for row in mine]
+        notes = [*table.notes, *said, *over]
+        annotations.append(_of_tier(table.path, name, rows, 0, notes, label_range))
+    return annotations
+
+
+def _place(table: sheets.Sheet, word: str) -> int:
+    return [columns.squeezed(name) for name in table.names].index(word)
 
 
 def _of_text(text: str, where: str) -> float:

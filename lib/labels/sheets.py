@@ -201,6 +201,8 @@ def number(text: str, decimal_comma: bool = False) -> float:
 
 def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     lines = text.split("\n")
+    if track := _of_audacity(path, lines, header):
+        return track
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([_bare(lines[start])], delimiter=mark))]
     sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
@@ -232,6 +234,25 @@ def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
         count = "1 line is" if len(uneven) == 1 else f"{len(uneven)} lines are"
         sheet.notes.append(f"{count} skipped (first: {uneven[0]})")
     return sheet
+
+
+_TRACK = re.compile(r"(\d+[.,]\d{6})\t(\d+[.,]\d{6})(?:\t(.*))?")
+
+
+def _of_audacity(path: Path, lines: Sequence[str], header: Callable) -> Sheet | None:
+    """A label track of Audacity: start, end (s) and text between tabs, without a header; None for
+    another table. Lines that begin with a backslash tell frequencies.
+    """
+    known = [(k, line) for k, line in enumerate(lines, 1) if line and not line.startswith("\\\t")]
+    matches = [_TRACK.fullmatch(line) for _, line in known]
+    if not all(matches) or any(number(one[1]) > number(one[2]) for one in matches):
+        return None
+    names = ["start", "end", "text"]
+    if not header(names):  # in a file of valence the text is its value
+        names[-1] = "rating"
+    rows = [[one[1], one[2], (one[3] or "").strip()] for one in matches]
+    notes = ["read as a label track of Audacity: start, end, label"]
+    return Sheet(path, names, rows, [k for k, _ in known], "\t", {}, notes, known[0][0])
 
 
 def _quoted(sheet: Sheet, lines: Sequence[str]) -> Iterator[str]:
@@ -337,7 +358,8 @@ def _cells(line: str, mark: str | None) -> list[str]:
 
 
 def _is_remark(line: str) -> bool:
-    return line.lstrip().startswith("#")
+    is_quoted = re.fullmatch(r'"#[^"]*"', line.strip())  # of ELAN: "#file:///C:/anna.mp4"
+    return line.lstrip().startswith("#") or bool(is_quoted)
 
 
 def _bare(line: str) -> str:

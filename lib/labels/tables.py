@@ -19,6 +19,7 @@ utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,8 @@ SUFFIXES = (*TABLES, *formats.SUFFIXES)
 ELAN = ".eaf"
 OURS = "it looks like predictions of this program, which are no ratings"
 UTTERANCES = tuple(utterances.COLUMNS)
-FORMATS = tuple(formats.SUFFIXES.values())
+EXPORT = "elan export"
+FORMATS = (*formats.SUFFIXES.values(), EXPORT)
 
 
 def form(path: Path) -> str:
@@ -63,16 +65,31 @@ def form(path: Path) -> str:
         return "official"
     if kind := utterances.form(names):
         return kind
+    if formats.is_export(table):
+        return EXPORT if formats.export_has_ratings(table) else ""
+    _refuse_row_as_header(table)
     if has_affect(table) or "expression" in {column.what for column in table.kinds}:
         return "own"
-    if all(sheets.number(name, True) == sheets.number(name, True) for name in table.names):
+    return ""
+
+
+_VALUE = re.compile(r"(\d+:)?\d+:\d\d([.,]\d+)?|[+-]?\d*[.,]\d+")  # no annotator is called so
+
+
+def _refuse_row_as_header(table: Sheet) -> None:
+    """Raise InputError for a table of labels that begins with a row, such as an export of ELAN
+    without the names of its columns.
+    """
+    numbers = [sheets.number(name, True) for name in table.names]
+    is_timed = not {column.what for column in table.kinds}.isdisjoint(_WHEN)
+    is_rating = has_affect(table) and not is_timed and any(map(_VALUE.fullmatch, table.names))
+    if is_rating or all(number == number for number in numbers):
         raise InputError(
             f"a label table without a header line: {','.join(table.names)[:80]!r}",
-            where=f"{path}:{table.header_line}",
+            where=f"{table.path}:{table.header_line}",
             expected="time,valence,arousal",
             todo="write the names of the columns into its first line",
         )
-    return ""
 
 
 def _is_official(path: Path) -> bool:
@@ -212,6 +229,8 @@ def read(
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read(path, label_range)
     table = sheets.kept(path)
+    if formats.is_export(table):
+        return formats.read_export(table, label_range)
     if not table.rows:
         raise InputError(
             "a label table without a row",
