@@ -30,7 +30,8 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which mean
 _TIMECODE = re.compile(r"\d+[:;]\d\d[:;]\d\d[:;.]\d\d")  # SMPTE: hours, minutes, seconds, frames
 _HUNDREDTHS = re.compile(r"(?:\d+:)?\d{1,3}:\d\d[.,](\d\d)")
 FRAME_RATE = 30  # frames per second that films have at most, but for few
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
+# hours:minutes:seconds; pandas writes 0 days 00:01:02.500000
+_CLOCK = re.compile(r"(?:0 days )?(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
 class When:

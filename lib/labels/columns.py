@@ -111,6 +111,9 @@ def meaning(name: str) -> Column:
     if len(name) > MAX_NAME_CHARACTERS:
         return Column("unknown")
     text = plain(name)
+    match = _BRACKETS.match(text)
+    if match and match[2] and not _squeezed(match[2]) and _of_time(match[1], 1.0):
+        return Column("unknown")  # time (%)
     if column := _of_time(text, 1.0):
         return column
     for pattern in (_BRACKETS, _TAIL):

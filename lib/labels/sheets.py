@@ -128,22 +128,28 @@ def names_labels(cells: Sequence[str]) -> bool:
 
 
 def is_prose(path: Path) -> bool:
-    """Whether a text is no table but, for example, notes with a recording's name: none of its first
-    lines names labels, and none looks like a row. Raises InputError as `read_text` does.
+    """Whether a text is no table but, for example, notes or a transcript with a recording's name:
+    none of its first lines names labels, and most are no rows of numbers. Raises InputError as
+    `read_text` does.
     """
     text = read_text(path)
     lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
     cells = [[cell.strip().strip("'\"") for cell in line.split(_mark(line))] for line in lines]
-    known = any(names_labels(row) or _values(row) for row in cells)
+    known = any(names_labels(row) or _names_one(row) for row in cells)
+    known = known or 2 * sum(map(_is_row, cells)) >= len(cells)
     known = known or any(_by_blanks(lines, row, names_labels) for row in range(len(lines)))
     return not WEB_PAGE.match(text) and not known
 
 
-def _values(cells: Iterable[str]) -> bool:
-    """Whether a cell is a number, or by itself the name of something that is labelled."""
+def _names_one(cells: Iterable[str]) -> bool:
+    """Whether a cell is by itself the name of something that is labelled."""
     names = {columns.meaning(cell).what for cell in cells if " " not in cell}
-    numbers = any(number(cell, True) == number(cell, True) for cell in cells)
-    return numbers or bool(names & {"valence", "arousal", "expression"})
+    return bool(names & {"valence", "arousal", "expression"})
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether at least half of the cells are numbers."""
+    return 2 * sum(number(cell, True) == number(cell, True) for cell in cells) >= len(cells)
 
 
 def read_text(path: Path) -> str:
@@ -556,8 +562,9 @@ def _excel_rows(page) -> list[list[str]]:
 
 
 def _excel_sheet(path: Path, rows: list[list[str]], header_row: int, width: int) -> Sheet:
+    settings = {cells[0].lower(): cells[1] for cells in rows[:header_row] if len(cells) > 1}
     sheet = Sheet(
-        path, rows[header_row][:width], [], [], "", {}, _before(header_row), header_row + 1
+        path, rows[header_row][:width], [], [], "", settings, _before(header_row), header_row + 1
     )
     for number_, cells in enumerate(rows[header_row + 1 :], start=header_row + 2):
         _add(sheet, [*cells, *[""] * (width - len(cells))], number_)

@@ -109,8 +109,9 @@ EARLIER = {
 
 
 def ignored_scale(path: Path) -> str:
-    """The scale that a table has and earlier versions took for −1…1, "" for none: DARMA's, whose
-    values are hundredths, and one that stands in the names of columns.
+    """The scale that a file has and earlier versions took for −1…1, "" for none: DARMA's, whose
+    values are hundredths, and one that stands in the names of columns or tiers, or in the settings
+    of an Excel file.
     """
     path = Path(path)
     if path.suffix.lower() not in (*TABLES, ELAN) or not path.is_file():
@@ -121,8 +122,11 @@ def ignored_scale(path: Path) -> str:
         else:
             table = sheets.kept(path)
             scales = {kind.scale for kind in table.kinds}
-            if cells.axes(table) and cells.limits_of(table, ())[0] == cells.DARMA:
+            limits = cells.limits_of(table, ())[0]
+            if cells.axes(table) and limits == cells.DARMA:
                 return "DARMA"
+            if path.suffix.lower() in sheets.EXCEL:  # its settings did not count
+                scales.add(limits)
     except InputError:
         return ""
     return ", ".join(sorted(cells.span(scale) for scale in scales - {(), (-1, 1)}))

@@ -40,6 +40,18 @@ def test_hundredths_and_thousandths_are_seconds(tmp_path, digits):
     assert np.allclose(rows[:246, 0], FRAMES[:246] / 10, atol=1e-5)
 
 
+def test_times_of_pandas_are_read_as_on_a_clock(tmp_path):
+    lines = (f"0 days 00:00:{k:02d}.500000,{k / 10},0\n" for k in range(10))
+    rows = read(tmp_path, "time,valence,arousal\n" + "".join(lines))[0]
+    assert np.allclose(rows[[25, 50], 0], [0.05, 0.15])
+
+
+def test_a_unit_of_signs_is_not_passed_over(tmp_path):
+    lines = "".join(f"{10 * k},0.1,0.2\n" for k in range(2))
+    with pytest.raises(InputError, match=r"the column 'time \(%\)' may be a time"):
+        read(tmp_path, f"time (%),valence,arousal\n{lines}")
+
+
 STRETCHES = [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0), (6.0, 8.0)]
 
 

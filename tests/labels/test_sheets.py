@@ -3,10 +3,11 @@
 import re
 import zipfile
 
+import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.labels import sheets
+from lib.labels import sheets, tables
 
 openpyxl = pytest.importorskip("openpyxl")
 HEAD = ["time", "valence", "arousal"]
@@ -72,6 +73,28 @@ def test_rows_beyond_the_size_that_a_file_claims_are_read(tmp_path):
     path = workbook(tmp_path / "a.xlsx", Anna=[HEAD, [0, 0.1, 0], [1, 0.2, 0]])
     rewritten(path, rb'<dimension ref="[^"]*"', b'<dimension ref="A1"')
     assert len(sheets.read(path).rows) == 2
+
+
+@pytest.mark.parametrize("low", [0, -100])
+def test_settings_of_carma_count_in_a_workbook_as_in_a_text(tmp_path, low):
+    span = 100 - low
+    rows = [[second, low + span * second / 10] for second in range(5)]
+    settings = [["Upper Label", "very pleasant"], ["Minimum Value", low], ["Maximum Value", 100]]
+    path = workbook(
+        tmp_path / "a.xlsx", Sheet1=[*settings, ["Second", "Rating"], ["%%", "%%"], *rows]
+    )
+    [found] = tables.read(path)
+    assert np.allclose(found.values[:, 0], [-1, -0.8, -0.6, -0.4, -0.2])
+    assert tables.ignored_scale(path) == f"{low}…100".replace("-", "−")
+
+
+SUBTITLES = "1\n00:00:00,500 --> 00:00:02,000\nhello\n\n2\n00:00:02,000 --> 00:00:03,000\nyou\n"
+
+
+@pytest.mark.parametrize("text", [SUBTITLES, "Anna  0:00\nYes, 5\n\nBen  0:02\nYou, too.\nHm.\n"])
+def test_a_transcript_with_the_name_of_a_recording_is_no_damaged_table(tmp_path, text):
+    (tmp_path / "anna.txt").write_text(text)
+    assert tables.form(tmp_path / "anna.txt") == ""
 
 
 def test_a_row_of_another_length_says_which_line_counts_as_the_header(tmp_path):
