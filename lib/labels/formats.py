@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -285,6 +286,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
     kinds = [column.what for column in table.kinds]
     begin, until = (cells.times(table, kinds.index(what)) for what in ("start", "end"))
     collisions.refuse_mixed(table, begin, tiers)
+    _refuse_offset(table)
     said = [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
     annotations = []
     for name in known:
@@ -295,6 +297,24 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
         notes = [*table.notes, *said, *over]
         annotations.append(_of_tier(table.path, name, rows, 0, notes, label_range))
     return annotations
+
+
+def _refuse_offset(table: sheets.Sheet) -> None:
+    """Raise InputError for an export whose first lines tell an offset of a medium: they do not tell
+    whether it is in the times.
+    """
+    before = sheets.read_text(table.path).split("\n")[: table.header_line - 1]
+    for number, line in enumerate(before, start=1):
+        if (match := _OFFSET.search(line)) and int(match[1]):
+            raise InputError(
+                f"an export of ELAN whose medium has an offset of {match[1]} ms",
+                where=f"{table.path}:{number}",
+                expected="times from the start of the recording",
+                todo="use the .eaf itself, or add the offset to the times and remove that line",
+            )
+
+
+_OFFSET = re.compile(r"-- offset: (\d+)")
 
 
 def _place(table: sheets.Sheet, word: str) -> int:

@@ -50,6 +50,11 @@ def test_an_export_of_several_recordings_is_refused(tmp_path):
         read(tmp_path, "\n".join([f"{head}\tFile", *two]))
 
 
+def test_an_offset_that_may_be_in_the_times_or_not_is_refused(tmp_path):
+    with pytest.raises(InputError, match="whose medium has an offset of 1500 ms"):
+        read(tmp_path, '"#file:///C:/anna.mp4 -- offset: 1500"\n' + export(["msec"]))
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_an_export_of_elan_without_the_names_of_its_columns_says_so(tmp_path, unit):
     with pytest.raises(InputError, match="a label table without a header line"):
