@@ -232,6 +232,11 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         rows = sorted(row[:3] for row in entries)
         if rows:
             annotations.append(_of_tier(path, name, rows, offset, said, label_range))
+    _refuse_empty(path, annotations)
+    return annotations
+
+
+def _refuse_empty(path: Path, annotations: Sequence[Annotation]) -> None:
     if not annotations:
         raise InputError(
             "tiers of valence and arousal without an annotation",
@@ -239,7 +244,6 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             expected="stretches with a number",
             todo="annotate them, or remove the file",
         )
-    return annotations
 
 
 def _of_tier(
@@ -296,6 +300,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
         rows = [(1000 * begin[row], 1000 * until[row], texts[row]) for row in mine]
         notes = [*table.notes, *said, *over]
         annotations.append(_of_tier(table.path, name, rows, 0, notes, label_range))
+    _refuse_empty(table.path, annotations)
     return annotations
 
 
@@ -303,7 +308,8 @@ def _refuse_offset(table: sheets.Sheet) -> None:
     """Raise InputError for an export whose first lines tell an offset of a medium: they do not tell
     whether it is in the times.
     """
-    before = sheets.read_text(table.path).split("\n")[: table.header_line - 1]
+    text = sheets.read_text(table.path) if table.mark else ""  # a workbook says nothing of it
+    before = text.split("\n")[: table.header_line - 1]
     for number, line in enumerate(before, start=1):
         if (match := _OFFSET.search(line)) and int(match[1]):
             raise InputError(

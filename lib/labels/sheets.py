@@ -251,7 +251,7 @@ def _of_audacity(path: Path, lines: Sequence[str], header: Callable) -> Sheet | 
     """
     known = [(k, line) for k, line in enumerate(lines, 1) if line and not line.startswith("\\\t")]
     matches = [_TRACK.fullmatch(line) for _, line in known]
-    if not all(matches) or any(number(one[1]) > number(one[2]) for one in matches):
+    if not known or not all(matches) or any(number(one[1]) > number(one[2]) for one in matches):
         return None
     names = ["start", "end", "text"]
     if not header(names):  # in a file of valence the text is its value

@@ -55,6 +55,20 @@ def test_an_offset_that_may_be_in_the_times_or_not_is_refused(tmp_path):
         read(tmp_path, '"#file:///C:/anna.mp4 -- offset: 1500"\n' + export(["msec"]))
 
 
+def test_an_export_of_elan_that_became_a_workbook_is_read(tmp_path):
+    book = pytest.importorskip("openpyxl").Workbook()
+    for line in export(["hh:mm:ss.ms"]).splitlines():
+        book.active.append(line.split("\t"))
+    book.save(tmp_path / "anna.xlsx")
+    rows = arrays.read([tmp_path / "anna.xlsx"], "va", FRAMES, {})[0]
+    assert np.allclose(rows[[0, 74]], [[-0.5, 0.75], [0.25, 1]])
+
+
+def test_an_export_with_the_spread_of_ratings_alone_is_refused(tmp_path):
+    with pytest.raises(InputError, match="tiers of valence and arousal without an annotation"):
+        read(tmp_path, export(["msec"]).replace("valence", "valence_sd").replace("Arousal", "x"))
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_an_export_of_elan_without_the_names_of_its_columns_says_so(tmp_path, unit):
     with pytest.raises(InputError, match="a label table without a header line"):
