@@ -243,7 +243,7 @@ def _members(
             tail = f"_{person}" if person else ""
             called.setdefault(folded(f"{recording.file}{tail}"), trial)
             called.setdefault(folded(f"{recording.stem}{tail}"), trial)
-    files = [path for path in contents.inside(folder) if _is_label(path)]
+    files = [path for path in contents.inside(folder) if _is_label(contents, path)]
     free = [path for path in sorted(files) if path not in contents.used]
     paths = {}
     for path in free:
@@ -265,9 +265,18 @@ def _members(
     return paths if free or not files else None
 
 
-def _is_label(path: str) -> bool:
+def _is_label(contents: Contents, path: str) -> bool:
     name = split(path)[1].lower()
+    if name.endswith(tables.ELAN):  # many hold a transcript only
+        return not name.startswith(".") and _holds_labels(contents.root / path)
     return not name.startswith(".") and name.endswith((".txt", *TABLES))
+
+
+def _holds_labels(path: Path) -> bool:
+    try:
+        return bool(kinds_of(path))
+    except InputError:  # the list of files tells the reason
+        return False
 
 
 def _of_tables(

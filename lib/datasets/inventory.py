@@ -350,7 +350,7 @@ def _without_labels(there: Contents, path: str) -> tuple[str, str]:
     if suffix(path) == ".json":
         return "no JSON of AFEW-VA, which is the only one that is read", AS_CSV
     if suffix(path) not in tables.TABLES:
-        return "no labels of valence, arousal or expression in it", ""
+        return "no tier or scheme of valence or arousal in it", ""
     if suffix(path) == ".txt" and sheets.is_prose(there.root / path):
         return "a text without labels", ""
     columns = sheets.kept(there.root / path).names

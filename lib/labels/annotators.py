@@ -108,17 +108,19 @@ def _by_time(
     _refuse_other_recording(one, times, frames, delay)
     sample_times = np.asarray(frames, np.float64) + delay
     if one.until is not None:
+        lasting = float(np.median(one.until - times))
+        _refuse_other_unit(one, times, frames, lasting, spacing(frames, alone=lasting))
         return _stretches(one.values, times, one.until, sample_times), f"{len(times)} stretches"
     period = spacing(times, alone=float(frames[-1] - frames[0]) + 1.0)
-    _refuse_other_unit(one, times, frames, period)
+    _refuse_other_unit(one, times, frames, period, 1 / DENSE_HZ)
     values = _SAMPLERS[method](one, times, sample_times, period)
     step = spacing(frames, alone=period)
     return values.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
 
 
 def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float = 0.0) -> str:
-    """A note if labels continue after the recording, or if they cover less than half of it (unless
-    they are values of stretches).
+    """A note if labels continue after the recording, or if they cover less than half of it, values
+    of three stretches or more less than a tenth.
 
     rows : (T, k) of `to_frames`. frames : (T,) s. delay : s, as in `to_frames`.
     """
@@ -130,7 +132,10 @@ def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float =
     if not len(known):
         return "no frame of the recording is labelled"
     first, last = frames[known[0]], frames[known[-1]]
-    if one.until is not None or last - first >= COVERED_SHARE * (frames[-1] - frames[0]):
+    share = COVERED_SHARE
+    if one.until is not None:
+        share = SHORT_SHARE if len(one.until) > 2 else 0.0
+    if last - first >= share * (frames[-1] - frames[0]):
         return ""
     length = frames[-1] + spacing(frames)
     return f"labels from {first:.2f} to {last:.2f} s, and the recording lasts {length:.2f} s"
@@ -235,19 +240,23 @@ def _refuse_other_recording(
 
 
 def _refuse_other_unit(
-    one: Annotation, times: np.ndarray, frames: np.ndarray, period: float
+    one: Annotation, times: np.ndarray, frames: np.ndarray, period: float, least: float
 ) -> None:
     """Raise InputError for labels that are so dense, and cover so little of the recording, that
     their times cannot be seconds: minutes, days of a spreadsheet, seconds in a column of
     milliseconds.
+
+    period : s from one to the next, or that a stretch lasts. least : s that it has at least.
     """
-    span, length = float(times[-1] - times[0]), float(frames[-1] - frames[0])
-    if len(times) < 3 or span >= SHORT_SHARE * length or period * DENSE_HZ >= 1:
+    ends = times if one.until is None else one.until
+    span, length = float(np.max(ends) - times[0]), float(frames[-1] - frames[0])
+    if len(times) < 3 or span >= SHORT_SHARE * length or period >= least:
         return
     raise InputError(
         f"{len(times)} labels within {span:.3g} s, of a recording of {length:.4g} s",
         where=one.where,
-        expected="times in seconds, or with their unit in the column's name: time_ms, time [min]",
+        expected="times in seconds, or with their unit in the column's name: time_ms, time [min], "
+        "time [days] for those of a spreadsheet",
         todo="write the right unit into the name of the column",
     )
 

@@ -27,7 +27,11 @@ AGAIN = (
     "or write a file for each"
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
+_TIMECODE = re.compile(r"\d+[:;]\d\d[:;]\d\d[:;.]\d\d")  # SMPTE: hours, minutes, seconds, frames
+_HUNDREDTHS = re.compile(r"(?:\d+:)?\d{1,3}:\d\d[.,](\d\d)")
+FRAME_RATE = 30  # frames per second that films have at most, but for few
+# hours:minutes:seconds; pandas writes 0 days 00:01:02.500000
+_CLOCK = re.compile(r"(?:0 days )?(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
 class When:
@@ -144,19 +148,46 @@ def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
 
 def times(table: Sheet, column: int) -> np.ndarray:
     """A column of times, (n,) s. Raises InputError, with the line, for an invalid one."""
-    unit = table.kinds[column].unit
-    values = np.full(len(table.rows), np.nan)
-    for row, text in enumerate(table.texts(column)):
-        if match := _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1)):
-            hours, minutes, seconds = match.groups()
-            values[row] = 3600 * int(hours or 0) + 60 * int(minutes)
-            values[row] += float(seconds.replace(",", "."))
-        else:
-            values[row] = unit * sheets.number(text, table.mark != ",")
-    name = table.names[column]
-    texts = table.texts(column)
-    _refuse_texts(table, ~np.isfinite(values), texts, f"in column {name} is no time", "seconds")
+    unit, name, texts = table.kinds[column].unit, table.names[column], table.texts(column)
+    values = np.array([seconds(table, text, unit) for text in texts])
+    wrong = ~np.isfinite(values)
+    is_code = wrong.any() and _TIMECODE.fullmatch(texts[int(wrong.argmax())])
+    what = "is no time" + (", but a time code that counts frames" if is_code else "")
+    expected = "seconds, or hours:minutes:seconds as 0:01:02.5"
+    _refuse_texts(table, wrong, texts, f"in column {name} {what}", expected)
+    _refuse_frames_in(table, name, texts)
     return values
+
+
+def seconds(table: Sheet, text: str, unit: float = 1.0) -> float:
+    """A cell as a time in s: as on a clock, or a number of this unit (s); NaN for neither."""
+    match = _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1))
+    if not match:
+        return unit * sheets.number(text, table.mark != ",")
+    hours, minutes, rest = match.groups()
+    return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
+
+
+def _refuse_frames_in(table: Sheet, name: str, texts: list[str]) -> None:
+    """Raise InputError for times as 00:00:01.24 whose last digits are frames rather than hundredths
+    of a second, which would not all stay below a frame rate.
+    """
+    if not count_frames(texts):
+        return
+    raise InputError(
+        f"the times of column {name} never go beyond .{FRAME_RATE - 1} of a second: as it seems, "
+        "their last two digits count frames",
+        where=f"{table.path}:{table.lines[0]}",
+        expected="seconds, or hours:minutes:seconds as 0:01:02.5",
+        todo="divide frames by the frames per second; write hundredths with a third digit, .240",
+    )
+
+
+def count_frames(texts: Sequence[str]) -> bool:
+    """Whether times have two last digits, and these stay below a frame rate."""
+    digits = [match[1] for text in texts if (match := _HUNDREDTHS.fullmatch(text))]
+    are_enough = len(digits) >= COMPARED and len(set(digits)) > 2
+    return are_enough and max(map(int, digits)) < FRAME_RATE
 
 
 def values_of(table: Sheet, column: int) -> np.ndarray:
@@ -170,6 +201,7 @@ def values_of(table: Sheet, column: int) -> np.ndarray:
 
 GAPS = {
     *("", "nan", "na", "n/a", "null", "none", "nil", "-", "--", ".", "?", "missing"),
+    *("find_failed", "fit_failed"),  # of FaceReader: no face
     *("#n/a", "#nv", "#wert!", "#value!", "#div/0!", "#num!", "#zahl!", "#ref!", "#bezug!"),
 }
 PLAIN_GAPS = ("", "nan", "na", "null")  # gaps that need no note

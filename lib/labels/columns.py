@@ -67,6 +67,8 @@ UNITS = {
     **dict.fromkeys(("us", "\u03bcs", "usec", "microseconds"), 1e-6),
     **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
+    **dict.fromkeys(("h", "hours", "hour"), 3600.0),
+    **dict.fromkeys(("d", "days", "day"), 86400.0),  # 0:00:01 as a spreadsheet stores it
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
 }
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")  # minus signs, too
@@ -109,6 +111,9 @@ def meaning(name: str) -> Column:
     if len(name) > MAX_NAME_CHARACTERS:
         return Column("unknown")
     text = plain(name)
+    match = _BRACKETS.match(text)
+    if match and match[2] and not _squeezed(match[2]) and _of_time(match[1], 1.0):
+        return Column("unknown")  # time (%)
     if column := _of_time(text, 1.0):
         return column
     for pattern in (_BRACKETS, _TAIL):
@@ -180,7 +185,7 @@ def _of_values(text: str) -> Column:
     if word in VALUE_NAMES:
         return Column(VALUE_NAMES[word])
     for emotion in EMOTIONS:
-        if match := re.fullmatch(rf"{emotion}[\s_.:/-]+(.+)|(.+?)[\s_.:/-]+{emotion}", text):
+        if match := re.fullmatch(rf"{emotion}[\s_.:/@-]+(.+)|(.+?)[\s_.:/@-]+{emotion}", text):
             who = match[1] or match[2]
             return Column(emotion, annotator="" if _squeezed(who) in RATING_NAMES else who)
         if match := re.fullmatch(rf"{emotion}(\d+)", text):

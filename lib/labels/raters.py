@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, columns, sheets
+from . import cells, columns
 from .sheets import Sheet
 
 EXPECTED_COLUMNS = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
@@ -108,13 +108,23 @@ def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
             claims.append(Claim(emotion, "", index))
         elif column.what in ("end", "duration"):
             _refuse_time(table, index, known)
-        elif column.what in ("unknown", "index", "rating", "remark") and name:
+        elif column.what in ("unknown", "index", "rating", "remark"):
             _refuse_time(table, index, known)
             if emotion and column.what == "unknown" and index not in beside:
                 claims.append(Claim(emotion, name, index))
-            elif column.what in ("unknown", "rating"):
-                strange.append(name)
+            elif column.what in ("unknown", "rating") or (not name and _has_content(table, index)):
+                strange.append(_called(table, index))
     return [_of_copy(table, claim, claims) for claim in claims], strange
+
+
+def _has_content(table: Sheet, index: int) -> bool:
+    """Whether a column holds more than the numbers of its rows, as an index has them."""
+    return any(table.texts(index)) and not _counts(table, index)
+
+
+def _called(table: Sheet, index: int) -> str:
+    """A column's name, or its number from 1 where it has none."""
+    return table.names[index] or f"column {index + 1} (without a name)"
 
 
 _COPY = re.compile(rf"({'|'.join(EMOTIONS)})\.\d+", re.IGNORECASE)
@@ -193,20 +203,40 @@ def _refuse_time(table: Sheet, index: int, known: bool) -> None:
     name, column = table.names[index], table.kinds[index]
     if known:
         return
-    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(index)])
-    rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
-    counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
     _refuse_pictures(table, index)
     # An end or a duration alone does not tell where a stretch begins.
-    alone = column.what in ("end", "duration") and len(numbers) > 1
+    alone = column.what in ("end", "duration") and len(table.rows) > 1
     like_time = column.what == "unknown" and columns.might_be_time(name)
-    if alone or like_time or (rises and not counts):
+    counts = column.what in ("index", "remark") and _counts(table, index)
+    if alone or like_time or (_rises(_numbers(table, index)) and not counts):
+        called = f"the column {name!r}" if name else _called(table, index)
         raise InputError(
-            f"the column {name!r} may be a time, and is not understood",
+            f"{called} may be a time, and is not understood",
             where=f"{table.path}:{table.header_line}",
             expected="time (s), time_ms, start and end, or frame",
             todo="give it one of these names",
         )
+
+
+def has_unnamed_time(table: Sheet) -> bool:
+    """Whether a column without a name rises as times do, which earlier versions passed over."""
+    unnamed = [index for index, name in enumerate(table.names) if not name]
+    rising = (index for index in unnamed if _rises(_numbers(table, index)))
+    return any(not _counts(table, index) for index in rising)
+
+
+def _numbers(table: Sheet, index: int) -> np.ndarray:
+    """A column, (n,) float64, times as on a clock in s; NaN where a cell is neither."""
+    return np.array([cells.seconds(table, text) for text in table.texts(index)])
+
+
+def _rises(numbers: np.ndarray) -> bool:
+    return len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
+
+
+def _counts(table: Sheet, index: int) -> bool:
+    """Whether a column numbers its rows."""
+    return bool((np.diff(_numbers(table, index)) == 1).all())
 
 
 _PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORECASE)

@@ -27,6 +27,7 @@ SUFFIXES = (*TABLES, *transcripts.READERS)
 RECORDING = {"recording", "video", "file", "filename", "filepath", "path", "trial", "uri", "media"}
 SPEAKER = {"speaker", "speakerid", "speakername", "who", "participant"}
 TEXT = {"text", "transcript", "transcription", "sentence", "words", "utterance", "content"}
+TEXT |= {"annotation"}  # of ELAN's export as a table
 
 
 @dataclass(frozen=True)

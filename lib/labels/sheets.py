@@ -128,22 +128,28 @@ def names_labels(cells: Sequence[str]) -> bool:
 
 
 def is_prose(path: Path) -> bool:
-    """Whether a text is no table but, for example, notes with a recording's name: none of its first
-    lines names labels, and none looks like a row. Raises InputError as `read_text` does.
+    """Whether a text is no table but, for example, notes or a transcript with a recording's name:
+    none of its first lines names labels, and most are no rows of numbers. Raises InputError as
+    `read_text` does.
     """
     text = read_text(path)
     lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
     cells = [[cell.strip().strip("'\"") for cell in line.split(_mark(line))] for line in lines]
-    known = any(names_labels(row) or _values(row) for row in cells)
+    known = any(names_labels(row) or _names_one(row) for row in cells)
+    known = known or 2 * sum(map(_is_row, cells)) >= len(cells)
     known = known or any(_by_blanks(lines, row, names_labels) for row in range(len(lines)))
     return not WEB_PAGE.match(text) and not known
 
 
-def _values(cells: Iterable[str]) -> bool:
-    """Whether a cell is a number, or by itself the name of something that is labelled."""
+def _names_one(cells: Iterable[str]) -> bool:
+    """Whether a cell is by itself the name of something that is labelled."""
     names = {columns.meaning(cell).what for cell in cells if " " not in cell}
-    numbers = any(number(cell, True) == number(cell, True) for cell in cells)
-    return numbers or bool(names & {"valence", "arousal", "expression"})
+    return bool(names & {"valence", "arousal", "expression"})
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether at least half of the cells are numbers."""
+    return 2 * sum(number(cell, True) == number(cell, True) for cell in cells) >= len(cells)
 
 
 def read_text(path: Path) -> str:
@@ -201,6 +207,8 @@ def number(text: str, decimal_comma: bool = False) -> float:
 
 def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     lines = text.split("\n")
+    if track := _of_audacity(path, lines, header):
+        return track
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([_bare(lines[start])], delimiter=mark))]
     sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
@@ -232,6 +240,25 @@ def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
         count = "1 line is" if len(uneven) == 1 else f"{len(uneven)} lines are"
         sheet.notes.append(f"{count} skipped (first: {uneven[0]})")
     return sheet
+
+
+_TRACK = re.compile(r"(\d+[.,]\d{6})\t(\d+[.,]\d{6})(?:\t(.*))?")
+
+
+def _of_audacity(path: Path, lines: Sequence[str], header: Callable) -> Sheet | None:
+    """A label track of Audacity: start, end (s) and text between tabs, without a header; None for
+    another table. Lines that begin with a backslash tell frequencies.
+    """
+    known = [(k, line) for k, line in enumerate(lines, 1) if line and not line.startswith("\\\t")]
+    matches = [_TRACK.fullmatch(line) for _, line in known]
+    if not known or not all(matches) or any(number(one[1]) > number(one[2]) for one in matches):
+        return None
+    names = ["start", "end", "text"]
+    if not header(names):  # in a file of valence the text is its value
+        names[-1] = "rating"
+    rows = [[one[1], one[2], (one[3] or "").strip()] for one in matches]
+    notes = ["read as a label track of Audacity: start, end, label"]
+    return Sheet(path, names, rows, [k for k, _ in known], "\t", {}, notes, known[0][0])
 
 
 def _quoted(sheet: Sheet, lines: Sequence[str]) -> Iterator[str]:
@@ -337,7 +364,8 @@ def _cells(line: str, mark: str | None) -> list[str]:
 
 
 def _is_remark(line: str) -> bool:
-    return line.lstrip().startswith("#")
+    is_quoted = re.fullmatch(r'"#[^"]*"', line.strip())  # of ELAN: "#file:///C:/anna.mp4"
+    return line.lstrip().startswith("#") or bool(is_quoted)
 
 
 def _bare(line: str) -> str:
@@ -366,12 +394,14 @@ def _by_blanks(lines: Sequence[str], row: int, header: Callable) -> bool:
 
 
 def _refuse_blanks(path: Path, lines: Sequence[str], row: int, header: Callable) -> None:
-    """Raise InputError if names, and the numbers in the next line, are separated by blanks only."""
-    if _by_blanks(lines, row, header):
+    """Raise InputError if names, or numbers, and the numbers in the next line are separated by
+    blanks only.
+    """
+    if _by_blanks(lines, row, lambda cells: header(cells) or _is_data(cells)):
         raise InputError(
             "columns that are parted by blanks",
             where=f"{path}:{row + 1}",
-            expected="commas, semicolons, tabs or | between columns",
+            expected="a header as time,valence, and commas, semicolons, tabs or | between columns",
             todo="save the table as CSV",
         )
 
@@ -407,8 +437,8 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
         raise UnevenError(
             f"{len(cells)} columns under a header of {len(sheet.names)}",
             where=f"{sheet.path}:{line}",
-            expected="as many",
-            todo="correct that line",
+            expected=f"as many as in line {sheet.header_line}, {', '.join(sheet.names)[:120]!r}",
+            todo="correct that line, or the header if it is another one",
         )
     sheet.rows.append(cells)
     sheet.lines.append(line)
@@ -428,7 +458,7 @@ def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None
 
 
 def _of_excel(path: Path, header: Callable) -> Sheet:
-    """The first sheet with a column of labels; cells as text."""
+    """The first sheet with a column of labels, visible ones before hidden ones; cells as text."""
     try:
         import openpyxl
     except ImportError as error:
@@ -444,22 +474,62 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
         with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
             if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
                 raise ValueError("too large")
+            names = filter(_PAGE.fullmatch, parts.namelist())
+            has_formulas = any(_FORMULA.search(parts.read(name)) for name in names)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = [_excel_rows(page) for page in book.worksheets]
+        shown = sorted(book.worksheets, key=lambda page: page.sheet_state != "visible")
+        full = {page.title: rows for page in shown if (rows := _excel_rows(page))}
         book.close()
-    full = [rows for rows in sheets if rows]
-    with errors.foreign(path, "an Excel file", "save it as CSV"):
-        labelled = [
-            (rows, index) for rows in full if (index := _header_of(rows, header)) is not None
-        ]
-        if labelled:
-            sheet = _excel_sheet(path, *labelled[0])
-            if len(labelled) > 1:
-                sheet.notes.append(f"not used: labels in other sheets ({len(labelled) - 1})")
-            return sheet
+        return _of_pages(path, full, header, has_formulas)
+
+
+def _of_pages(
+    path: Path, full: dict[str, list[list[str]]], header: Callable, has_formulas: bool
+) -> Sheet:
+    """The table in the first of these sheets (name -> rows) that has a header line."""
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
-    return _excel_sheet(path, full[0], 0)
+    places = {title: _header_of(rows, header) for title, rows in full.items()}
+    labelled = [title for title, place in places.items() if place is not None]
+    title = labelled[0] if labelled else next(iter(full))
+    place = places[title] or 0
+    width = max((n + 1 for n, name in enumerate(full[title][place]) if name), default=0)
+    if has_formulas:
+        _refuse_uncomputed(path, title, place + 2, width)
+    sheet = _excel_sheet(path, full[title], place, width)
+    if others := labelled[1:]:
+        names = ", ".join(map(repr, others))
+        read = f"read is the sheet {title!r}"
+        sheet.notes.append(f"{read}; not used: labels in other sheets ({len(others)}): {names}")
+    return sheet
+
+
+_PAGE, _FORMULA = re.compile(r"xl/worksheets/[^/]+\.xml"), re.compile(rb"<f[ />]")
+
+
+def _refuse_uncomputed(path: Path, title: str, first_row: int, width: int) -> None:
+    """Raise InputError for a formula of a table that was saved without its result, as a program
+    writes it that cannot compute: its cell reads as empty, which means unlabelled.
+    """
+    import openpyxl
+
+    books = [openpyxl.load_workbook(path, read_only=True, data_only=only) for only in (False, True)]
+    pages = [book[title] for book in books]
+    for page in pages:
+        page.reset_dimensions()
+    both = zip(*(page.iter_rows(min_row=first_row, max_col=width) for page in pages), strict=True)
+    for row, (written, computed) in enumerate(both, start=first_row):
+        for cell, result in zip(written, computed, strict=True):
+            # the result of a formula that is an empty text is of the type "str"
+            if cell.data_type == "f" and result.value is None and result.data_type != "str":
+                raise InputError(
+                    f"the formula {str(cell.value)[:80]!r} without its result",
+                    where=f"{path}:{row}",
+                    expected="numbers, or formulas that a spreadsheet has computed",
+                    todo="open the file in Excel or LibreOffice and save it there, or as CSV",
+                )
+    for book in books:
+        book.close()
 
 
 def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
@@ -481,6 +551,7 @@ def _refuse_no_zip(path: Path) -> None:
 
 def _excel_rows(page) -> list[list[str]]:
     rows = []
+    page.reset_dimensions()  # some programs write A1 there, whatever the sheet holds
     for cells in page.iter_rows(values_only=True):
         rows.append([_excel_text(cell) for cell in cells])
         if len(rows) > MOST_ROWS:
@@ -490,10 +561,10 @@ def _excel_rows(page) -> list[list[str]]:
     return rows
 
 
-def _excel_sheet(path: Path, rows: list[list[str]], header_row: int) -> Sheet:
-    width = max((n + 1 for n, name in enumerate(rows[header_row]) if name), default=0)
+def _excel_sheet(path: Path, rows: list[list[str]], header_row: int, width: int) -> Sheet:
+    settings = {cells[0].lower(): cells[1] for cells in rows[:header_row] if len(cells) > 1}
     sheet = Sheet(
-        path, rows[header_row][:width], [], [], "", {}, _before(header_row), header_row + 1
+        path, rows[header_row][:width], [], [], "", settings, _before(header_row), header_row + 1
     )
     for number_, cells in enumerate(rows[header_row + 1 :], start=header_row + 2):
         _add(sheet, [*cells, *[""] * (width - len(cells))], number_)

@@ -19,6 +19,7 @@ utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,9 +33,11 @@ from .sheets import Sheet
 
 TABLES = (".csv", ".tsv", ".txt", ".dat", *sheets.EXCEL)
 SUFFIXES = (*TABLES, *formats.SUFFIXES)
+ELAN = ".eaf"
 OURS = "it looks like predictions of this program, which are no ratings"
 UTTERANCES = tuple(utterances.COLUMNS)
-FORMATS = tuple(formats.SUFFIXES.values())
+EXPORT = "elan export"
+FORMATS = (*formats.SUFFIXES.values(), EXPORT)
 
 
 def form(path: Path) -> str:
@@ -62,16 +65,31 @@ def form(path: Path) -> str:
         return "official"
     if kind := utterances.form(names):
         return kind
+    if formats.is_export(table):
+        return EXPORT if formats.export_has_ratings(table) else ""
+    _refuse_row_as_header(table)
     if has_affect(table) or "expression" in {column.what for column in table.kinds}:
         return "own"
-    if all(sheets.number(name, True) == sheets.number(name, True) for name in table.names):
+    return ""
+
+
+_VALUE = re.compile(r"(\d+:)?\d+:\d\d([.,]\d+)?|[+-]?\d*[.,]\d+")  # no annotator is called so
+
+
+def _refuse_row_as_header(table: Sheet) -> None:
+    """Raise InputError for a table of labels that begins with a row, such as an export of ELAN
+    without the names of its columns.
+    """
+    numbers = [sheets.number(name, True) for name in table.names]
+    is_timed = not {column.what for column in table.kinds}.isdisjoint(_WHEN)
+    is_rating = has_affect(table) and not is_timed and any(map(_VALUE.fullmatch, table.names))
+    if is_rating or all(number == number for number in numbers):
         raise InputError(
             f"a label table without a header line: {','.join(table.names)[:80]!r}",
-            where=f"{path}:{table.header_line}",
+            where=f"{table.path}:{table.header_line}",
             expected="time,valence,arousal",
             todo="write the names of the columns into its first line",
         )
-    return ""
 
 
 def _is_official(path: Path) -> bool:
@@ -91,36 +109,48 @@ EARLIER = {
 
 
 def ignored_scale(path: Path) -> str:
-    """The scale that a table has and earlier versions took for −1…1, "" for none: DARMA's, whose
-    values are hundredths, and one that stands in the names of columns.
+    """The scale that a file has and earlier versions took for −1…1, "" for none: DARMA's, whose
+    values are hundredths, and one that stands in the names of columns or tiers, or in the settings
+    of an Excel file.
     """
     path = Path(path)
-    if path.suffix.lower() not in TABLES or not path.is_file():
+    if path.suffix.lower() not in (*TABLES, ELAN) or not path.is_file():
         return ""
     try:
-        table = sheets.kept(path)
+        if path.suffix.lower() == ELAN:
+            scales = formats.scales(path)
+        else:
+            table = sheets.kept(path)
+            scales = {kind.scale for kind in table.kinds}
+            limits = cells.limits_of(table, ())[0]
+            if cells.axes(table) and limits == cells.DARMA:
+                return "DARMA"
+            if path.suffix.lower() in sheets.EXCEL:  # its settings did not count
+                scales.add(limits)
     except InputError:
         return ""
-    if cells.axes(table) and cells.limits_of(table, ())[0] == cells.DARMA:
-        return "DARMA"
-    scales = {cells.span(kind.scale) for kind in table.kinds if kind.scale not in ((), (-1, 1))}
-    return ", ".join(sorted(scales))
+    return ", ".join(sorted(cells.span(scale) for scale in scales - {(), (-1, 1)}))
 
 
 def was_untimed(path: Path) -> bool:
-    """Whether a table has times or frames that earlier versions did not understand, so that its
+    """Whether a file has times or frames that earlier versions did not understand, so that its
     labels have changed.
     """
     path = Path(path)
-    if path.suffix != ".csv" or not path.is_file():
+    if path.suffix not in (".csv", ELAN) or not path.is_file():
         return False
     try:
+        if path.suffix == ELAN:
+            return formats.was_moved(path)
         table = sheets.kept(path)
     except InputError:
         return False
     kinds_, names = table.kinds, [name.strip("'").lower() for name in table.names]
     timed = [name for name, column in zip(names, kinds_, strict=True) if column.what in _WHEN]
-    return bool(timed) and EARLIER.isdisjoint(names)
+    if not timed:
+        return raters.has_unnamed_time(table)
+    counted = (cells.count_frames(table.texts(index)) for index in range(len(table.names)))
+    return EARLIER.isdisjoint(names) or any(counted)
 
 
 def was_averaged(path: Path) -> bool:
@@ -203,6 +233,8 @@ def read(
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read(path, label_range)
     table = sheets.kept(path)
+    if formats.is_export(table):
+        return formats.read_export(table, label_range)
     if not table.rows:
         raise InputError(
             "a label table without a row",

@@ -1,5 +1,5 @@
-"""Read stretches of speech from RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat TextGrid and
-ELAN.
+"""Read stretches of speech from RTTM, JSON of whisperX, pyannote and transcription services, SRT,
+WebVTT, Praat TextGrid and ELAN.
 
 A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and notes on
 what was skipped.
@@ -33,9 +33,18 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
 _MAP = "X-TIMESTAMP-MAP"  # of WebVTT: where a piece of a live stream (HLS) stands in its clock
 _BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00]: text
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")  # <00:01.500>: of karaoke
-_SPEAKERS = ("speaker", "label", "face", "person")
+_SPEAKERS = ("speaker", "speaker_label", "label", "face", "person")
 _LISTS = ("segments", "content", "speech", "diarization", "exclusive_diarization", "chunks")
+# Where lists of stretches are below the top: of Deepgram, of AWS Transcribe (new files, and old
+# ones, which have no text there), of a job of pyannoteAI.
+_DEEPER = (
+    ("results", "utterances"),
+    ("results", "audio_segments"),
+    ("results", "speaker_labels", "segments"),
+    ("output", "diarization"),
+)
 _CPP = "transcription"  # list of whisper.cpp, whose times are ms
+_ASSEMBLY = "utterances"  # list of AssemblyAI, whose times are ms; its files name an audio_url
 # Praat's manual, "TextGrid file formats": only free-standing numbers, texts and flags count.
 _TOKEN = re.compile(
     r'"((?:[^"]|"")*)"|(<exists>|<absent>)|(?<![^\s=])([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?!\S)'
@@ -138,16 +147,17 @@ def _spoken(text: str) -> tuple[str, str]:
 
 # ---- JSON
 def of_json(path: Path) -> Rows:
-    """The list of stretches in a JSON file of whisper, whisperX, pyannote or of who speaks here."""
+    """The list of stretches in a JSON file of whisper, whisperX, pyannote, Deepgram, AssemblyAI,
+    AWS Transcribe or of who speaks here.
+    """
     text = sheets.read_text(path)
     with errors.foreign(path, "JSON", "write the file again"):
         content = json.loads(text)
     where, expected = str(path), '{"segments": [{"start": 0.5, "end": 2.0, "speaker": "A"}]}'
-    recording = ""
+    recording, unit = "", 1.0
     if isinstance(content, Mapping):
         recording = _plain(content.get("uri")) or _plain(content.get("video"))
-        lists = (name for name in (*_LISTS, _CPP) if isinstance(content.get(name), list))
-        if not (name := next(lists, "")):
+        if not (name := _name_of_list(content)):
             shown = ", ".join(map(str, list(content)[:8]))
             raise InputError(
                 f"no list of stretches; the file has {shown or 'nothing'}",
@@ -155,17 +165,34 @@ def of_json(path: Path) -> Rows:
                 expected=expected,
                 todo="correct it, or save subtitles (.srt, .vtt) or a table with start and end",
             )
-        where, content = f"{path}, {name}", content[name]
+        unit = 1e-3 if name == (_ASSEMBLY,) else 1.0
+        where, content = f"{path}, {'.'.join(name)}", _below(content, name)
     if not isinstance(content, list):
         raise _wrong(where, "no list of stretches", expected)
     rows, endless = [], []
     for number, entry in enumerate(content, 1):
-        if times := _of_entry(entry, f"{where}, entry {number}"):
-            rows.append((number, recording, *times))
+        if stretch := _of_entry(entry, f"{where}, entry {number}"):
+            begin, until, *said = stretch
+            rows.append((number, recording, begin * unit, until * unit, *said))
         else:
             endless.append(number)
     notes = _told(len(endless), "stretches without an end are passed over")
     return rows, [f"{note} (first: entry {endless[0]})" for note in notes]
+
+
+def _name_of_list(content: Mapping) -> tuple[str, ...]:
+    """Where the list of stretches is in a file: its name, after those of what it is in; () if
+    there is none.
+    """
+    top = [*_LISTS, _CPP, *[_ASSEMBLY] * ("audio_url" in content)]
+    places = (*((name,) for name in top), *_DEEPER)
+    return next((place for place in places if isinstance(_below(content, place), list)), ())
+
+
+def _below(content: object, place: tuple[str, ...]) -> object:
+    for name in place:
+        content = content.get(name) if isinstance(content, Mapping) else None
+    return content
 
 
 def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None:
@@ -181,6 +208,9 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None
         times = {
             name: _from_ms(of_cpp.get(end)) for name, end in (("start", "from"), ("end", "to"))
         }
+    if "start_time" in entry:  # of AWS, as texts
+        ends = (("start", "start_time"), ("end", "end_time"))
+        times = {name: _from_text(entry.get(own)) for name, own in ends}
     ends = times if isinstance(times, Mapping) else {}
     begin, until = ends.get("start"), ends.get("end", ends.get("stop"))
     if "end" in ends and until is None and isinstance(begin, (int, float)):
@@ -191,7 +221,12 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None
             raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
     speakers = (entry.get(name) for name in _SPEAKERS)
     speaker = next((name for name in map(_plain, speakers) if name), "")
-    return float(begin), float(until), speaker, _plain(entry.get("text")).strip()
+    text = _plain(entry.get("text")) or _plain(entry.get("transcript"))
+    return float(begin), float(until), speaker, text.strip()
+
+
+def _from_text(value: object) -> object:
+    return sheets.number(value) if isinstance(value, str) else value
 
 
 def _from_ms(value: object) -> object:
@@ -283,7 +318,7 @@ def of_elan(path: Path) -> Rows:
     """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
     eaf, rows, untimed = formats.eaf(path), [], 0
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = formats.time_origin(eaf)
+        offset = formats.time_origin(eaf, path)
         for tier in eaf.get_tier_names():
             who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
             for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):

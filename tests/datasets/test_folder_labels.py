@@ -85,6 +85,19 @@ def test_a_folder_an_annotator_is_averaged_and_its_agreement_is_shown(root):
     assert len(bookkeeping.sources(folder.find(place)[0], store, ["va_path"], [])) == 2
 
 
+def test_a_folder_an_annotator_may_hold_files_of_elan_and_transcripts_count_for_nobody(root):
+    pytest.importorskip("pympi")
+    from tests.labels.test_elan_tiers import eaf  # which is skipped as a whole without it
+
+    ratings = [eaf({"valence": value, "arousal": "0"}) for value in ("0.2", "0.6")]
+    folders = dict(zip(("labels/r1", "labels/r2"), ratings, strict=True))
+    folders["labels/words"] = eaf({"speech": "hello"})
+    place = root(**{"anna.mp4": None}, **{f"{name}/anna.eaf": folders[name] for name in folders})
+    rows, made, _, _ = rows_of(place, "anna")
+    assert np.allclose(rows, [0.4, 0])
+    assert "mean of 2 annotators" in made["note"]
+
+
 def test_two_names_for_one_trial_are_named_and_the_other_annotators_count(root):
     place = root(
         **{

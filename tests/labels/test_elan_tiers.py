@@ -73,3 +73,44 @@ def test_times_in_frames_are_not_taken_for_milliseconds(read, units):
 def test_an_annotation_without_its_end_says_so(read):
     with pytest.raises(InputError, match="an annotation of valence or arousal without its time"):
         read(PAIR, until="")
+
+
+def test_a_scale_in_the_name_of_a_tier_is_mapped(tmp_path, read):
+    rows, note, _ = read({"valence (0-1)": "0.5", "arousal (1-9)": "9"})
+    assert np.allclose(rows, [0, 1])
+    assert "0…1 mapped to −1…1" in note
+    trial = {"trial": "anna", "va_path": "anna.eaf"}
+    store = Store(tmp_path / "processed", "folder", tmp_path)
+    told = arrays.resolve(trial, request("va"), store).parameters
+    assert told == {"scale": "0…1, 1…9"}
+
+
+def test_participants_behind_an_at_sign_are_annotators(read):
+    tiers = {"valence@anna": "0.5", "valence@ben": "0.7", "arousal@anna": "0", "arousal@ben": "0"}
+    rows, _, facts = read(tiers)
+    assert np.allclose(rows, [0.6, 0])
+    assert facts["annotators"] == 2
+
+
+VIDEO = '<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/film/{}.mp4" MIME_TYPE="video/mp4"{}/>'
+SOUND = VIDEO.format("sound", ' TIME_ORIGIN="500"')
+
+
+@pytest.mark.parametrize(
+    ("media", "begins"),
+    [
+        (VIDEO.format("anna", "") + SOUND, 0),
+        (VIDEO.format("cam2", "") + SOUND, 0),
+        (SOUND + VIDEO.format("Anna", ' TIME_ORIGIN="1000"'), 25),
+        (SOUND, 13),
+    ],
+)
+def test_the_offset_of_another_medium_does_not_count(tmp_path, read, media, begins):
+    read(PAIR)
+    path = tmp_path / "anna.eaf"
+    path.write_text(path.read_text().replace('milliseconds"/>', f'milliseconds">{media}</HEADER>'))
+    rows = arrays.read([path], "va", FRAMES, {})[0]
+    assert np.flatnonzero(np.isfinite(rows[:, 0]))[0] == begins
+    store = Store(tmp_path / "processed", "folder", tmp_path)
+    resolved = arrays.resolve({"trial": "anna", "va_path": "anna.eaf"}, request("va"), store)
+    assert resolved.parameters == ({"times": "by their column"} if not begins else {})
