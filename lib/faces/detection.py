@@ -55,8 +55,9 @@ class YuNet:
         self.side = side
         try:
             # OpenCV 5 warns for every network that it cannot choose where to run it, though nothing
-            # asked it to.
-            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+            # asked it to. Earlier versions do not, and need not have this function.
+            if int(cv2.__version__.split(".")[0]) >= 5:
+                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
             self._network = cv2.FaceDetectorYN.create(
                 str(weights), "", (SMALLEST, SMALLEST), KEEP, OVERLAP
             )
