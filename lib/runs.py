@@ -70,7 +70,7 @@ class Run:
     def path(self, *parts: str) -> Path:
         """Path of a file in the folder; its parent folder is created."""
         path = self.folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.create_folder(path.parent)
         return path
 
     def write_text(self, name: str, text: str) -> Path:
@@ -203,11 +203,7 @@ class Run:
             for name in grammar.of_groups(grammar.all_declared(), ["place"])
             if name.endswith("_root")
         }
-        roots = {
-            name: (files.ROOT / Path(value).expanduser()).absolute()
-            for name, value in paths.items()
-            if value
-        }
+        roots = {name: files.resolve(value).absolute() for name, value in paths.items() if value}
         return {**roots, "run": self.folder.absolute()}
 
 
