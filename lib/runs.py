@@ -354,8 +354,8 @@ def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
             rows = np.loadtxt(lines, usecols=places, **how)
         return dict(zip(columns, rows.reshape(-1, len(columns)).T, strict=True))
     except (OSError, ValueError):
-        table = read_table(path, usecols=lambda name: name in columns)
-    return {name: table[name].to_numpy(float) for name in table}
+        table = read_table(path)
+    return {name: table[name].to_numpy(float) for name in columns if name in table}
 
 
 def _number(text: str) -> float:
@@ -375,6 +375,8 @@ def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
         table = pd.read_csv(path, **how)
     except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise files.damaged(path, error) from error
+    if len(table.columns) == 1 and ";" in table.columns[0]:
+        raise files.damaged(path, "semicolons separate its columns, as a spreadsheet writes them")
     for name in table:
         if name not in TEXT_COLUMNS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")

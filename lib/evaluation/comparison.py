@@ -276,7 +276,8 @@ def _notes(
     notes += _about_differences(table) + _about_seeds(table)
     if len(evaluated) > 1:
         unpaired = table.attrs["unpaired"].items()
-        notes += [f"without Δ: {name}: {why}; run its notebook 06 again" for name, why in unpaired]
+        again = "remove its folder predictions, and run its notebook 06 again"
+        notes += [f"without Δ: {name}: {why}; {again}" for name, why in unpaired]
     for folder, metrics in evaluated.items():
         if metrics.get("shared") and split == "val":
             notes.append(_about_shared(folder.name, metrics))
