@@ -58,7 +58,7 @@ def found_against_expected(
     ax.axvline(100, color=style.LABEL, linewidth=1)
     ax.set(
         yticks=range(len(shown)),
-        yticklabels=shown["item"],
+        yticklabels=list(map(style.drawn, shown["item"])),
         ylim=(len(shown) - 0.4, -0.6),
         xlim=(0, 1.04 * max(100, share.max(initial=0))),
         xlabel="found (% of expected)",
