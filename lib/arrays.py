@@ -343,7 +343,8 @@ def _compute(trial: Mapping, located: Located, store: Store, device: str) -> Non
         return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
 
     if firsts := stretches_of(trial, located, store):
-        _film(trial, located, store, firsts, inputs, device).put_together(create)
+        film = _film(trial, located, store, firsts, inputs, device)
+        film.put_together(film.noting(create))
         films.remove(shelf, located.made_from, len(firsts))
     else:
         maker.make(inputs, located.request.parameters, create, device)
