@@ -189,12 +189,13 @@ def _crc32(path: Path) -> str:
 
 def _require_order(path: Path, frames: Sequence[float] | None) -> None:
     """Raise InputError for a file whose rows were sorted, removed or added, as in a spreadsheet:
-    row k is frame k for all who read it.
+    row k is frame k for all who read it. Several persons' rows stand one after the other.
     """
     if frames is None:
         return
     numbers = np.asarray(frames, float)
-    if len(other := np.flatnonzero(numbers != np.arange(1, len(numbers) + 1))):
+    follows = np.diff(numbers, prepend=0) == 1
+    if len(other := np.flatnonzero(~(follows | (numbers == 1)))):
         row = int(other[0])
         reason = f"row {row + 1} is frame {numbers[row]:g}: rows were sorted, removed or added"
         raise files.damaged(path, reason, EVALUATE)

@@ -271,7 +271,8 @@ def va_traces(
     va = np.asarray(va)
     style.shade(ax, time, np.isnan(va).any(axis=1), "unlabelled")
     for column, (emotion, dash) in enumerate((("valence", "-"), ("arousal", (0, (5, 1))))):
-        ax.plot(time, va[:, column], linestyle=dash, color=style.COLOURS[emotion], label=emotion)
+        look = {"linestyle": dash, "color": style.COLOURS[emotion], "label": emotion}
+        style.curve(ax, time, va[:, column], **look)
     border = style.edges(time)
     ax.set(
         xlabel="time (s)", ylabel="label (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1])

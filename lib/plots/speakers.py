@@ -51,7 +51,7 @@ def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
                 line = "-" if column.endswith("derived") else "--"
                 colour = style.COLOURS[column.split("_")[0]]
                 words = column.replace("_", ", ")
-                curves.plot(rows["time"], rows[column], line, color=colour, label=words)
+                style.curve(curves, rows["time"], rows[column], line, color=colour, label=words)
         if "speaking" in rows and len(rows):
             lasting = _lasting(rows).reindex(rows["time"][rows["speaking"] > 0.5])
             look = {"color": SPEAKING_COLOUR, "label": "speaks", "linewidth": 0}
@@ -110,7 +110,8 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
         gaps = np.flatnonzero(np.diff(rows["frame"]) > 1) + 1
         for part in np.split(np.arange(len(rows)), gaps):
             stretch = rows.iloc[part]
-            ax.plot(stretch["time"], stretch["smoothed"], color=style.PALETTE[0], linewidth=1.2)
+            look = {"color": style.PALETTE[0], "linewidth": 1.2}
+            style.curve(ax, stretch["time"], stretch["smoothed"], **look)
             speaks = stretch["speaking"] == 1
             look = {"color": SPEAKING_COLOUR, "alpha": 0.35}
             ax.fill_between(stretch["time"], 0, stretch["smoothed"], where=speaks, **look)

@@ -97,6 +97,17 @@ def finish(axes, title: str = "", note: str = "") -> Axes | np.ndarray:
     return axes if isinstance(axes, Axes) else np.asarray(axes)
 
 
+def curve(ax: Axes, time: np.ndarray, values: np.ndarray, *form: str, **look: object) -> None:
+    """A curve of values (T,) over time, NaN unknown, with a dot for each frame beside which no
+    other is known: a line alone shows nothing there.
+    """
+    (line,) = ax.plot(time, values, *form, **look)
+    known = np.isfinite(np.asarray(values, float))
+    beside = np.append(known[1:], False) | np.append(False, known[:-1])
+    if (alone := known & ~beside).any():
+        ax.plot(np.asarray(time)[alone], np.asarray(values)[alone], ".", color=line.get_color())
+
+
 def named_rows(ax: Axes, names: Sequence) -> None:
     """A row of the axes for each name, the first on top."""
     ax.set(yticks=range(len(names)), yticklabels=list(map(drawn, names)))

@@ -570,3 +570,12 @@ def test_names_are_drawn_as_they_are_and_long_ones_leave_room():
     style.finish(ax, r"cost $\frac$", r"note $\frac$")
     figure.canvas.draw()  # a formula that is none would stop here
     plt.close(figure)
+
+
+def test_a_value_without_a_neighbour_is_a_dot_in_its_curve():
+    values = np.array([np.nan, 0.3, np.nan, 0.1, 0.2])
+    axes = plots.prediction_traces(np.arange(5) / 25, None, np.stack([values, values], axis=1))
+    dots = [line for line in axes[0].lines if line.get_marker() == "."]
+    assert [line.get_data() for line in dots] == [(1 / 25, 0.3)]
+    one = plots.prediction_traces(np.zeros(1), None, np.zeros((1, 2)))
+    assert any(line.get_marker() == "." for line in one[0].lines)
