@@ -343,7 +343,8 @@ def _compute(trial: Mapping, located: Located, store: Store, device: str) -> Non
         return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
 
     if firsts := stretches_of(trial, located, store):
-        _film(trial, located, store, firsts, inputs, device).put_together(create)
+        film = _film(trial, located, store, firsts, inputs, device)
+        film.put_together(film.noting(create))
         films.remove(shelf, located.made_from, len(firsts))
     else:
         maker.make(inputs, located.request.parameters, create, device)
@@ -563,16 +564,31 @@ def facts(trial: Mapping, wanted: Request, store: Store) -> dict:
 def _existing(trial: Mapping, wanted: Request, store: Store) -> Located:
     located = locate(trial, wanted, store)
     if not located.exists:
-        raise _not_there(trial, wanted, located)
+        raise _not_there(trial, wanted, located, store)
     return located
 
 
-def _not_there(trial: Mapping, wanted: Request, located: Located) -> InputError:
+def _not_there(trial: Mapping, wanted: Request, located: Located, store: Store) -> InputError:
+    changed = _changed(trial, located, store)
+    since = f": {changed} has changed since it was made, and may still be copied" if changed else ""
     return InputError(
-        f"the array {wanted} is not there",
+        f"the array {wanted} is not there{since}",
         where=f"trial {trial['trial']}: {located.path}",
         todo=f"run notebook {NOTEBOOKS[maker_of(wanted).step]} with the same parameters",
     )
+
+
+def _changed(trial: Mapping, located: Located, store: Store) -> str:
+    """The name of a file that was another one when this array was made; "" if there is none."""
+    wanted, maker = located.request, maker_of(located.request)
+    shelf = store.shelf(maker.owner, trial[maker.owner])
+    present = located.made_from["inputs"] if located.made_from else {}
+    for path in shelf.find(wanted.name, wanted.parameters, maker.version):
+        earlier = store_module.facts(path)["made_from"]["inputs"]
+        for name, source in located.sources.items():
+            if isinstance(source, Path) and earlier.get(name) != present.get(name):
+                return source.name
+    return ""
 
 
 def require(trial: Mapping, wanted: Request, store: Store) -> None:
@@ -621,7 +637,7 @@ def opened(trial: Mapping, wanted: Request, store: Store) -> object:
     """
     located = locate(trial, wanted, store)
     if not _is_there(trial, located):
-        raise _not_there(trial, wanted, located)
+        raise _not_there(trial, wanted, located, store)
     return _open(trial, located, store)
 
 

@@ -53,7 +53,14 @@ def short(path: Path) -> str:
 
 def resolve(text: str | Path) -> Path:
     """A path as parameters mean it: relative to the repository root, ``~`` is the home folder."""
-    return ROOT / Path(text).expanduser()
+    return ROOT / expanded(text)
+
+
+def expanded(text: str | Path) -> Path:
+    """A path whose ``~`` and ``~name`` are home folders; a name that only begins with ~, such as
+    ``~draft.mp4``, is unchanged (`Path.expanduser` would stop there).
+    """
+    return Path(os.path.expanduser(text))
 
 
 def file_in_place_of(folder: Path) -> Path | None:
@@ -69,7 +76,7 @@ def weights_file(text: str, runs_root: Path) -> Path:
     when neither exists.
     """
     best = Path(runs_root) / text / "checkpoints" / "best.pt"
-    file = ROOT / Path(text).expanduser()
+    file = resolve(text)
     return file if file.is_file() and not best.is_file() else best
 
 
@@ -249,6 +256,22 @@ def existing(folder: Path) -> Path:
     return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
 
 
+def create_folder(folder: Path) -> None:
+    """Create a folder, and those that it lies in, unless it exists. Raises InputError where that is
+    not possible.
+    """
+    with explain_full_disk(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # below /proc, or where an automounter has no disk
+            raise InputError(
+                "no folder can be created here",
+                where=folder,
+                expected="a folder on a disk that is there",
+                todo="correct the path, or mount the disk",
+            ) from error
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Atomic write: yields a temporary name beside `path`, which replaces `path` if the block ends
@@ -256,11 +279,10 @@ def whole(path: Path) -> Iterator[Path]:
 
     The folder is created. Raises InputError when the disk is full.
     """
-    with explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_name(path) as temporary:
-            yield temporary
-            temporary.replace(path)
+    create_folder(path.parent)
+    with explain_full_disk(path), temporary_name(path) as temporary:
+        yield temporary
+        temporary.replace(path)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -304,7 +326,7 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yields a temporary folder in `parent` (which is created), and removes it afterwards; a folder
     of the same name that a killed process left is removed first.
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    create_folder(parent)
     clear_leftovers(parent, f".{name}.*.part", deep=False)
     with temporary_name(parent / name) as folder:
         folder.mkdir()

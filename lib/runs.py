@@ -70,7 +70,7 @@ class Run:
     def path(self, *parts: str) -> Path:
         """Path of a file in the folder; its parent folder is created."""
         path = self.folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.create_folder(path.parent)
         return path
 
     def write_text(self, name: str, text: str) -> Path:
@@ -203,11 +203,7 @@ class Run:
             for name in grammar.of_groups(grammar.all_declared(), ["place"])
             if name.endswith("_root")
         }
-        roots = {
-            name: (files.ROOT / Path(value).expanduser()).absolute()
-            for name, value in paths.items()
-            if value
-        }
+        roots = {name: files.resolve(value).absolute() for name, value in paths.items() if value}
         return {**roots, "run": self.folder.absolute()}
 
 
@@ -358,8 +354,8 @@ def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
             rows = np.loadtxt(lines, usecols=places, **how)
         return dict(zip(columns, rows.reshape(-1, len(columns)).T, strict=True))
     except (OSError, ValueError):
-        table = read_table(path, usecols=lambda name: name in columns)
-    return {name: table[name].to_numpy(float) for name in table}
+        table = read_table(path)
+    return {name: table[name].to_numpy(float) for name in columns if name in table}
 
 
 def _number(text: str) -> float:
@@ -379,6 +375,8 @@ def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
         table = pd.read_csv(path, **how)
     except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise files.damaged(path, error) from error
+    if len(table.columns) == 1 and ";" in table.columns[0]:
+        raise files.damaged(path, "semicolons separate its columns, as a spreadsheet writes them")
     for name in table:
         if name not in TEXT_COLUMNS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")

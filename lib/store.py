@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError, explain_full_disk, too_many_open
-from .files import named, short, temporary_name, walk
+from .files import create_folder, named, short, temporary_name, walk
 from .files import version as version_of_file
 
 MEBIBYTE = 1 << 20
@@ -299,7 +299,7 @@ class Shelf:
             temporary_name(path) as data,
             temporary_name(path.with_suffix(".json")) as sidecar,
         ):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            create_folder(self.folder)
             yield data, record
             _sync(data)
             record["made_from"] = dict(made_from)

@@ -22,7 +22,16 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, says, write_text
+from .files import (
+    COMMAND,
+    ROOT,
+    clear_leftovers,
+    create_folder,
+    damaged,
+    read_mapping,
+    says,
+    write_text,
+)
 from .parallel import locks
 
 # in weights_root: check-sums, recorded at first use, of files without a published one
@@ -504,7 +513,7 @@ def get(
         _lock(part).unlink(missing_ok=True)  # of a process that was killed when it had the file
         return find(name, weights_root)
     address = _address(weights, file, url)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    create_folder(file.parent)
     with explain_full_disk(file), _alone(part):
         if not file.is_file():  # another process may have finished it while this one waited
             _download(weights, address, part, file, progress)

@@ -322,6 +322,15 @@ def test_an_array_that_is_not_there_names_the_notebook_that_makes_it(opened, ite
     assert f"run notebook {notebook}_" in caught.value.todo
 
 
+def test_a_file_that_changed_after_its_array_was_made_is_named(copied_root, open_set):
+    world = open_set(copied_root)
+    arrays.make(world.trial("4"), VA, world.store)
+    labels = copied_root / world.trial("4")["va_path"]
+    labels.write_text(labels.read_text() + "0.5,0.5\n")
+    with pytest.raises(InputError, match=f"not there: {labels.name} has changed since"):
+        arrays.read(world.trial("4"), VA, world.store)
+
+
 def test_an_array_that_nobody_makes_is_told(opened):
     with pytest.raises(InputError, match="no array is called 'gaze'"):
         arrays.make(opened.trial("4"), request("gaze"), opened.store)

@@ -1,11 +1,12 @@
 """Names of files made of strangers' texts, and what lies below a folder."""
 
 import os
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from lib import files
+from lib.errors import InputError
 from tests.leftovers import left_beside, pid_of_dead
 
 STRANGE = [
@@ -168,3 +169,22 @@ def test_a_temporary_folder_is_gone_afterwards_and_so_is_one_of_a_killed_process
         (folder / "inside").mkdir()
         assert list(tmp_path.iterdir()) == [folder]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="Linux's /proc")
+def test_a_place_where_no_folder_can_be_created_is_told():
+    for write in (files.write_text, lambda path, text: files.create_folder(path)):
+        with pytest.raises(InputError, match="no folder can be created here") as caught:
+            write(Path("/proc/nothing/run/a.csv"), "")
+        assert caught.value.where.startswith("/proc/nothing/run")
+    with (
+        pytest.raises(InputError, match="no folder can be created here"),
+        files.temporary_folder(Path("/proc/nothing"), "export"),
+    ):
+        pass
+
+
+def test_a_name_that_begins_with_a_tilde_and_names_no_home_is_itself(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.resolve("~nobody_of_that_name.mp4") == files.ROOT / "~nobody_of_that_name.mp4"
+    assert files.resolve("~/a") == Path("/home/me/a")

@@ -28,6 +28,7 @@ from . import comparison_rows
 from .predictions import Predictions
 
 MAX_EXACT_NUMBER = 2**53  # larger than any score or count; larger integers are not exact in float64
+OWN = "comparison"  # the files that a comparison writes, before their suffixes
 DRAWN = 60  # runs in the picture; more are illegible
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
@@ -131,8 +132,9 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
     once: dict[Path, Path] = {}  # a run may be named twice, as `a` and `runs/a`, or by a link
     for folder in map(Path, folders):
         once.setdefault(folder.resolve(), folder)
-    # Other files lie beside runs, as a comparison itself.
-    outcomes = {folder: _metrics(folder, split) for folder in once.values() if not folder.is_file()}
+    # `runs/*` names what an earlier comparison wrote, too.
+    given = [path for path in once.values() if not (path.is_file() and path.stem == OWN)]
+    outcomes = {folder: _metrics(folder, split) for folder in given}
     evaluated = {
         folder: metrics
         for folder, metrics in outcomes.items()
@@ -142,10 +144,12 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
         raise broken[0]
     if not evaluated:
         scored = any(isinstance(metrics, dict) and metrics for metrics in outcomes.values())
+        only_files = bool(given) and all(path.is_file() for path in given)
+        absent = "only files, and no run folder" if only_files else "no metrics.json"
         raise InputError(
-            f"no scores of {split}" if scored else "no metrics.json",
+            f"no scores of {split}" if scored else absent,
             where=", ".join(map(str, folders)),
-            expected="evaluated runs",
+            expected="the folders of evaluated runs, as runs/sample_jca or runs/*",
             todo="python -m lib run params/<name>.yaml, up to 06_inference"
             + (f"; {split} has a score where it has labels and is among `splits`" * scored),
         )
@@ -165,6 +169,8 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
     still be compared.
     """
     try:
+        if folder.is_file():
+            return None
         if not folder.is_dir():
             raise InputError("there is no such folder", where=folder, todo="correct its name")
         metrics = runs.Run(folder).read_json("metrics.json")
@@ -276,7 +282,8 @@ def _notes(
     notes += _about_differences(table) + _about_seeds(table)
     if len(evaluated) > 1:
         unpaired = table.attrs["unpaired"].items()
-        notes += [f"without Δ: {name}: {why}; run its notebook 06 again" for name, why in unpaired]
+        again = "remove its folder predictions, and run its notebook 06 again"
+        notes += [f"without Δ: {name}: {why}; {again}" for name, why in unpaired]
     for folder, metrics in evaluated.items():
         if metrics.get("shared") and split == "val":
             notes.append(_about_shared(folder.name, metrics))
@@ -294,8 +301,11 @@ def _notes(
 
 def _about_left_out(left_out: dict[Path, object]) -> list[str]:
     """Runs without scores, and those whose files are damaged, each with its reason."""
-    absent = [folder.name for folder, why in left_out.items() if why is None]
-    notes = [f"not evaluated: {', '.join(absent)}"] if absent else []
+    absent = [folder for folder, why in left_out.items() if why is None]
+    files = [str(path) for path in absent if path.is_file()]
+    notes = [f"files, and no run folders: {', '.join(files)}"] if files else []
+    names = [folder.name for folder in absent if not folder.is_file()]
+    notes += [f"not evaluated: {', '.join(names)}"] if names else []
     for folder, why in left_out.items():
         if why is not None:
             notes.append(f"left out: {folder.name}: {why.what} ({why.where}): {why.todo}")
@@ -434,11 +444,11 @@ def _write(
     from .. import plots
 
     folder = runs.Run(target)
-    clear_leftovers(target, ".comparison.*.part", deep=False)  # of a process that was killed
-    files = [folder.write_table("comparison.csv", table)]
+    clear_leftovers(target, f".{OWN}.*.part", deep=False)  # of a process that was killed
+    files = [folder.write_table(f"{OWN}.csv", table)]
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     drawn = plots.png(axes[0], dpi=150, bbox_inches="tight")
-    picture = write_bytes(folder.path("comparison.png"), drawn)
+    picture = write_bytes(folder.path(f"{OWN}.png"), drawn)
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     inside = base64.b64encode(drawn).decode()
     words = "CCC of the runs with 95 % intervals"
@@ -446,6 +456,6 @@ def _write(
     parts = {**_blocks(table), "What the numbers are": Html(lines), words: Html(image)}
     return [
         *files,
-        folder.write_text("comparison.html", page("Comparison of runs", parts)),
+        folder.write_text(f"{OWN}.html", page("Comparison of runs", parts)),
         picture,
     ]

@@ -109,6 +109,7 @@ def _add_differences(rows: list[dict], against: str) -> None:
             differences = paired.difference(
                 row["outcomes"], reference["outcomes"], row["scored"], reference["scored"]
             )
+            row["unpaired"] = row.get("unpaired") or _relabelled(row, reference, differences)
             for name, entry in differences.items():
                 low, high = entry["ci95"] or (None, None)
                 row |= {
@@ -117,6 +118,18 @@ def _add_differences(rows: list[dict], against: str) -> None:
                     f"{name}_above_high": high,
                     "reference": reference["name"],
                 }
+
+
+def _relabelled(row: dict, reference: dict, differences: dict) -> str:
+    """Why two experiments on the same trials have no difference of some emotions, which both have
+    predicted; "" for none.
+    """
+    mine, theirs = row["outcomes"][0], reference["outcomes"][0]
+    same = (name for name in mine.keys() & theirs if mine[name].trials == theirs[name].trials)
+    if not (other := sorted(set(same) - differences.keys())):
+        return ""
+    labels = f"labels of {' and '.join(other)}"
+    return f"its prediction files hold other {labels} than those of {reference['name']}"
 
 
 def _run_row(

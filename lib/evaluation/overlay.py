@@ -12,7 +12,7 @@ import pandas as pd
 from .. import arrays
 from ..errors import InputError
 from ..faces import persons
-from ..files import named
+from ..files import create_folder, named
 from ..labels import csv_columns, official
 from ..media import readings, recordings, writing
 from ..media import sound as media_sound
@@ -117,7 +117,7 @@ def write_trial(
     """
     written, target = predictions.path(trial["trial"]), named(out, trial["trial"], ".mp4")
     if not target.is_file() or target.stat().st_mtime < written.stat().st_mtime:
-        out.mkdir(parents=True, exist_ok=True)
+        create_folder(out)
         values = predictions.table(trial["trial"])
         words = [f"person: {trial['person']}"] if trial["person"] else []
         if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video

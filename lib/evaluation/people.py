@@ -19,8 +19,8 @@ from ..faces import arrays as face_arrays
 from ..faces import persons
 from ..faces.tracking import BOX
 from ..features import expression, expression_arrays, speaker_arrays
-from ..files import ROOT, named, weights_file
 from ..files import checkpoint as checkpoint_of
+from ..files import named, resolve, weights_file
 from ..media import recordings, separate
 from ..media.frames import ends
 from ..models import load_published, published
@@ -120,7 +120,7 @@ def check(params: Mapping) -> None:
     fetched_later = _published(params)
     for name in ("predict_run", "speaker_run"):
         run_name = str(params.get(name, "") or "none")
-        if run_name != "none" and ROOT / Path(run_name).expanduser() not in fetched_later:
+        if run_name != "none" and resolve(run_name) not in fetched_later:
             speakers_video.learnt(checkpoint_of(run_name, params["runs_root"]))
     if params.get("voice_run", ""):
         from . import voices  # torch and the recipes are needed for this only
@@ -141,7 +141,7 @@ def fetch(params: Mapping) -> list[str]:
 def _published(params: Mapping) -> list[Path]:
     """Absent files of published weights that `predict_run` and `speaker_run` name."""
     named = [str(params.get(name, "") or "") for name in ("predict_run", "speaker_run")]
-    files = [ROOT / Path(text).expanduser() for text in named if weights.name_of(Path(text))]
+    files = [resolve(text) for text in named if weights.name_of(Path(text))]
     return [file for file in files if not file.is_file()]
 
 

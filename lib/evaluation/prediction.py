@@ -26,7 +26,7 @@ from ..parallel import remote
 from ..speakers import arrays
 from ..store import facts, request
 from . import sharing
-from .predictions import Predictions
+from .predictions import MADE_FROM, Predictions
 
 # Raw outputs of the network, stored for every frame: scores and merged runs are computed from them.
 OWN_OUTPUT = re.compile(r".+_raw|expression_\d+")
@@ -157,12 +157,12 @@ def _made_from(recipe, trial: str) -> str:
 
 
 def _source(predictions: Predictions, trial: str) -> Path:
-    return named(predictions.folder / "made_from", trial, ".json")
+    return named(predictions.folder / MADE_FROM, trial, ".json")
 
 
 def _is_current(predictions: Predictions, trial: str, made_from: str) -> bool:
-    is_there = predictions.path(trial).is_file()
-    return is_there and says(_source(predictions, trial), made_from)
+    made = says(_source(predictions, trial), made_from)
+    return made and predictions.is_as_written(trial)
 
 
 def begin(folder: Path, predictor: Predictor) -> Predictions:

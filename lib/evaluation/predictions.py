@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from ..labels import csv_columns
 from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 
+MADE_FROM = "made_from"  # folder of what each trial's table was made from
+EVALUATE = "remove the file, and run notebook 06_inference of this run again"
+FRAME = "frame"  # column of the frame's number, from 1
 COMPLETE = "every_frame"  # folder of tables without the empty values of those for people
 BOUND = 2**29  # bytes of cached tables: 37 h at 30 frames per second with all columns
 
@@ -51,7 +55,7 @@ class Predictions:
 
     def table(self, trial: str, columns: Iterable[str] = ()) -> pd.DataFrame:
         """All columns of a trial, one row per frame. Raises InputError as `runs.read_table` does,
-        for a file that lacks one of `columns`, too.
+        for a file that lacks one of `columns`, and for rows that are not frames 1, 2, 3, …
         """
         return self._opened(self.path(trial), columns)
 
@@ -68,7 +72,9 @@ class Predictions:
         """
         table = self._still_kept(self.path(trial))
         if table is None:
-            return runs.read_numbers(self.path(trial), columns)
+            values = runs.read_numbers(self.path(trial), [*columns, FRAME])
+            _require_order(self.path(trial), values.pop(FRAME, None))
+            return values
         return {name: table[name].to_numpy(float) for name in columns if name in table}
 
     # ---- inputs of computations
@@ -107,7 +113,19 @@ class Predictions:
     # ---- writing
     def write(self, trial: str, table: pd.DataFrame) -> Path:
         """Write a trial's table by `write_csv`, and cache it as the file now has it."""
-        return self._write(self.path(trial), table)
+        path = self._write(self.path(trial), table)
+        files.write_text(self._checksum(trial), _crc32(path))
+        return path
+
+    def is_as_written(self, trial: str) -> bool:
+        """Whether a trial's file is there and nobody has changed it since, as in a spreadsheet;
+        files from before there were check-sums count as unchanged.
+        """
+        path, checksum = self.path(trial), self._checksum(trial)
+        return path.is_file() and (not checksum.is_file() or files.says(checksum, _crc32(path)))
+
+    def _checksum(self, trial: str) -> Path:
+        return files.named(self.folder / MADE_FROM, trial, ".crc32")
 
     def write_complete(self, trial: str, values: pd.DataFrame | None) -> None:
         """Write the table for `complete`; None if no frame lacks a face."""
@@ -135,6 +153,7 @@ class Predictions:
         if table is None:
             version = files.version(path) if path.is_file() else ()
             table = runs.read_table(path)
+            _require_order(path, table.get(FRAME))
             self._keep(path, version, table)
         runs.require_columns(path, table, columns)
         return table.copy(deep=False)  # columns that a caller adds stay out of the cache
@@ -162,6 +181,24 @@ class Predictions:
     def _let_go(self, path: Path) -> None:
         if path in self._kept:
             self._size -= _bytes(self._kept.pop(path)[1])
+
+
+def _crc32(path: Path) -> str:
+    return f"{zlib.crc32(path.read_bytes()):08x}\n"
+
+
+def _require_order(path: Path, frames: Sequence[float] | None) -> None:
+    """Raise InputError for a file whose rows were sorted, removed or added, as in a spreadsheet:
+    row k is frame k for all who read it. Several persons' rows stand one after the other.
+    """
+    if frames is None:
+        return
+    numbers = np.asarray(frames, float)
+    follows = np.diff(numbers, prepend=0) == 1
+    if len(other := np.flatnonzero(~(follows | (numbers == 1)))):
+        row = int(other[0])
+        reason = f"row {row + 1} is frame {numbers[row]:g}: rows were sorted, removed or added"
+        raise files.damaged(path, reason, EVALUATE)
 
 
 def _bytes(table: pd.DataFrame) -> int:

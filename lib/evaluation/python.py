@@ -66,7 +66,8 @@ def predict(
         raise InputError(
             "a folder without pictures, and no recording",
             where=video,
-            expected="one recording",
+            expected=f"one recording, or a folder of its pictures {pictures.PATTERN % 1}, "
+            f"{pictures.PATTERN % 2}, …",
             todo="call predict for each recording in it",
         )
     _refuse_unused(values)
@@ -109,7 +110,7 @@ def _path(name: str, value: object) -> Path:
             expected="a text or a pathlib.Path",
             todo="call predict for each recording" if many else "",
         )
-    return Path(text).expanduser().absolute()
+    return files.expanded(text).absolute()
 
 
 def _shown(value: object) -> str:
@@ -154,7 +155,7 @@ def _from_here(name: str, value: object, places: Collection[str]) -> object:
         text = str(text)
     if not isinstance(text, str) or not text or parameters.no_name(text):
         return text
-    path = Path(text).expanduser()
+    path = files.expanded(text)
     is_file = isinstance(value, os.PathLike) or path.is_file()
     is_path = name in places or (name in parameters.NETWORKS and is_file)
     return str(path.absolute()) if is_path else text

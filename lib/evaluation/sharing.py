@@ -126,7 +126,7 @@ def _read(path: Path, made_from: str) -> dict[str, np.ndarray] | None:
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], made_from: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.create_folder(path.parent)
     with files.temporary_name(path) as temporary:
         with temporary.open("wb") as stream:
             np.savez(stream, **arrays, **{MADE_FROM: np.array(made_from)})

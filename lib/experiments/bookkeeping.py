@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from itertools import product
@@ -13,7 +14,7 @@ from .. import arrays
 from ..errors import InputError
 from ..faces import arrays as faces_arrays
 from ..features import own
-from ..store import DamagedError, Request, Store
+from ..store import DamagedError, Request, Store, facts
 from ..trials import LABEL_PATHS, label_files, select
 
 MANY_TRIALS = 8  # trials with the same note; if there are more, they are counted instead of listed
@@ -36,7 +37,8 @@ def notes(outcomes: list) -> pd.DataFrame:
 
     A note on more than `MANY_TRIALS` trials becomes one row that counts them.
     """
-    rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
+    every = [row for outcome in outcomes if outcome.ok for row in outcome.value]
+    rows = [row for row in every if row["note"]] + _unlike(every)
     often = Counter((row["array"], row["note"]) for row in rows)
     listed = {}
     for row in rows:
@@ -47,6 +49,25 @@ def notes(outcomes: list) -> pd.DataFrame:
             row if alone else {**row, "trial": f"{row['trial']} and {count - 1} more"},
         )
     return pd.DataFrame(listed.values(), columns=["trial", "array", "note"])
+
+
+def _unlike(rows: Iterable[dict]) -> list[dict]:
+    """A row with a note for each trial whose file of features has another number of columns than
+    those of most trials: a training would stop there.
+    """
+    widths: dict[str, list[tuple[int, dict]]] = {}
+    for row in rows:
+        path = Path(row.get("path", ""))
+        if path.name.startswith("feature-") and path.is_file():
+            columns = math.prod(facts(path)["shape"][1:])
+            widths.setdefault(row["array"], []).append((columns, row))
+    unlike = []
+    for trials in widths.values():
+        usual = Counter(columns for columns, _ in trials).most_common(1)[0][0]
+        for columns, row in (trial for trial in trials if trial[0] != usual):
+            words = f"{columns} columns, {usual} in most trials: 05 trains on files that are alike"
+            unlike.append({**row, "note": words})
+    return unlike
 
 
 def lost(outcomes: list) -> pd.DataFrame:

@@ -17,7 +17,15 @@ import torch
 from .. import grammar, weights
 from ..errors import InputError, explain_full_disk
 from ..evaluation import checkpoint
-from ..files import ROOT, clear_leftovers, read_json, temporary_folder, write_text
+from ..files import (
+    ROOT,
+    clear_leftovers,
+    create_folder,
+    expanded,
+    read_json,
+    temporary_folder,
+    write_text,
+)
 from ..files import checkpoint as checkpoint_file
 from ..models import REGISTRY, Model, checkpoints, export, load_published, published
 from . import export_examples, export_signature
@@ -91,7 +99,7 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
     with explain_full_disk(folder), temporary_folder(folder.parent, "export") as scratch:
         path = export.write(source.net, kind, scratch)
         deviations = export.deviation(source.net, path)
-        folder.mkdir(parents=True, exist_ok=True)
+        create_folder(folder)
         signature = json.dumps(_signature(source, kind, deviations), indent=1, ensure_ascii=False)
         # Written first: it identifies an export that was killed, which is then done again.
         write_text(folder / SIGNATURE, signature + "\n")
@@ -154,7 +162,7 @@ def _source(run: str, network: str) -> Source:
 
 def _file(run: str) -> Path:
     """The checkpoint or weights file that a text means; paths count from the current folder."""
-    path = Path(run).expanduser()
+    path = expanded(run)
     best = path / "checkpoints" / "best.pt"
     if best.is_file():
         return best

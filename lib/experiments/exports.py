@@ -140,7 +140,7 @@ def write(trial: Mapping, store: Store, rule: Rule, out: Path) -> str:
     bounds = segments(trial, store, rule)
     left = _missing(trial, store, rule, out, len(bounds))
     with explain_full_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        files.create_folder(folder)
         clear_leftovers(out, f".{glob.escape(_beside(folder).name)}.*.part", deep=False)
         write_text(_beside(folder), json.dumps(_label(trial, store, rule)))
         clear_leftovers(folder, deep=False)  # of a process that was killed

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
-from ..files import EXECUTED_IN, NOTEBOOKS, PACKAGE, ROOT, short
+from ..files import EXECUTED_IN, NOTEBOOKS, PACKAGE, ROOT, create_folder, short
 from ..parallel.threads import spin
 
 # What jsonschema, which papermill brings, imports to check addresses in other scripts: it builds a
@@ -115,7 +115,7 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     for name, value in spin().items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    create_folder(target.parent)
     lines = _Lines(say)
     try:
         with (

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .. import grammar
-from ..files import NAME_BYTES, ROOT, file_in_place_of
+from ..files import NAME_BYTES, ROOT, expanded, file_in_place_of
 
 PATH = click.Path(path_type=Path)
 
@@ -39,7 +39,7 @@ def root(default: str, name: str = "--root") -> Callable:
         type=PATH,
         show_default=default,
         callback=lambda context, option, path: (
-            ROOT / default if path is None else Path.cwd() / path.expanduser()
+            ROOT / default if path is None else Path.cwd() / expanded(path)
         ),
     )
 
@@ -107,4 +107,4 @@ def _is_network(name: str, text: str) -> bool:
 
 
 def _absolute(text: str) -> str:
-    return str(Path.cwd() / Path(text).expanduser()) if text.strip("\"'") else ""
+    return str(Path.cwd() / expanded(text)) if text.strip("\"'") else ""

@@ -58,6 +58,7 @@ class Cut:
     ):
         self.shelf, self.made_from, self.firsts, self.by = shelf, made_from, firsts, by
         self.inputs, self.parameters, self.device = inputs, parameters, device
+        self.damaged: list[int] = []  # stretches that were removed, from 0
 
     def path(self, number: int) -> Path:
         """Path of a stretch."""
@@ -94,23 +95,35 @@ class Cut:
         """
         reasons = {}
         for number in range(len(self.firsts)):
-            self._remove_damaged(self.path(number))
+            self._remove_damaged(number)
             try:
                 self.make(number)
             except seeking.InexactError as error:
                 reasons[number] = error.what
         return reasons
 
-    @staticmethod
-    def _remove_damaged(path: Path) -> None:
+    def noting(self, create: Callable) -> Callable:
+        """`create` of the whole array, whose note also says which stretches were damaged."""
+
+        def noted(shape: tuple, dtype, note: str = "", **facts):
+            numbers = ", ".join(str(number + 1) for number in self.damaged)
+            damaged = f"stretch {numbers} of {len(self.firsts)} was damaged on disk and made again"
+            note = "; ".join(filter(None, [note, damaged if numbers else ""]))
+            return create(shape, dtype, **facts, **({"note": note} if note else {}))
+
+        return noted
+
+    def _remove_damaged(self, number: int) -> None:
         """Remove a stretch that is not as it was written: joined, it would get a check-sum that
         says that all is well.
         """
+        path = self.path(number)
         if is_there(path):
             try:
                 store.verify(path)
             except store.DamagedError:
                 store.remove([path])
+                self.damaged.append(number)
 
 
 class Clock(Cut):

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import InputError, foreign
+from ..files import expanded
 from ..files import resolve as path_of
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -45,7 +46,7 @@ def cache() -> Path:
     """The hub's cache here (huggingface_hub's documentation, "Environment variables")."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("HF_HOME") or f"{base}/huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    return expanded(os.environ.get("HF_HUB_CACHE") or f"{home}/hub")
 
 
 def is_local(model: str) -> bool:

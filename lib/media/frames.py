@@ -14,13 +14,20 @@ def spacing(times: np.ndarray, alone: float = 0.0) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else alone
 
 
-def ends(times: np.ndarray) -> np.ndarray:
+def ends(times: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
     """(T,) s: when each frame of a recording ends, of increasing times (T,) in s.
 
     A frame lasts until the next one is shown, however uneven the rate is; the last one lasts as
     long as the median frame, and the only one `ALONE`.
+
+    numbers : (T,) of the frames, where some of the recording's are left out: a frame whose next one
+        is not there lasts as long as the median frame, too.
     """
-    return np.append(times[1:], times[-1:] + spacing(times, ALONE))
+    usual = spacing(times, ALONE)
+    stops = np.append(times[1:], times[-1:] + usual)
+    if numbers is None:
+        return stops
+    return np.where(np.diff(numbers, append=np.inf) == 1, stops, times + usual)
 
 
 def nearest(times: np.ndarray, moments: np.ndarray) -> np.ndarray:

@@ -145,7 +145,7 @@ def _no_command(text: str) -> list[str]:
 
 def _word(text: str) -> str:
     """A path as one word of a script; ``~`` is the home folder, ``$TMPDIR`` the node's."""
-    text = str(Path(text).expanduser()) if text.startswith("~") else text
+    text = str(files.expanded(text)) if text.startswith("~") else text
     return f'"{text}"' if "$" in text else shlex.quote(text)
 
 
@@ -166,22 +166,18 @@ def script(spec: Params, items: bool = False) -> str:
         raise InputError(
             "workers of this machine need no job script", expected="--cluster slurm or pbs"
         )
+    if file := files.file_in_place_of(files.resolve(spec.logs)):
+        raise _no_logs(spec, f"there is a file, {file}")
     start = partial(_class(spec).job_cls, scheduler="tcp://ADDRESS", name="sweep-0")
     return _made(spec, partial(start, **_options(spec, items))).job_script()
 
 
 def _made(spec: Params, start: Callable[[], T]) -> T:
-    """What `start` makes with dask-jobqueue. Raises InputError where this machine cannot be what
-    the file says: it lacks the network interface, or the folder of the jobs' output.
+    """What `start` makes with dask-jobqueue. Raises InputError where this machine lacks the network
+    interface that the file names.
     """
     try:
         return start()
-    except OSError as error:
-        raise InputError(
-            f"the folder of the jobs' output cannot be made ({error.strerror})",
-            where=files.resolve(spec.logs),
-            todo="set `logs` in the cluster's file to a folder where you may write",
-        ) from error
     except RuntimeError as error:
         raise InputError(
             str(error),
@@ -189,6 +185,22 @@ def _made(spec: Params, start: Callable[[], T]) -> T:
             expected="an interface by which nodes reach this machine (`ip address` lists them)",
             todo="correct `interface` in the cluster's file",
         ) from error
+
+
+def _make_logs(spec: Params) -> None:
+    """Create the folder of the jobs' output, without which a scheduler starts no job."""
+    try:
+        files.resolve(spec.logs).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_logs(spec, error.strerror) from error
+
+
+def _no_logs(spec: Params, why: str) -> InputError:
+    return InputError(
+        f"the folder of the jobs' output cannot be made ({why})",
+        where=files.resolve(spec.logs),
+        todo="set `logs` in the cluster's file to a folder where you may write",
+    )
 
 
 def check_there(spec: Params) -> None:
@@ -238,6 +250,7 @@ def opened(
         with dask_workers.local(workers or spec.workers or one_each) as cluster:
             yield cluster, None
         return
+    _make_logs(spec)
     # Dask serves pages about itself in any case; without an address it would do so to everybody.
     pages = {"dashboard": items and has_dashboard(), "dashboard_address": "127.0.0.1:0"}
     start = partial(
@@ -314,7 +327,6 @@ def _options(spec: Params, items: bool = False) -> dict:
         "account": spec.account or None,
         "walltime": spec.walltime,
         "python": python,
-        "log_directory": logs,
         "job_name": "sweep",
         "interface": spec.interface or None,
         "local_directory": _word(spec.scratch) if spec.scratch else None,
@@ -325,29 +337,28 @@ def _options(spec: Params, items: bool = False) -> dict:
     }
     if items:
         common |= _for_items(spec, common["job_script_prologue"])
-    size, (skipped, quoted) = whole_size(spec.memory), _quoted_logs(spec.kind, logs)
-    common["job_directives_skip"] = skipped
+    size, (skipped, output) = whole_size(spec.memory), _output(spec.kind, logs)
+    common |= {"log_directory": None, "job_directives_skip": skipped}  # it would make the folder
     if spec.kind == "slurm":
         common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
-        return common | {"job_mem": size, "job_extra_directives": [*quoted, *gpu, *spec.directives]}
+        return common | {"job_mem": size, "job_extra_directives": [*output, *gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
     select = f"select=1:ncpus={spec.cores}{gpu}:mem={size.lower()}b"
     common["walltime"] = _without_days(spec.walltime)
-    return common | {"resource_spec": select, "job_extra_directives": [*quoted, *spec.directives]}
+    return common | {"resource_spec": select, "job_extra_directives": [*output, *spec.directives]}
 
 
-def _quoted_logs(kind: str, logs: str) -> tuple[list[str], list[str]]:
-    """Directives of dask-jobqueue to leave out, and those to write in their place, where the folder
-    of the jobs' output has blanks in its name: a scheduler would take its first word.
+def _output(kind: str, logs: str) -> tuple[list[str], list[str]]:
+    """Directives of dask-jobqueue to leave out, and those that name the folder of the jobs' output
+    in their place: of a name with blanks a scheduler would take the first word.
     """
-    if shlex.quote(logs) == logs:
-        return [], []
+    quote = "" if shlex.quote(logs) == logs else '"'
     mark = {"slurm": "#SBATCH", "pbs": "#PBS"}[kind]
     names = (
         {"-e": "sweep-%J.err", "-o": "sweep-%J.out"} if kind == "slurm" else {"-e": "", "-o": ""}
     )
-    directives = [f'{letter} "{logs}/{name}"' for letter, name in names.items()]
+    directives = [f"{letter} {quote}{logs}/{name}{quote}" for letter, name in names.items()]
     return [f"{mark} {letter} " for letter in names], directives
 
 

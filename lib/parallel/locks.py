@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import InputError, explain_full_disk
+from ..files import create_folder
 
 LOCK = ".lock"  # the file in a locked folder
 POLL_SECONDS = 0.2  # s between two looks whether the lock is free
@@ -118,6 +119,7 @@ def _opened(path: Path) -> TextIO | None:
         return None
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+            create_folder(path.parent)  # says why, if it was this
             with explain_full_disk(path):
                 raise
         return None

@@ -58,7 +58,7 @@ def found_against_expected(
     ax.axvline(100, color=style.LABEL, linewidth=1)
     ax.set(
         yticks=range(len(shown)),
-        yticklabels=shown["item"],
+        yticklabels=list(map(style.drawn, shown["item"])),
         ylim=(len(shown) - 0.4, -0.6),
         xlim=(0, 1.04 * max(100, share.max(initial=0))),
         xlabel="found (% of expected)",
@@ -271,7 +271,8 @@ def va_traces(
     va = np.asarray(va)
     style.shade(ax, time, np.isnan(va).any(axis=1), "unlabelled")
     for column, (emotion, dash) in enumerate((("valence", "-"), ("arousal", (0, (5, 1))))):
-        ax.plot(time, va[:, column], linestyle=dash, color=style.COLOURS[emotion], label=emotion)
+        look = {"linestyle": dash, "color": style.COLOURS[emotion], "label": emotion}
+        style.curve(ax, time, va[:, column], **look)
     border = style.edges(time)
     ax.set(
         xlabel="time (s)", ylabel="label (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1])

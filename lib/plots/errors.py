@@ -90,8 +90,8 @@ def _draw_curves(
     for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
         colour = style.COLOURS[emotion]
         ax.axvspan(start, stop, color="0.93", zorder=0)
-        ax.plot(time[near], label[near, column], color=style.LABEL, label="label")
-        ax.plot(time[near], prediction[near, column], color=colour, label="prediction")
+        style.curve(ax, time[near], label[near, column], color=style.LABEL, label="label")
+        style.curve(ax, time[near], prediction[near, column], color=colour, label="prediction")
         ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05))
         ax.set(xlim=(start - CONTEXT_SECONDS, stop + CONTEXT_SECONDS))
     axes[-1].set_xlabel("time (s)")

@@ -47,13 +47,14 @@ def prediction_traces(
     for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
         if labels is not None:
             style.shade(ax, time, np.isnan(labels[:, column]), "unlabelled")
-            ax.plot(time, labels[:, column], color=style.LABEL, linewidth=1.2, label="label")
+            known = labels[:, column]
+            style.curve(ax, time, known, color=style.LABEL, linewidth=1.2, label="label")
         look = {"color": style.COLOURS[emotion]}
         if raw is not None:
             ax.plot(time, raw[:, column], linewidth=0.7, alpha=0.5, label="unsmoothed", **look)
         if sd is not None:
             uncertainty.band(ax, time, prediction[:, column], sd[:, column], look["color"])
-        ax.plot(time, prediction[:, column], linewidth=1.8, label="prediction", **look)
+        style.curve(ax, time, prediction[:, column], linewidth=1.8, label="prediction", **look)
         ax.set(
             ylabel=f"{emotion} (−1…1)",
             ylim=(-1.05, 1.05),

@@ -51,14 +51,13 @@ def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
                 line = "-" if column.endswith("derived") else "--"
                 colour = style.COLOURS[column.split("_")[0]]
                 words = column.replace("_", ", ")
-                curves.plot(rows["time"], rows[column], line, color=colour, label=words)
+                style.curve(curves, rows["time"], rows[column], line, color=colour, label=words)
         if "speaking" in rows and len(rows):
-            speaks = (rows["speaking"] > 0.5).to_numpy()
-            curves.fill_between(
-                rows["time"], -1, -0.9, where=speaks, color=SPEAKING_COLOUR, label="speaks"
-            )
+            lasting = _lasting(rows).reindex(rows["time"][rows["speaking"] > 0.5])
+            look = {"color": SPEAKING_COLOUR, "label": "speaks", "linewidth": 0}
+            curves.broken_barh(list(lasting.items()), (-1, 0.1), **look)
         curves.axhline(0, color="0.6", linewidth=0.8)
-        curves.set(ylim=(-1, 1), ylabel=f"person {name}")
+        curves.set(ylim=(-1, 1), ylabel=f"person {style.drawn(name)}")
         if len(rows):
             style.legend_beside(curves)
     axes[-1].set_xlabel("time (s)")
@@ -90,7 +89,7 @@ def _expressions(ax: Axes, rows: pd.DataFrame, name: str) -> None:
         colours = [style.PALETTE[k % len(style.PALETTE)] for k in range(len(columns))]
         ax.stackplot(rows["time"], np.nan_to_num(parts), labels=words, colors=colours, linewidth=0)
         style.legend_beside(ax)
-    ax.set(ylim=(0, 1), ylabel=f"person {name}\nexpression, p")
+    ax.set(ylim=(0, 1), ylabel=f"person {style.drawn(name)}\nexpression, p")
 
 
 def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
@@ -111,12 +110,13 @@ def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
         gaps = np.flatnonzero(np.diff(rows["frame"]) > 1) + 1
         for part in np.split(np.arange(len(rows)), gaps):
             stretch = rows.iloc[part]
-            ax.plot(stretch["time"], stretch["smoothed"], color=style.PALETTE[0], linewidth=1.2)
+            look = {"color": style.PALETTE[0], "linewidth": 1.2}
+            style.curve(ax, stretch["time"], stretch["smoothed"], **look)
             speaks = stretch["speaking"] == 1
             look = {"color": SPEAKING_COLOUR, "alpha": 0.35}
             ax.fill_between(stretch["time"], 0, stretch["smoothed"], where=speaks, **look)
         ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle="--")
-        ax.set(ylabel=f"p({face} speaks)", ylim=(0, 1))
+        ax.set(ylabel=f"p({style.drawn(face)} speaks)", ylim=(0, 1))
     time_line(values, ax=axes[len(faces)])
     axes[len(faces)].set_xlabel("time (s)")
     return style.finish(axes, note=note)
@@ -126,25 +126,27 @@ def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One row per face: a thin red line where it is seen, a thick green one where it speaks."""
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = sorted(set(values["face"]), key=counted)
-    times = np.unique(values["time"])
-    step = frames.spacing(times, alone=0.04)
+    lasting = _lasting(values)
     for row, face in enumerate(faces):
         rows = values[values["face"] == face]
         for speaking, colour, height in ((0, SILENT_COLOUR, 0.12), (1, SPEAKING_COLOUR, 0.6)):
-            starts = rows["time"][rows["speaking"] == speaking]
-            ax.broken_barh(
-                [(start, step) for start in starts],
-                (row - height / 2, height),
-                color=colour,
-                linewidth=0,
-            )
+            shown = lasting.reindex(rows["time"][rows["speaking"] == speaking])
+            place = (row - height / 2, height)
+            ax.broken_barh(list(shown.items()), place, color=colour, linewidth=0)
     ax.set(
         xlabel="time (s)",
         yticks=range(len(faces)),
-        yticklabels=faces,
+        yticklabels=list(map(style.drawn, faces)),
         ylim=(-0.6, max(len(faces), 1) - 0.4),
     )
     return ax
+
+
+def _lasting(values: pd.DataFrame) -> pd.Series:
+    """How long each frame is shown in s, by its time, of rows with `frame` and `time`."""
+    shown = values.drop_duplicates("frame").sort_values("frame")
+    times = shown["time"].to_numpy(float)
+    return pd.Series(frames.ends(times, shown["frame"].to_numpy()) - times, index=times)
 
 
 # green, red, grey

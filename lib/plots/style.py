@@ -27,6 +27,7 @@ PALETTE = [to_rgb(colour) for colour in COLOURBLIND]
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
 CHARACTERS_PER_INCH = 12  # characters of a note per inch of a figure's width
+NAME_CHARACTERS = 40  # characters of a name beside axes
 POSITION_DIGITS = 9  # digits of a share of the figure: less than a thousandth of a pixel
 LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison only
 
@@ -86,19 +87,46 @@ def finish(axes, title: str = "", note: str = "") -> Axes | np.ndarray:
     """Write the title above all axes and the note below the figure. Returns the axes."""
     figure = figure_of(axes)
     if title and isinstance(axes, Axes):
-        axes.set_title(title)
+        axes.set_title(_literal(title))
     elif title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
+        figure.suptitle(_literal(title), x=0.01, ha="left", fontsize="medium")
     if note:
         width = round(CHARACTERS_PER_INCH * figure.get_figwidth())
         note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
-        figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
+        figure.supxlabel(_literal(note), fontsize="small", style="italic", color=PALETTE[3])
     return axes if isinstance(axes, Axes) else np.asarray(axes)
+
+
+def curve(ax: Axes, time: np.ndarray, values: np.ndarray, *form: str, **look: object) -> None:
+    """A curve of values (T,) over time, NaN unknown, with a dot for each frame beside which no
+    other is known: a line alone shows nothing there.
+    """
+    (line,) = ax.plot(time, values, *form, **look)
+    known = np.isfinite(np.asarray(values, float))
+    beside = np.append(known[1:], False) | np.append(False, known[:-1])
+    if (alone := known & ~beside).any():
+        ax.plot(np.asarray(time)[alone], np.asarray(values)[alone], ".", color=line.get_color())
 
 
 def named_rows(ax: Axes, names: Sequence) -> None:
     """A row of the axes for each name, the first on top."""
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(max(1, len(names)) - 0.5, -0.5))
+    ax.set(yticks=range(len(names)), yticklabels=list(map(drawn, names)))
+    ax.set_ylim(max(1, len(names)) - 0.5, -0.5)
+
+
+def drawn(name: object) -> str:
+    """The name of a trial, person or run as it is drawn: without the middle of a long one, which
+    would leave no room for the data.
+    """
+    text = str(name)
+    if len(text) > NAME_CHARACTERS:
+        text = f"{text[: NAME_CHARACTERS // 2]}…{text[-NAME_CHARACTERS // 2 + 1 :]}"
+    return _literal(text)
+
+
+def _literal(text: str) -> str:
+    """A text for Matplotlib, which would read what stands between two dollar signs as a formula."""
+    return text.replace("$", r"\$")
 
 
 def say(ax: Axes, words: str) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from ..faces.speaker_crops import FILL
 from ..features import mfcc, speaker_scores
-from ..files import ROOT
+from ..files import resolve
 from ..models import published
 from ..speakers import augmentation, losses
 from ..speakers import windows as speakers_windows
@@ -390,8 +390,7 @@ class Recipe(base.Recipe):
     def model(self):
         net = speaker_scores.network(self.params)
         if start := self.params.options["start_from"]:
-            path = Path(start).expanduser()
-            published.fill(net, path if path.is_absolute() else ROOT / path)
+            published.fill(net, resolve(start))
             net.requires_grad_(True)
         return net
 

@@ -113,6 +113,17 @@ def test_prediction_files_that_were_changed_since_are_named_below_a_comparison(t
     assert rows.loc["b", "valence"] > 0
 
 
+def test_runs_whose_labels_differ_say_why_they_have_no_difference(tmp_path):
+    folders = [a_run(tmp_path / "a", 0.3), a_run(tmp_path / "b", 0.3)]
+    path = tmp_path / "b" / "predictions" / f"{TRIALS[0]}.csv"
+    table = pd.read_csv(path)
+    table.loc[0, "label_valence"] += 1e-3  # the score is the same to the digits that count
+    table.to_csv(path, index=False)
+    found, _ = rows_of(folders, tmp_path)
+    told = "without Δ: b: its prediction files hold other labels of valence than those of a"
+    assert told in found.text
+
+
 def test_a_score_that_the_prediction_files_do_not_give_is_not_paired(tmp_path):
     folder = a_run(tmp_path / "a", 0.3)
     found = runs.Run(folder).read_json("metrics.json")

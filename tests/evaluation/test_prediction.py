@@ -328,6 +328,16 @@ def test_predictions_of_the_same_checkpoint_are_kept(tiny, tmp_path):
     assert state(folder) == before
 
 
+def test_a_prediction_file_that_somebody_changed_is_predicted_again(tiny, tmp_path):
+    found, folder = predictor(tiny, "jca"), tmp_path / "predictions"
+    prediction.begin(folder, found)
+    path = prediction.predict_trial(found, Predictions(folder), "seen")
+    before = path.read_bytes()
+    pd.read_csv(path).round(1).to_csv(path, index=False)  # as a spreadsheet saves what it shows
+    prediction.predict_trial(found, Predictions(folder), "seen")
+    assert path.read_bytes() == before
+
+
 def test_the_column_of_who_is_heard_comes_when_a_network_is_named_and_files_of_before_are_renewed(
     tiny, tmp_path
 ):
@@ -399,6 +409,7 @@ def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_pat
     assert {path.rsplit("/", 1)[1] for path in changed if "." in path.rsplit("/", 1)[1]} == {
         "seen.csv",
         "seen.json",
+        "seen.crc32",
     }
 
 

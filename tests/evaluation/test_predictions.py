@@ -146,6 +146,45 @@ def test_a_table_without_a_column_that_is_needed_is_damaged_however_it_came(tmp_
             opened.table("a", ["time"])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.sort_values("valence_raw"),
+        lambda table: table.drop(index=[3, 4]),
+        lambda table: pd.concat([table, table[-2:]]),
+    ],
+    ids=["sorted", "removed", "added"],
+)
+def test_rows_that_are_no_longer_the_frames_in_their_order_are_told(tmp_path, change):
+    carried = Predictions(tmp_path)
+    change(rows()).to_csv(carried.path("a"), index=False)
+    with pytest.raises(InputError, match="rows were sorted, removed or added"):
+        carried.table("a")
+    with pytest.raises(InputError, match="rows were sorted, removed or added"):
+        carried.numbers("a", ["valence_raw"])
+
+
+def test_semicolons_of_a_spreadsheet_are_told(tmp_path):
+    carried = Predictions(tmp_path)
+    path = carried.write("a", rows())
+    path.write_text(path.read_text().replace(",", ";"))
+    for read in (carried.table, lambda trial: carried.numbers(trial, ["valence_raw"])):
+        with pytest.raises(InputError, match="semicolons separate its columns"):
+            read("a")
+
+
+def test_a_file_that_somebody_changed_is_not_as_it_was_written(tmp_path):
+    carried = Predictions(tmp_path)
+    path = carried.write("a", rows())
+    assert carried.is_as_written("a")
+    path.write_text(path.read_text().replace("1", "2", 1))
+    assert not carried.is_as_written("a")
+    carried._checksum("a").unlink()
+    assert carried.is_as_written("a"), "a run from before there were check-sums"
+    path.unlink()
+    assert not carried.is_as_written("a")
+
+
 # ---- notebook 06
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):

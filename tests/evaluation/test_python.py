@@ -87,3 +87,8 @@ def test_accents_that_are_stored_otherwise_and_dead_links_are_told(given, tmp_pa
     os.symlink("gone.mp4", tmp_path / "link.mp4")
     with pytest.raises(InputError, match="it is a link to gone\\.mp4, which is not there"):
         predict("link.mp4")
+
+
+def test_a_recording_whose_name_begins_with_a_tilde_is_one(given, tmp_path):
+    (tmp_path / "~draft.mp4").write_bytes(bytes(range(256)))
+    assert predict("~draft.mp4") == str(tmp_path / "~draft.mp4")

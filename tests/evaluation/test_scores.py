@@ -280,9 +280,13 @@ def test_files_get_smoothed_values_and_labels_and_keep_what_was_predicted(tiny, 
 def test_finishing_twice_changes_nothing(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
     first = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
-    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = files()
     assert evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20) == first
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+    assert files() == before
 
 
 def test_all_tasks_of_a_network_are_scored_and_labelled(tiny, tmp_path):

@@ -138,6 +138,26 @@ def test_a_stretch_that_is_there_is_not_made_again_and_a_kill_costs_no_other(
     assert numbers(files(tmp_path)) == numbers(alone)
 
 
+def test_a_stretch_that_was_damaged_is_made_again_and_told(film, tmp_path, alone, monkeypatch):
+    here, real = opened(film, tmp_path), seeking.frames
+
+    def killed(*given, **how):
+        if len(list(tmp_path.rglob("face_stretch-*.npy"))) == 2:
+            raise KeyboardInterrupt
+        return real(*given, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seeking, "frames", killed)
+        with pytest.raises(KeyboardInterrupt):
+            arrays.make_all(trial(), WANTED, here)
+    damaged = min(tmp_path.rglob("face_stretch-*.npy"))
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    notes = [row["note"] for row in arrays.make_all(trial(), WANTED, here)]
+    assert [" of 3 was damaged on disk and made again" in note for note in notes] == [0, 0, 1]
+    assert numbers(files(tmp_path)) == numbers(alone)
+
+
 def test_a_worker_that_dies_with_a_stretch_does_not_lose_the_film(film, tmp_path, alone):
     outcomes, _ = made_by(film, tmp_path, dying)
     assert all(outcome.ok for outcome in outcomes)

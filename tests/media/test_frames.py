@@ -35,6 +35,12 @@ def test_a_frame_lasts_until_the_next_one_is_shown_and_the_last_as_long_as_most(
     assert frames.ends(np.array([])).tolist() == []
 
 
+def test_a_frame_whose_next_one_is_left_out_lasts_as_long_as_most():
+    times, numbers = np.array([0.0, 0.5, 2.0, 9.0]), np.array([1, 2, 3, 15])
+    assert frames.ends(times, numbers).tolist() == [0.5, 2.0, 3.5, 10.5]
+    assert frames.ends(times[:0], numbers[:0]).tolist() == []
+
+
 def test_one_long_gap_does_not_change_the_spacing():
     assert frames.spacing(np.array([0.0, 0.04, 0.08, 9.0, 9.04])) == pytest.approx(0.04)
     assert frames.spacing(np.array([3.0]), alone=0.5) == 0.5

@@ -381,3 +381,10 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch, tmp_path):
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert clusters.gpus() == ["0", "1"]
+
+
+@pytest.mark.parametrize(("kind", "line"), [("slurm", "#SBATCH -o"), ("pbs", "#PBS -o")])
+def test_a_script_that_is_only_shown_makes_no_folder(tmp_path, kind, line):
+    text = clusters.script(spec(tmp_path, kind))
+    assert f"{line} {tmp_path}/logs/" in text
+    assert not (tmp_path / "logs").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from lib import datasets, files, parameters
 from lib.datasets.samples import affect
+from lib.errors import InputError
 from lib.experiments import experiment
 from lib.files import ROOT
 from lib.parallel import locks
@@ -169,3 +170,12 @@ def test_who_wants_a_sample_set_that_another_one_makes_waits_for_it(tmp_path, mo
     assert made == [tmp_path]
     assert not list(tmp_path.iterdir())
     assert root.parent == tmp_path
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="Linux's /proc")
+def test_a_place_where_no_folder_can_be_created_is_told():
+    with (
+        pytest.raises(InputError, match="no folder can be created here"),
+        locks.locked(Path("/proc/nothing/run"), 0.0),
+    ):
+        pass

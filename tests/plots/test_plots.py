@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from lib import metrics, plots
 from lib.media import sound
-from lib.plots import style
+from lib.plots import speakers, style
 from lib.plots.data import band_of, mel_axis
 
 NOTE = "values have no meaning"
@@ -504,8 +504,6 @@ def crowd(count, **columns):
 
 def test_of_a_crowd_those_who_are_seen_longest_are_drawn_and_the_rest_is_told(monkeypatch):
     """Of 1500 faces a picture would be higher than Matplotlib can draw, and take minutes."""
-    from lib.plots import speakers
-
     monkeypatch.setattr(speakers, "MOST_PERSONS", 1)
     monkeypatch.setattr(speakers, "MOST_FACES", 3)
     people = crowd(4, valid=1, expression="sad", valence_derived=0.1, arousal_derived=0.1)
@@ -540,3 +538,44 @@ def test_a_long_spectrogram_is_drawn_by_the_means_of_neighbours_over_the_same_ti
     left, right, *_ = image.get_extent()
     assert left == pytest.approx(-0.005)
     assert right == pytest.approx(-0.005 + 9003 * 0.01)
+
+
+def spans(ax, colour):
+    """(start, stop) in s of the bars of a colour, sorted."""
+    bars = [
+        one for one in ax.collections if matplotlib.colors.to_hex(one.get_facecolor()) == colour
+    ]
+    corners = [path.vertices[:, 0] for bar in bars for path in bar.get_paths()]
+    return sorted((x.min(), x.max()) for x in corners)
+
+
+def test_speech_is_drawn_for_each_frame_until_the_next_one_is_shown():
+    rows = pd.DataFrame({"frame": [1, 2, 3, 9], "time": [0.0, 0.1, 1.1, 4.0]})
+    rows = rows.assign(face="1", person="1", valid=1, speaking=[0, 1, 0, 1])
+    usual = np.median(np.diff(rows["time"]))
+    expected = [(0.1, 1.1), (4.0, 4.0 + usual)]
+    for ax in (speakers.time_line(rows), speakers.everybody(rows.drop(columns="face"))[1]):
+        assert np.array(spans(ax, speakers.SPEAKING_COLOUR)) == pytest.approx(np.array(expected))
+        plt.close("all")
+
+
+def test_names_are_drawn_as_they_are_and_long_ones_leave_room():
+    assert style.drawn("trial_1") == "trial_1"
+    long = style.drawn(f"begin {'x' * 200} end")
+    assert len(long) <= style.NAME_CHARACTERS
+    assert long.startswith("begin")
+    assert long.endswith("end")
+    figure, ax = plt.subplots()
+    style.named_rows(ax, [r"a $\frac$ b"])
+    style.finish(ax, r"cost $\frac$", r"note $\frac$")
+    figure.canvas.draw()  # a formula that is none would stop here
+    plt.close(figure)
+
+
+def test_a_value_without_a_neighbour_is_a_dot_in_its_curve():
+    values = np.array([np.nan, 0.3, np.nan, 0.1, 0.2])
+    axes = plots.prediction_traces(np.arange(5) / 25, None, np.stack([values, values], axis=1))
+    dots = [line for line in axes[0].lines if line.get_marker() == "."]
+    assert [line.get_data() for line in dots] == [(1 / 25, 0.3)]
+    one = plots.prediction_traces(np.zeros(1), None, np.zeros((1, 2)))
+    assert any(line.get_marker() == "." for line in one[0].lines)

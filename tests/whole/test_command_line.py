@@ -198,6 +198,17 @@ def test_compare_prints_runs_with_intervals_and_baselines_once(evaluated):
     assert SYNTHETIC_NOTE in (evaluated / "comparison.html").read_text()
 
 
+def test_compare_names_files_that_are_given_in_the_place_of_run_folders(evaluated):
+    given = evaluated / "sample_tsav" / "metrics.json"
+    call("compare", *sorted(evaluated.iterdir()))  # its own files may lie beside the runs
+    done = call("compare", *sorted(evaluated.iterdir()), given)
+    assert done.exit_code == 0, done.output
+    assert f"files, and no run folders: {given}\n" in done.output
+    done = call("compare", given)
+    assert done.exit_code == 2
+    assert "only files, and no run folder" in done.output
+
+
 def test_compare_ends_with_3_where_scores_that_are_there_cannot_be_read(evaluated):
     (evaluated / "new" / "metrics.json").write_text('{"val": {"valence"')
     done = call("compare", *sorted(evaluated.iterdir()))
