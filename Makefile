@@ -1,5 +1,5 @@
 # make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research, uv,
-# test-slow, test-browser, test-colab, test-slurm, test-docs.
+# test-slow, test-browser, test-colab, test-lowest, test-slurm, test-docs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ export GOMP_SPINCOUNT ?= 1000
 export OPENBLAS_THREAD_TIMEOUT ?= 14
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run uv test test-slow lint lab clean test-browser test-colab test-slurm test-docs research
+.PHONY: run uv test test-slow lint lab clean test-browser test-colab test-lowest test-slurm test-docs research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -78,7 +78,14 @@ research: $(INSTALLED)
 test-colab: $(INSTALLED)
 	$(BIN)/python -m pytest tests/colab
 
+# The lowest versions that pyproject.toml allows, which other people's machines have, in an environment of their own.
+LOWEST := .venv-lowest
+test-lowest:
+	uv venv --allow-existing --python $(PYTHON) $(LOWEST)
+	uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[cluster,excel,test]"
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 # Environment and caches only: data/, weights/ and runs/ are a person's to remove.
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

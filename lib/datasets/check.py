@@ -544,7 +544,9 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
         is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
         if fault["severity"] == "error" and is_video and fault["item"] not in known:
             rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
-    checked = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).astype(object).fillna(""))
+    checked = pd.DataFrame(rows, columns=list(COLUMNS)).astype(object)
+    # pandas 2 warns of `fillna`, which makes other types of columns that it has filled
+    checked = in_people_order(checked.where(checked.notna(), ""))
     order = 2 * (checked["errors"] != "").astype(int) + (checked["warnings"] != "").astype(int)
     return checked.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
 

@@ -162,6 +162,13 @@ def _traceable() -> Iterator[None]:
     """
     from torch.fx.experimental import _config
 
+    if not hasattr(_config, "backed_size_oblivious"):
+        raise InputError(
+            f"PyTorch {torch.__version__} cannot make a graph for all sizes",
+            where="models.graphs",
+            expected="PyTorch 2.11 or newer",
+            todo="pip install -e .[export], or take --to safetensors: weights alone",
+        )
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -223,7 +223,8 @@ def breakdown(
         part = {"video": videos[name], "frame": np.arange(len(values)), "label": _as_labels(values)}
         part |= {"score": predictions[name], "width": boxes[name][:, 2]}
         parts.append(pd.DataFrame(part))
-    faces = pd.concat([*parts, pd.DataFrame(columns=["video", "frame", "label", "score", "width"])])
+    none = pd.DataFrame(columns=["video", "frame", "label", "score", "width"])
+    faces = pd.concat(parts or [none])
     faces = faces[faces["label"] >= 0].astype({"label": int, "score": float, "width": float})
     score, label = faces["score"].to_numpy(), faces["label"].to_numpy()
     tables = {

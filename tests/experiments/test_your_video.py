@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,12 +13,27 @@ from lib.evaluation import people, voices
 from lib.experiments import your_video
 from lib.media import writing
 
+IS_7 = ipywidgets.__version__.startswith("7.")  # as Colab has it
+
 
 @pytest.fixture
 def film(tmp_path):
     path = tmp_path / "films" / "one.mp4"
     path.parent.mkdir()
     return writing.write_video(path, iter([np.zeros((16, 16, 3), np.uint8)] * 2), [0.0, 0.1])
+
+
+def put(upload, files):
+    """What a browser sends for files (name -> content), in the form of ipywidgets 8 or 7."""
+    facts = {"type": "video/mp4", "size": 1}
+    if IS_7:
+        both = [(name, {"metadata": facts, "content": content}) for name, content in files.items()]
+        upload.set_trait("value", dict(both))
+        return
+    facts["last_modified"] = datetime.now(UTC)
+    upload.value = tuple(
+        {**facts, "name": name, "content": memoryview(content)} for name, content in files.items()
+    )
 
 
 def test_recordings_are_listed_by_what_is_in_them(film):
@@ -137,9 +153,7 @@ def test_an_upload_that_is_no_recording_is_told(film, tmp_path, monkeypatch):
     said = []
     box = your_video.chooser({"videos_path": tmp_path / "mine"}, print, said.append)
     names, _, _, upload = box.children[0].children
-    both = [("notes.mp4", b"hello"), ("film.mp4", film.read_bytes())]
-    facts = {"type": "", "size": 1, "last_modified": datetime.now(UTC)}
-    upload.value = tuple({**facts, "name": name, "content": memoryview(b)} for name, b in both)
+    put(upload, {"notes.mp4": b"hello", "film.mp4": film.read_bytes()})
     assert said == ["notes.mp4 is no recording that can be opened: it is not in the list"]
     assert names.value == tmp_path / "mine" / "film.mp4"
 
@@ -159,9 +173,7 @@ def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_pat
     box = your_video.chooser({"videos_path": tmp_path / "mine"}, seen.append, print)
     names, look, again, upload = box.children[0].children
     assert names.options[0][1] is None
-    facts = {"name": "new.mp4", "type": "video/mp4", "size": film.stat().st_size}
-    facts["last_modified"] = datetime.now(UTC)
-    upload.value = ({**facts, "content": memoryview(film.read_bytes())},)
+    put(upload, {"new.mp4": film.read_bytes()})
     assert [name for name, _ in names.options] == ["new.mp4"]
     look.click()
     assert seen == [tmp_path / "mine" / "new.mp4"]
@@ -172,7 +184,8 @@ def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_pat
     assert [name for name, _ in names.options] == ["dragged.mp4", "new.mp4"]
     assert names.label == "new.mp4", "what was chosen stays chosen"
     assert len(sent) == 1, "a page that gets list and choice one by one undoes what is chosen then"
-    assert {"_options_labels", "index"} <= sent[0]
+    if not IS_7:  # which sends nothing without a page
+        assert {"_options_labels", "index"} <= sent[0]
 
 
 def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys, monkeypatch):
