@@ -41,6 +41,10 @@ def pyav():
             expected="the Python package av (PyAV)",
             todo="pip install av, or copy the processed folder from a machine that made the arrays",
         ) from error
+    # torchvision before 0.26 turns FFmpeg's log on when it is imported: a decoding thread that has
+    # something to say then waits for Python's lock, and whoever closes the file waits for the
+    # thread and has the lock. Recordings that were a little damaged never came to an end.
+    av.logging.set_level(None)
     return av
 
 
@@ -87,7 +91,10 @@ def opened(path: Path):
                     expected="a codec that FFmpeg knows",
                     todo="write it again with the program that recorded it: as H.264, AAC in mp4",
                 )
-        yield container
+        try:
+            yield container
+        finally:
+            pyav()  # while the caller had the file, torchvision may have been imported
 
 
 def picture(container):

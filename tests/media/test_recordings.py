@@ -41,6 +41,17 @@ def test_probe_says_what_is_in_the_file(recording):
     assert info.duration == pytest.approx(2.0)
 
 
+def test_ffmpeg_says_nothing_to_python_while_a_recording_is_open_or_closed(recording):
+    """A decoding thread that logs waits for Python's lock, which the one who closes the file has;
+    torchvision before 0.26 turns logging on when it is imported.
+    """
+    av.logging.set_level(av.logging.ERROR)
+    with containers.opened(recording):
+        assert av.logging.get_level() is None
+        av.logging.set_level(av.logging.ERROR)
+    assert av.logging.get_level() is None
+
+
 def test_a_title_that_is_no_utf_8_stops_no_recording(tmp_path):
     path = tmp_path / "titled.avi"
     with av.open(str(path), "w") as container:
