@@ -82,7 +82,7 @@ test-colab: $(INSTALLED)
 LOWEST := .venv-lowest
 test-lowest:
 	uv venv --allow-existing --python $(PYTHON) $(LOWEST)
-	uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[cluster,excel,test]"
+	uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[cluster,encoders,excel,test]"
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Environment and caches only: data/, weights/ and runs/ are a person's to remove.

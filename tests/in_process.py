@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib
 import nbformat
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import select_figure_formats
 from IPython.utils.capture import capture_output
 from matplotlib_inline.config import InlineBackend
 from traitlets.config import Config
@@ -51,6 +52,7 @@ def _shell() -> Iterator[Shell]:
     shell = Shell.instance(config=Config(HistoryManager={"enabled": False}))
     shell.display_formatter.active_types = shell.display_formatter.format_types
     shell.enable_matplotlib("inline")
+    select_figure_formats(shell, {"png"})  # the backend does that for the first shell only
     try:
         yield shell
     finally:

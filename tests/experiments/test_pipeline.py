@@ -15,6 +15,7 @@ import time
 import types
 from pathlib import Path
 
+import ipykernel
 import nbformat
 import pandas as pd
 import pytest
@@ -790,7 +791,8 @@ def test_ctrl_c_ends_the_kernel_too_and_gives_status_130(tmp_path):
     assert process.returncode == 130, err
     assert not mark.exists()  # the notebook's own `finally` ran
     assert "interrupted: what was finished is kept" in out
-    assert "Traceback" not in err
+    if ipykernel.version_info[0] >= 7:  # earlier ones write where they were stopped themselves
+        assert "Traceback" not in err
 
 
 def test_an_array_of_the_store_is_an_input_by_its_json(world, tmp_path):
