@@ -153,8 +153,10 @@ def cut(picture: np.ndarray, centre: np.ndarray, side: float, size: int = SIZE) 
 
 def _with_black(picture: np.ndarray, left: int, top: int, length: int) -> np.ndarray:
     """The square from (left, top), (length, length, 3); black where the picture does not reach."""
-    square = np.zeros((length, length, 3), picture.dtype)
     inside = picture[max(top, 0) : max(top + length, 0), max(left, 0) : max(left + length, 0)]
+    if inside.shape[:2] == (length, length):
+        return inside
+    square = np.zeros((length, length, 3), picture.dtype)
     row, column = max(-top, 0), max(-left, 0)
     square[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
     return square

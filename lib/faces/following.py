@@ -19,7 +19,7 @@ import numpy as np
 from .. import weights
 from ..media import stretches
 from . import detection
-from .tracking import COLUMNS, Tracker
+from .tracking import COLUMNS, Tracker, view
 
 FRAME, TRACK, CHANGE = 0, 1, 2  # columns
 NOBODY = -1  # track number of the rows that hold how much each frame differs from the one before
@@ -62,7 +62,7 @@ class Follower:
             self._sum(HEAD, small)
         if piece.stop - stretches.LEAD <= frame <= piece.stop < piece.end:
             self._sum(TAIL, small)
-        self._tracker.feed(small)
+        self._tracker.feed(view(small, self._scale))
 
     def _sum(self, name: str, small: np.ndarray) -> None:
         self.facts[name] = zlib.crc32(np.ascontiguousarray(small), self.facts.get(name, 0))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -69,9 +70,10 @@ def track(
     """
     tracker = Tracker(detector, every)
     scale = np.ones(2)
-    reduced = (detection.reduced(picture, side) for picture in pictures)
-    for index, (small, scale) in enumerate(ahead(reduced, AHEAD)):  # noqa: B007 (of the last one)
-        tracker.feed(small)
+    views = (view(*detection.reduced(picture, side)) for picture in pictures)
+    for index, seen in enumerate(ahead(views, AHEAD)):
+        tracker.feed(seen)
+        scale = seen.scale
         if progress:
             progress(index + 1)
     if changes is not None:
@@ -83,15 +85,29 @@ def track(
     return rows
 
 
+class View(NamedTuple):
+    """A picture as a tracker looks at it (`view`)."""
+
+    picture: np.ndarray  # (H, W, 3) uint8 RGB
+    scale: np.ndarray  # (2,) px of the whole picture per px of this one, x and y
+    grey: np.ndarray  # (H, W) uint8
+    thumbnail: np.ndarray  # grey levels of `THUMBNAIL` less their mean, float32
+
+
+def view(picture: np.ndarray, scale: np.ndarray) -> View:
+    """The view of a picture (H, W, 3) uint8 RGB that was reduced (`detection.reduced`)."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return View(picture, scale, grey, small - small.mean())
+
+
 class Tracker:
-    """Takes pictures in order (`feed`) and returns all rows at the end (`finish`)."""
+    """Takes views in order (`feed`) and returns all rows at the end (`finish`)."""
 
     def __init__(self, detector, every: int = EVERY):
         self._detector, self._every = detector, max(1, every)
         self._start = 0  # number of the first picture in the buffer
-        self._pictures: list = []  # RGB, the first of them done with
-        self._grey: list = []
-        self._thumbnails: list = []
+        self._views: list[View] = []  # the first of them done with
         self._found: dict[int, np.ndarray] = {}  # frame -> detections
         # track -> (15,) where it is in the frame done last
         self._active: dict[int, np.ndarray] = {}
@@ -99,48 +115,43 @@ class Tracker:
         self._rows: list[np.ndarray] = []
         self.changes: list[float] = []  # grey levels, from each frame to the next one
 
-    def feed(self, picture: np.ndarray) -> None:
-        """The next picture, (H, W, 3) uint8 RGB."""
-        self._pictures.append(picture)
-        self._grey.append(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
-        thumbnail = cv2.resize(self._grey[-1], THUMBNAIL, interpolation=cv2.INTER_AREA).astype(
-            np.float32
-        )
-        self._thumbnails.append(thumbnail - thumbnail.mean())
-        if len(self._thumbnails) > 1:
-            before, after = self._thumbnails[-2:]
+    def feed(self, seen: View) -> None:
+        """The view of the next picture."""
+        self._views.append(seen)
+        if len(self._views) > 1:
+            before, after = (one.thumbnail for one in self._views[-2:])
             self.changes.append(float(np.abs(after - before).mean()))
-        if self._start == 0 and len(self._pictures) == 1:
+        if self._start == 0 and len(self._views) == 1:
             self._begin(0, self._detect(0))
-        elif len(self._pictures) > self._every:
+        elif len(self._views) > self._every:
             self._done()
 
     def finish(self) -> np.ndarray:
         """All rows (N, 18) float32, sorted by frame and track."""
-        if len(self._pictures) > 1:
+        if len(self._views) > 1:
             self._done()
         rows = np.array(self._rows, np.float32).reshape(-1, len(COLUMNS))
         return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
 
     def _done(self) -> None:
-        last = len(self._pictures) - 1
+        last = len(self._views) - 1
         self._span(0, last)
         self._start += last
         self._found = {0: self._found[last]}
-        for buffer in (self._pictures, self._grey, self._thumbnails):
-            del buffer[:last]
+        del self._views[:last]
 
     def _detect(self, frame: int) -> np.ndarray:
         if frame not in self._found:
-            self._found[frame] = self._detector.detect(self._pictures[frame])
+            self._found[frame] = self._detector.detect(self._views[frame].picture)
         return self._found[frame]
 
     def _span(self, first: int, last: int) -> None:
         """Bring the tracks from frame `first`, where they are known, to frame `last`."""
         faces = self._detect(last)
         names = list(self._active)
-        cut = is_cut(self._thumbnails[first : last + 1])
-        paths, held = follow(self._grey[first : last + 1], [self._active[name] for name in names])
+        views = self._views[first : last + 1]
+        cut = is_cut([one.thumbnail for one in views])
+        paths, held = follow([one.grey for one in views], [self._active[name] for name in names])
         pairs = {} if cut else match(paths[-1], faces)
         unsure = (
             len(pairs) < len(names)
