@@ -25,12 +25,11 @@ from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
-from .predictions import Predictions
+from .predictions import EVALUATE, Predictions
 
 MAX_EXACT_NUMBER = 2**53  # larger than any score or count; larger integers are not exact in float64
 OWN = "comparison"  # the files that a comparison writes, before their suffixes
 DRAWN = 60  # runs in the picture; more are illegible
-EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 
 MADE_FROM = "made_from"  # folder of what each trial's table was made from
-EVALUATE = "remove the file, and run notebook 06_inference of this run again"
+EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 FRAME = "frame"  # column of the frame's number, from 1
 COMPLETE = "every_frame"  # folder of tables without the empty values of those for people
 BOUND = 2**29  # bytes of cached tables: 37 h at 30 frames per second with all columns
@@ -70,12 +70,12 @@ class Predictions:
         """Column -> (T,) float64 of those of `columns` that a trial has; tables outside the cache
         are read by `runs.read_numbers`, only these columns.
         """
-        table = self._still_kept(self.path(trial))
+        path = self.path(trial)
+        table = self._still_kept(path)
         if table is None:
-            values = runs.read_numbers(self.path(trial), [*columns, FRAME])
-            _require_order(self.path(trial), values.pop(FRAME, None))
-            return values
-        return {name: table[name].to_numpy(float) for name in columns if name in table}
+            table = runs.read_numbers(path, list(dict.fromkeys([*columns, FRAME])))
+            _require_order(path, table.get(FRAME))
+        return {name: np.asarray(table[name], float) for name in columns if name in table}
 
     # ---- inputs of computations
     def raw(self, trial: str, tasks: Iterable[str]) -> dict[str, np.ndarray]:

@@ -227,13 +227,17 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         if any(None in row[:2] for rows in tiers.values() for row in rows):
             raise ValueError("an annotation of valence or arousal without its time")
     said = [f"{offset / 1000:g} s of offset added"] if offset else []
-    said += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
+    said += _told_unused(unused)
     for name, entries in tiers.items():
         rows = sorted(row[:3] for row in entries)
         if rows:
             annotations.append(_of_tier(path, name, rows, offset, said, label_range))
     _refuse_empty(path, annotations)
     return annotations
+
+
+def _told_unused(tiers: Sequence[str]) -> list[str]:
+    return [f"no annotator's values, and not used: {', '.join(tiers)}"] if tiers else []
 
 
 def _refuse_empty(path: Path, annotations: Sequence[Annotation]) -> None:
@@ -291,8 +295,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
     begin, until = (cells.times(table, kinds.index(what)) for what in ("start", "end"))
     collisions.refuse_mixed(table, begin, tiers)
     _refuse_offset(table)
-    said = [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
-    annotations = []
+    said, annotations = _told_unused(unused), []
     for name in known:
         mine = np.flatnonzero(np.array(tiers) == name)
         mine = mine[np.argsort(begin[mine], kind="stable")]
@@ -302,6 +305,9 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
         annotations.append(_of_tier(table.path, name, rows, 0, notes, label_range))
     _refuse_empty(table.path, annotations)
     return annotations
+
+
+_OFFSET = re.compile(r"-- offset: (\d+)")
 
 
 def _refuse_offset(table: sheets.Sheet) -> None:
@@ -318,9 +324,6 @@ def _refuse_offset(table: sheets.Sheet) -> None:
                 expected="times from the start of the recording",
                 todo="use the .eaf itself, or add the offset to the times and remove that line",
             )
-
-
-_OFFSET = re.compile(r"-- offset: (\d+)")
 
 
 def _place(table: sheets.Sheet, word: str) -> int:

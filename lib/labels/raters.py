@@ -119,7 +119,7 @@ def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
 
 def _has_content(table: Sheet, index: int) -> bool:
     """Whether a column holds more than the numbers of its rows, as an index has them."""
-    return any(table.texts(index)) and not _counts(table, index)
+    return any(table.texts(index)) and not _counts(_numbers(table, index))
 
 
 def _called(table: Sheet, index: int) -> str:
@@ -207,8 +207,9 @@ def _refuse_time(table: Sheet, index: int, known: bool) -> None:
     # An end or a duration alone does not tell where a stretch begins.
     alone = column.what in ("end", "duration") and len(table.rows) > 1
     like_time = column.what == "unknown" and columns.might_be_time(name)
-    counts = column.what in ("index", "remark") and _counts(table, index)
-    if alone or like_time or (_rises(_numbers(table, index)) and not counts):
+    numbers = _numbers(table, index)
+    counts = column.what in ("index", "remark") and _counts(numbers)
+    if alone or like_time or (_rises(numbers) and not counts):
         called = f"the column {name!r}" if name else _called(table, index)
         raise InputError(
             f"{called} may be a time, and is not understood",
@@ -220,9 +221,8 @@ def _refuse_time(table: Sheet, index: int, known: bool) -> None:
 
 def has_unnamed_time(table: Sheet) -> bool:
     """Whether a column without a name rises as times do, which earlier versions passed over."""
-    unnamed = [index for index, name in enumerate(table.names) if not name]
-    rising = (index for index in unnamed if _rises(_numbers(table, index)))
-    return any(not _counts(table, index) for index in rising)
+    unnamed = (_numbers(table, index) for index, name in enumerate(table.names) if not name)
+    return any(_rises(numbers) and not _counts(numbers) for numbers in unnamed)
 
 
 def _numbers(table: Sheet, index: int) -> np.ndarray:
@@ -234,9 +234,9 @@ def _rises(numbers: np.ndarray) -> bool:
     return len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
 
 
-def _counts(table: Sheet, index: int) -> bool:
+def _counts(numbers: np.ndarray) -> bool:
     """Whether a column numbers its rows."""
-    return bool((np.diff(_numbers(table, index)) == 1).all())
+    return bool((np.diff(numbers) == 1).all())
 
 
 _PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORECASE)

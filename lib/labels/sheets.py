@@ -6,6 +6,7 @@ separators, UTF-16, empty rows and quotation marks are accepted; skipped lines a
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 import zipfile
@@ -457,6 +458,9 @@ def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None
         sheet.notes.append(f"{len(empty)} {count} no row and passed over (first: line {empty[0]})")
 
 
+_PAGE, _FORMULA = re.compile(r"xl/worksheets/[^/]+\.xml"), re.compile(rb"<f[ />]")
+
+
 def _of_excel(path: Path, header: Callable) -> Sheet:
     """The first sheet with a column of labels, visible ones before hidden ones; cells as text."""
     try:
@@ -504,32 +508,34 @@ def _of_pages(
     return sheet
 
 
-_PAGE, _FORMULA = re.compile(r"xl/worksheets/[^/]+\.xml"), re.compile(rb"<f[ />]")
-
-
 def _refuse_uncomputed(path: Path, title: str, first_row: int, width: int) -> None:
     """Raise InputError for a formula of a table that was saved without its result, as a program
     writes it that cannot compute: its cell reads as empty, which means unlabelled.
     """
     import openpyxl
 
-    books = [openpyxl.load_workbook(path, read_only=True, data_only=only) for only in (False, True)]
-    pages = [book[title] for book in books]
-    for page in pages:
-        page.reset_dimensions()
-    both = zip(*(page.iter_rows(min_row=first_row, max_col=width) for page in pages), strict=True)
-    for row, (written, computed) in enumerate(both, start=first_row):
-        for cell, result in zip(written, computed, strict=True):
-            # the result of a formula that is an empty text is of the type "str"
-            if cell.data_type == "f" and result.value is None and result.data_type != "str":
+    with contextlib.ExitStack() as opened:
+        pages = []
+        for only_results in (False, True):
+            book = openpyxl.load_workbook(path, read_only=True, data_only=only_results)
+            opened.callback(book.close)
+            pages.append(book[title])
+            pages[-1].reset_dimensions()
+        both = (page.iter_rows(min_row=first_row, max_col=width) for page in pages)
+        for number_, (written, computed) in enumerate(zip(*both, strict=True), first_row):
+            pairs = zip(written, computed, strict=True)
+            if formula := next((str(cell.value) for cell, of in pairs if _is_open(cell, of)), ""):
                 raise InputError(
-                    f"the formula {str(cell.value)[:80]!r} without its result",
-                    where=f"{path}:{row}",
+                    f"the formula {formula[:80]!r} without its result",
+                    where=f"{path}:{number_}",
                     expected="numbers, or formulas that a spreadsheet has computed",
                     todo="open the file in Excel or LibreOffice and save it there, or as CSV",
                 )
-    for book in books:
-        book.close()
+
+
+def _is_open(cell, result) -> bool:
+    """Whether a cell is a formula without a result; an empty text is one, of the type "str"."""
+    return cell.data_type == "f" and result.value is None and result.data_type != "str"
 
 
 def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:

@@ -113,13 +113,12 @@ def _opened(path: Path) -> TextIO | None:
     try:
         import fcntl  # noqa: F401
 
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         return _stream(path)
     except ModuleNotFoundError:  # Windows
         return None
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
-            create_folder(path.parent)  # says why, if it was this
             with explain_full_disk(path):
                 raise
         return None
@@ -179,5 +178,5 @@ def _is_still(stream: TextIO, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         return False

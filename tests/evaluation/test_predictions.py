@@ -76,6 +76,15 @@ def test_what_is_carried_is_what_the_file_says_to_the_digit(tmp_path):
         np.testing.assert_array_equal(values, from_file[name])
 
 
+def test_the_numbers_of_the_frames_are_there_where_they_are_asked_for(tmp_path):
+    carried = Predictions(tmp_path)
+    carried.write("a", rows())
+    for opened in (carried, Predictions(tmp_path)):
+        numbers = opened.numbers("a", ["frame", "valence"])
+        assert list(numbers) == ["frame", "valence"]
+        np.testing.assert_array_equal(numbers["frame"], np.arange(1, 51))
+
+
 def test_a_table_is_read_once_and_one_that_was_written_is_not(tmp_path, counted):
     folder = tmp_path / "predictions"
     Predictions(folder).write("a", rows())

@@ -70,3 +70,10 @@ def test_points_of_a_reduced_picture_come_back():
     corner = detection.enlarged(np.array([[[-0.5, -0.5], [639.5, 359.5]]]), scale)
     np.testing.assert_allclose(corner[0], [[-0.5, -0.5], [1919.5, 1079.5]])
     assert detection.reduced(small, 640)[0] is small
+
+
+def test_yunet_is_loaded_where_opencv_has_no_switch_for_its_warnings(monkeypatch):
+    """OpenCV before 4.13 has none, and does not warn."""
+    monkeypatch.setattr(cv2, "__version__", "4.12.0")
+    monkeypatch.delattr(cv2.utils, "logging")
+    assert detection.create("yunet", shared(WEIGHTS)).side == detection.SIDE

@@ -1,7 +1,10 @@
 """Exported networks: the path for whole sequences, and files that give the network's numbers."""
 
+import types
+
 import pytest
 import torch
+import torch.fx.experimental
 
 from lib import models
 from lib.errors import InputError
@@ -152,6 +155,13 @@ def test_a_graph_holds_for_any_lengths_that_follow_from_one_another(name, tmp_pa
     found = export.deviation(net, path, ((1, 1), (3, 2), (1, 30)))
     assert len(found) == 3
     assert max(found.values()) <= export.TOLERANCE
+
+
+def test_an_earlier_pytorch_is_named_as_the_reason(monkeypatch):
+    monkeypatch.setattr(torch.fx.experimental, "_config", types.SimpleNamespace())
+    with pytest.raises(InputError, match="cannot make a graph for all sizes") as told:
+        graphs.program(models.create("gru", channels=9, width=1 / 8))
+    assert "PyTorch 2.11" in told.value.expected
 
 
 def test_weights_alone_are_those_of_the_network(tmp_path):

@@ -14,6 +14,7 @@ import pandas as pd
 from ... import files, runs
 from ...errors import InputError
 from ...evaluation import comparison
+from ...evaluation.predictions import EVALUATE
 from ...intervals import in_brackets, rounded
 from ...metrics import EMOTIONS
 from ...plots import html as plots_html
@@ -119,7 +120,7 @@ def metrics_of(folder: Path) -> dict:
         entry = (val.get(name) or {}) if isinstance(val, dict) else val
         if not all(map(comparison.is_number, comparison.numbers_of(entry, [key]))):
             path = Path(folder) / "metrics.json"
-            raise files.damaged(path, f"no scores: {name}", comparison.EVALUATE)
+            raise files.damaged(path, f"no scores: {name}", EVALUATE)
     return metrics
 
 
