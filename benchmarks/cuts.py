@@ -29,11 +29,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish
 
-from lib import arrays, weights
+from lib import arrays
 from lib.errors import InputError
 from lib.faces import detection, looks, tracking
 from lib.faces.arrays import KEPT
 from lib.media import recordings, writing
+from lib.models import weights
 from lib.store import Store, request
 
 SHOT = 18  # frames

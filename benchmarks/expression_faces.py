@@ -30,12 +30,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from faces import SHARED
 from report import publish
 
-from lib import weights
 from lib.errors import InputError
 from lib.faces import detection, expression_crop
 from lib.features import expression, expression_arrays
 from lib.media import pictures, recordings
-from lib.models import load_published
+from lib.models import load_published, weights
 from lib.models.affect.face_api import CLASSES
 
 WORDS = {

@@ -36,10 +36,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from faces import CLIP, SHARED, film
 from report import Watch, memory, publish
 
-from lib import arrays, weights
+from lib import arrays
 from lib.faces import speaker_crops
 from lib.features import mfcc, speaker_arrays, speaker_scores
 from lib.media import recordings as media_recordings
+from lib.models import weights
 from lib.speakers import video as speakers_video
 from lib.speakers.metrics import ava_ap
 from lib.store import Store, request

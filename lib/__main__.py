@@ -528,7 +528,7 @@ def weights() -> None:
 @options.root("weights")
 def weights_ls(root: Path) -> None:
     """List the known files, whether they are present and correct, their licences and sources."""
-    from .weights import listing
+    from .models.weights import listing
 
     faults = 0
     for row in listing(root):
@@ -550,7 +550,7 @@ def weights_ls(root: Path) -> None:
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     """Download files by NAME (see `ls`) and check them; an existing file is only checked."""
-    from .weights import get
+    from .models.weights import get
 
     for name in names:
         _say(f"{name}: {get(name, root, url)}")
@@ -560,7 +560,7 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
 @click.argument("name")
 def weights_card(name: str) -> None:
     """Print the card of a network by NAME: what it was trained on, licences, measurements."""
-    from .weights import card
+    from .models.weights import card
 
     _say(card(name))
 

@@ -23,8 +23,9 @@ from .files import PACKAGE, ROOT, clear_leftovers, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results include pictures
 
-# A training depends on the code of these packages; all other code only passes its numbers on.
-METHOD = ("models", "recipes", "training")
+# A training depends on the code of these packages; all other code only passes its numbers on, as
+# does the registry of published files among them.
+METHOD, NO_METHOD = ("models", "recipes", "training"), "models/weights.py"
 _used: dict[str, dict[str, str]] = {}
 
 # Cached beside Python's compiled files and by the same rule: a source with the same inode, size and
@@ -65,7 +66,8 @@ def method() -> dict[str, str]:
 
 def is_method(file: str) -> bool:
     """Whether a file (relative to the repository) belongs to a package of `METHOD`."""
-    return file.startswith(tuple(f"{PACKAGE.name}/{package}/" for package in METHOD))
+    inside = file.startswith(tuple(f"{PACKAGE.name}/{package}/" for package in METHOD))
+    return inside and file != f"{PACKAGE.name}/{NO_METHOD}"
 
 
 def digests(

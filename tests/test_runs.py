@@ -379,6 +379,9 @@ def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatc
     assert "lib/models/affect/jca.py" in code_digest.method()
     recipes.create("dca", parameters.Params({"rules": "corrected", "options": {}}), None)
     assert "lib/recipes/jca.py" in code_digest.used()["lib.recipes.dca"]  # what it inherits from
+    # A new card or address of a published file changes no method.
+    assert "lib/models/weights.py" in code_digest.used()["lib.recipes.dca"]
+    assert "lib/models/weights.py" not in code_digest.method()
 
 
 @pytest.mark.parametrize(("step", "kept"), [(files.NOTEBOOKS[1], False), (STEP, True)])

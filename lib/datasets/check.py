@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, weights
+from .. import arrays
 from ..errors import InputError
 from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
@@ -23,6 +23,7 @@ from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
 from ..media.containers import MAX_ASPECT
 from ..media.frames import spacing
+from ..models import weights
 from ..store import Store, request
 from ..trials import in_people_order, label_files
 from . import tree

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from .. import grammar, recipes, runs, trials, weights
+from .. import grammar, recipes, runs, trials
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
 from ..intervals import in_brackets, rounded
 from ..media import bounds
-from ..models import checkpoints, device, published
+from ..models import checkpoints, device, published, weights
 from ..parameters import Params, complete
 from ..store import Store, fingerprint
 from .prediction import Predictor

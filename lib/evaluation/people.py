@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, weights
+from .. import arrays
 from ..faces import arrays as face_arrays
 from ..faces import persons
 from ..faces.tracking import BOX
@@ -23,7 +23,7 @@ from ..files import checkpoint as checkpoint_of
 from ..files import named, resolve, weights_file
 from ..media import recordings, separate
 from ..media.frames import ends
-from ..models import load_published, published
+from ..models import load_published, published, weights
 from ..models.affect.face_api import CLASSES
 from ..parameters import Params
 from ..speakers import arrays as speakers_arrays

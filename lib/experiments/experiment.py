@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import code_digest, files, parameters, runs, weights
+from .. import code_digest, files, parameters, runs
 from ..errors import InputError
 from ..files import NOTEBOOKS, YOUR_VIDEO
 from ..grammar import (
@@ -21,6 +21,7 @@ from ..grammar import (
     read_by,
     with_options,
 )
+from ..models import weights
 from ..parallel.locks import LOCK
 from ..runs import Run
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from .. import grammar, weights
+from .. import grammar
 from ..errors import InputError, explain_full_disk
 from ..evaluation import checkpoint
 from ..files import (
@@ -27,7 +27,7 @@ from ..files import (
     write_text,
 )
 from ..files import checkpoint as checkpoint_file
-from ..models import REGISTRY, Model, checkpoints, export, load_published, published
+from ..models import REGISTRY, Model, checkpoints, export, load_published, published, weights
 from . import export_examples, export_signature
 
 RUNS_FOLDER, WEIGHTS_FOLDER = ROOT / "runs", ROOT / "weights"

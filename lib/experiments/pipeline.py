@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from .. import runs, weights
+from .. import runs
 from ..errors import (
     EXIT_CONTINUE,
     EXIT_DONE,
@@ -21,6 +21,7 @@ from ..errors import (
 )
 from ..files import ROOT, YOUR_VIDEO, checkpoint, clear_leftovers, resolve, short
 from ..media import open_files
+from ..models import weights
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
 from . import experiment as experiments_experiment

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import weights
 from ..errors import InputError
 from ..files import COMMAND, version
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound, stretches
 from ..media.frames import spacing
+from ..models import weights
 from ..store import ByStretch, Maker, Request, Store, facts, fingerprint, read, request
 from ..trials import has_picture
 from . import (

@@ -16,8 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .. import weights
 from ..media import stretches
+from ..models import weights
 from . import detection
 from .tracking import COLUMNS, Tracker, view
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import weights
 from ..errors import InputError
 from ..faces import arrays, crops, expression_crop, films, persons, tracking
 from ..media import readings, stretches
+from ..models import weights
 from ..store import ByStretch, Maker, Request, Store, request
 
 NETWORK, LANDMARKS = "face_api", "face_api_landmarks"

@@ -21,12 +21,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .. import weights
 from ..faces import films, persons, speaker_crops, tracking
 from ..faces.arrays import KEPT
 from ..faces.faces import give_back
 from ..files import weights_file
 from ..media import readings, stretches
+from ..models import weights
 from ..store import ByStretch, Maker, Request, Store, request
 from . import mfcc
 

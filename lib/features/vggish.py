@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import models, weights
+from .. import models
 from ..errors import InputError
 from ..media import stretches
 from ..media.sound import cut
-from ..models import checkpoints, memory
+from ..models import checkpoints, memory, weights
 from ..models import device as models_device
 from ..models.blocks.vggish import BANDS, EMBEDDING, ROWS
 from ..store import UNREADABLE

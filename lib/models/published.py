@@ -16,13 +16,13 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from .. import weights
 from ..errors import InputError
 from ..media.bounds import RefusedError
-from . import tensor_manifest, tensorflow_layout
-from .base import REGISTRY, Model
+from . import tensor_manifest, tensorflow_layout, weights
+from .base import Model
 from .blocks.residual import PLANES
 from .checkpoints import contents, is_run, misfits, require_numbers
+from .networks import REGISTRY
 
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"

@@ -17,10 +17,10 @@ from ..files import ROOT, existing, weights_file
 from ..models.affect import lfan
 from ..models.affect.sequence import SOUNDS
 from ..models.blocks.ir50 import CHANNELS, IR50, RELEASE_ORDER
+from ..models.weights import path as weights_path
 from ..store import request
 from ..training import losses
 from ..training.release import Course
-from ..weights import path as weights_path
 from . import base
 from .papers import Difference, Paper, Setting
 

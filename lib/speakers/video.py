@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import arrays as arrays_module
-from .. import trials, weights
+from .. import trials
 from ..errors import InputError
 from ..faces import arrays, persons
 from ..faces.tracking import BOX
@@ -20,6 +20,7 @@ from ..files import named, write_text
 from ..labels import csv_columns
 from ..media import recordings, separate
 from ..media.frames import ends, runs, spacing
+from ..models import weights
 from ..store import Store, request
 from .arrays import device_of, durations
 

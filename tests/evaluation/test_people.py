@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from skimage import data
 
-from lib import weights
 from lib.errors import InputError
 from lib.evaluation import overlay, people
 from lib.features import expression_arrays
 from lib.media import recordings, writing
+from lib.models import weights
 from lib.parameters import Params
 from lib.plots import speakers as plots
 from tests.shared_files import shared

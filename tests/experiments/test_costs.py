@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from lib import parameters
-from lib import weights as weights_module
 from lib.experiments import costs
 from lib.faces import arrays
 from lib.files import ROOT
+from lib.models import weights as weights_module
 from lib.recipes.base import Sketch
 from lib.store import request
 from tests.face_world import Marks

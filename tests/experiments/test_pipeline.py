@@ -21,12 +21,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib import code_digest, datasets, grammar, parameters, runs, store, weights
+from lib import code_digest, datasets, grammar, parameters, runs, store
 from lib.datasets import study
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
 from lib.files import MACHINE, NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
+from lib.models import weights
 from lib.parallel import locks
 from lib.parameters import Params
 from lib.store import Store

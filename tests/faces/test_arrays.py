@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from lib import arrays as arrays_module
-from lib import weights
 from lib.errors import InputError
 from lib.faces import alignment, arrays, detection
 from lib.media import recordings, writing
+from lib.models import weights
 from lib.store import Store, request
 from tests.face_world import HEIGHT, WIDTH, Marks, face, picture
 from tests.shared_files import shared

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib import arrays, weights
+from lib import arrays
 from lib.faces import arrays as face_arrays
 from lib.faces import detection, looks, persons, tracking
 from lib.media import recordings, writing
+from lib.models import weights
 from lib.store import Store, facts, request
 from tests.face_world import HEIGHT, WIDTH, Marks, face
 from tests.shared_files import shared

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib import models, weights
+from lib import models
 from lib.errors import InputError
 from lib.features import vggish
+from lib.models import weights
 from tests.features.signals import click, tones
 from tests.shared_files import shared
 

@@ -176,7 +176,7 @@ def code_digests(world: World) -> Case:
 
 FETCH = """
 import sys
-from lib import weights
+from lib.models import weights
 from lib.__main__ import main
 name, sha256, size, url, root = sys.argv[1:]
 weights.REGISTRY[name] = weights.Weights(

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lib import models, weights
+from lib import models
 from lib.errors import InputError
 from lib.experiments import pipeline
-from lib.models import published
+from lib.models import published, weights
 from lib.models.blocks import residual
 
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import lib.datasets as datasets
-from lib import files, parameters, runs, store, trials, weights
+from lib import files, parameters, runs, store, trials
 from lib.datasets import ego4d_annotation, study
 from lib.errors import InputError
 from lib.evaluation import comparison, submission
@@ -38,7 +38,7 @@ from lib.labels import (
     transcripts,
 )
 from lib.media import pickles, pictures, readings, recordings, writing
-from lib.models import checkpoints, published, tensor_manifest
+from lib.models import checkpoints, published, tensor_manifest, weights
 from lib.parallel import locks
 from lib.plots import viewer
 from lib.speakers import files as speaker_files

@@ -9,12 +9,12 @@ import pytest
 import torch
 import yaml
 
-from lib import arrays, datasets, grammar, models, parallel, parameters, recipes, weights
+from lib import arrays, datasets, grammar, models, parallel, parameters, recipes
 from lib.errors import InputError
 from lib.evaluation import checkpoint
 from lib.files import ROOT
 from lib.media import writing
-from lib.models import checkpoints
+from lib.models import checkpoints, weights
 from lib.models.base import REGISTRY
 from lib.store import Store, request
 from lib.training import trainer

@@ -12,7 +12,7 @@ import pytest
 from lib.files import ROOT
 
 # Who fetches published weights; of the others only the name of this machine is asked.
-MAY_IMPORT = {"lib/weights.py", "lib/parallel/locks.py", "lib/experiments/sweeps/worker.py"}
+MAY_IMPORT = {"lib/models/weights.py", "lib/parallel/locks.py", "lib/experiments/sweeps/worker.py"}
 # Libraries that fetch what they are asked for, and the one module that asks.
 FETCHES = ("huggingface_hub", "snapshot_download", "hf_hub_download", "load_state_dict_from_url")
 ASKS_THE_HUB = {"lib/features/encoder_files.py"}

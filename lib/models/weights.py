@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from .errors import InputError, explain_full_disk
-from .files import (
+from ..errors import InputError, explain_full_disk
+from ..files import (
     COMMAND,
     ROOT,
     clear_leftovers,
@@ -32,7 +32,7 @@ from .files import (
     says,
     write_text,
 )
-from .parallel import locks
+from ..parallel import locks
 
 # in weights_root: check-sums, recorded at first use, of files without a published one
 RECORDS = "recorded.json"

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lib import weights
 from lib.__main__ import main
 from lib.datasets import check
 from lib.errors import InputError
+from lib.models import weights
 from tests.shared_files import shared
 from tests.waiting import both_read_first
 
