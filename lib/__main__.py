@@ -477,13 +477,9 @@ def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, 
 
     if not (words or unused):
         raise InputError("nothing is named", expected="WORDS as for `store ls`, or --unused")
-    rows = _arrays(root, words)
+    rows = _named(root, words)
     if unused:
         rows = _unused(rows, root, runs_root)
-    elif not rows:
-        raise InputError(
-            f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`"
-        )
     if not rows:
         return
     if not yes:
@@ -504,7 +500,7 @@ def store_verify(words: tuple[str, ...], root: Path) -> None:
     """
     from .store import verify
 
-    rows = [row for row in _arrays(root, words) if row["path"].endswith(".npy")]
+    rows = [row for row in _named(root, words) if row["path"].endswith(".npy")]
     right = damaged = 0
     for row in rows:
         try:
@@ -571,6 +567,9 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
 
     unneeded, doubts = unused.find(root, runs_root)
     paths = {row["path"] for row in unneeded}
+    if not rows:
+        _say(f"there are no arrays under {root}")
+        return []
     rows = [row for row in rows if row["path"] in paths]
     for line in doubts:
         _say(line)
@@ -600,6 +599,16 @@ def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
         text = f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
         if all(word in text for word in words):
             rows.append(row)
+    return rows
+
+
+def _named(root: Path, words: tuple[str, ...]) -> list[dict]:
+    """The arrays of `_arrays`. Raises InputError for words that none contains."""
+    rows = _arrays(root, words)
+    if words and not rows:
+        raise InputError(
+            f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`"
+        )
     return rows
 
 

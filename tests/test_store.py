@@ -358,6 +358,21 @@ def test_the_command_line_checks_all_arrays(shelf):
     assert "1 right, 1 damaged, 1 written before" in done.stdout
 
 
+@pytest.mark.parametrize("command", [["verify"], ["rm", "--yes"], ["rm", "--yes", "--unused"]])
+def test_words_that_no_array_contains_are_told_whatever_was_to_be_done(shelf, command):
+    shelf.write(made_from(), np.zeros(3))
+    root, ask = str(shelf.folder.parents[2]), CliRunner().invoke
+    done = ask(main, ["store", *command, "--root", root, "mell"])
+    assert done.exit_code == 2
+    assert "no array contains mell" in done.output
+
+
+def test_a_folder_without_arrays_is_not_said_to_be_used(tmp_path):
+    runs_root, ask = str(tmp_path), ["store", "rm", "--unused", "--root", str(tmp_path)]
+    done = CliRunner().invoke(main, [*ask, "--runs-root", runs_root])
+    assert (done.exit_code, done.output) == (0, f"there are no arrays under {tmp_path}\n")
+
+
 # ---- listing and removing
 
 

@@ -237,7 +237,7 @@ def _letter(number: int) -> str:
 
 def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
     p, default = runs.parameters(folder), _defaults()
-    dataset = p.get("dataset", "a data set without a name")
+    dataset = p.get("dataset", "a data set that its run does not name")
     for name in sorted(p):  # another fold or sample set may have the same number of frames
         of_sample = name.startswith("sample_") and p.get("dataset", "").startswith("sample")
         if (name == "fold" or of_sample) and p[name] != default.get(name):
@@ -248,8 +248,14 @@ def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
         if scores.get("n_frames") != 0:  # 0: an emotion that was not learnt
             counts.add((scores.get("n_frames"), scores.get("n_trials")))
     ordered = sorted(counts, key=str)  # a count may be unknown
-    sizes = [f"{frames} labelled frames of {trials} trials" for frames, trials in ordered]
-    return f"{dataset}, {split}: {', '.join(sizes) or 'no valence and arousal'}"
+    sizes = ", ".join(_size(*count) for count in ordered) or "no valence and arousal"
+    return f"{dataset}, {split}: {sizes}"
+
+
+def _size(frames: int | None, trials: int | None) -> str:
+    if frames is None:
+        return "an unknown number of labelled frames"
+    return f"{frames} labelled frames of {trials} trials"
 
 
 @cache
@@ -293,6 +299,11 @@ def _notes(
             "others here do; val_zero_filled in metrics.json is what the authors' code would report"
         )
     notes += _about_left_out(left_out)
+    if nameless := [folder.name for folder in evaluated if not runs.parameters(folder)]:
+        notes.append(
+            f"{', '.join(nameless)}: without params.yaml, so that method, parameters and data set "
+            "are not known: copy it from where the run was made"
+        )
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes

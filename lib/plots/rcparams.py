@@ -13,6 +13,14 @@ COLOURBLIND = (
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
+# Fonts of Linux, macOS and Windows with the characters of Chinese, Japanese and Korean names.
+EAST_ASIAN = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC"),
+    *("Noto Sans KR", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAexGothic"),
+    *("IPAGothic", "NanumGothic", "Droid Sans Fallback", "Hiragino Sans", "PingFang SC"),
+    *("Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "SimHei"),
+    "Arial Unicode MS",
+)
 THEME = {
     "axes.prop_cycle": cycler(color=COLOURBLIND),
     "axes.axisbelow": True,

@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
 from ..files import whole
 from ..media import frames
-from .rcparams import COLOURBLIND, THEME
+from .rcparams import COLOURBLIND, EAST_ASIAN, THEME
 
 PALETTE = [to_rgb(colour) for colour in COLOURBLIND]
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
@@ -29,15 +30,26 @@ _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default
 CHARACTERS_PER_INCH = 12  # characters of a note per inch of a figure's width
 NAME_CHARACTERS = 40  # characters of a name beside axes
 POSITION_DIGITS = 9  # digits of a share of the figure: less than a thousandth of a pixel
+NORMAL_WEIGHTS = (400, "normal", "regular", "book")
 LABEL, BASELINE = "0.15", "0.6"  # greys: labels, and methods for comparison only
 
 
 @functools.cache
 def theme() -> None:
     """Set seaborn's theme and colour-blind palette (`rcparams`) once, so that a person's later
-    settings are kept.
+    settings are kept. Characters that the first font lacks are drawn in one that is installed.
     """
     plt.rcParams.update(THEME)
+    plt.rcParams["font.family"] = [THEME["font.family"], *_east_asian()]
+
+
+def _east_asian() -> list[str]:
+    """Installed fonts of `EAST_ASIAN`. One without a normal weight is taken only if there is no
+    other: Matplotlib logs a line about it for each figure.
+    """
+    weights = {font.name: font.weight for font in fontManager.ttflist if font.name in EAST_ASIAN}
+    normal = [family for family in EAST_ASIAN if weights.get(family) in NORMAL_WEIGHTS]
+    return normal or [family for family in EAST_ASIAN if family in weights][:1]
 
 
 class RoundedLayout(ConstrainedLayoutEngine):

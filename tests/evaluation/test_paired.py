@@ -174,3 +174,11 @@ def test_runs_without_a_score_of_this_split_say_so(tmp_path):
         make_run(tmp_path / name, 0)
     with pytest.raises(InputError, match="no scores of test"):
         comparison.compare([tmp_path / "one", tmp_path / "two"], tmp_path, "test")
+
+
+def test_a_run_without_params_yaml_is_compared_and_what_is_not_known_of_it_is_said(tmp_path):
+    folders = [a_run(tmp_path / name, 0.2, k) for k, name in enumerate(("whole", "copied"))]
+    (folders[1] / "params.yaml").unlink()
+    _, notes = comparison.tables(folders)
+    [line] = [note for note in notes if "without params.yaml" in note]
+    assert line.startswith("copied: without params.yaml, so that method, parameters and data set")

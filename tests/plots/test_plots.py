@@ -1,6 +1,7 @@
 """Pictures show the numbers they were given, on axes that say what they are."""
 
 import itertools
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -332,7 +333,8 @@ def test_the_last_bit_of_the_layout_moves_no_axes(monkeypatch):
     np.testing.assert_array_equal(places(), before)
 
 
-def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart():
+def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart(monkeypatch):
+    monkeypatch.setattr(style, "EAST_ASIAN", ())
     own = {
         "figure.constrained_layout.use": True,
         "savefig.dpi": 150,
@@ -351,6 +353,27 @@ def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart():
     expected["image.cmap"] = found["image.cmap"]  # seaborn's is known only where it is imported
     different = {name for name in expected if found[name] != expected[name]}
     assert different <= {"backend", "backend_fallback", "interactive"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "families"),
+    [
+        ([("Arial", 400)], []),
+        (
+            [("Yu Gothic", 400), ("SimHei", 700), ("Noto Sans KR", 400)],
+            ["Noto Sans KR", "Yu Gothic"],
+        ),
+        ([("SimHei", "bold"), ("WenQuanYi Zen Hei", 500)], ["WenQuanYi Zen Hei"]),
+    ],
+)
+def test_names_in_other_scripts_are_drawn_in_a_font_that_is_installed(
+    installed, families, monkeypatch
+):
+    fonts = [SimpleNamespace(name=name, weight=weight) for name, weight in installed]
+    monkeypatch.setattr(style.fontManager, "ttflist", fonts)
+    with plt.rc_context(dict(plt.rcParamsDefault)):
+        style.theme.__wrapped__()
+        assert plt.rcParams["font.family"] == ["sans-serif", *families]
 
 
 def test_the_theme_is_set_once_so_that_a_readers_settings_stay(trace):
