@@ -7,7 +7,7 @@ valence and arousal of a trained run are added beside those derived from the exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,12 @@ from .predictions import write_csv
 from .video import predict_video
 
 ONLY = "1"  # name of the only person of a video
+OPTIONAL = (  # results that not every analysis has
+    ("speakers", ".csv"),
+    ("speakers", ".json"),
+    ("speakers", ".rttm"),
+    ("voice", ".csv"),
+)
 NOTE = (
     "expression: face-api; happy and neutral can be trusted, disgusted and angry not; "
     f"{weights.card_line('face_api')}\n"
@@ -98,10 +104,18 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     tables, about = _with_affect(tables, people, video, params, folder)
     tables, said, written = _with_voice(tables, row, params, folder, store, bool(heard))
     files += written
-    notes = tuple(filter(None, [*notes, remark, about, *said]))
+    before = _from_before(row["video"], folder, files)
+    notes = tuple(filter(None, [*notes, remark, about, *said, before]))
     note = "; ".join(notes).replace("\n", "; ")
     table = (pd.concat(tables, ignore_index=True) if tables else _empty(times)).assign(note=note)
     return People(video, table, notes, (*_written(table, video, row, folder, note), *files))
+
+
+def _from_before(name: str, folder: Path, files: Sequence[Path]) -> str:
+    """A sentence on files of speakers and voices that an earlier analysis left, "" for none."""
+    possible = (named(folder, f"{name}_{kind}", ending) for kind, ending in OPTIONAL)
+    left = [path.name for path in possible if path not in files and path.is_file()]
+    return f"of an earlier analysis, with other parameters: {', '.join(left)}" if left else ""
 
 
 def _written(

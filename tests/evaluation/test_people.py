@@ -149,10 +149,13 @@ def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_nam
 ):
     monkeypatch.setattr(weights, "_continue", offline)
     path = film(tmp_path / "a.mp4", [FACE] * 3, np.zeros(6000, np.float32))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_speakers.rttm").write_text("")  # of an analysis with the network
     found = people.look(path, parameters(root, speaker_run=""), tmp_path / "out")
     assert len(found.table) == 3
     assert "speaking" not in found.table
     assert "weights get light_asd_ava" in found.note
+    assert "of an earlier analysis, with other parameters: a_speakers.rttm" in found.note
 
 
 @pytest.mark.parametrize("name", ["predict_run", "speaker_run"])
