@@ -105,3 +105,9 @@ def test_a_fusion_that_returns_no_value_per_step_says_what_it_returned(monkeypat
     batch = {name: torch.zeros(2, 8, size) for name, size in net.sizes.items()}
     with pytest.raises(InputError, match=f"fuse returned {said}"):
         net(batch)
+
+
+def test_names_that_are_imported_on_first_use_are_offered_before():
+    assert {"create", "options", "Model", "load_published"} <= set(dir(models))
+    with pytest.raises(AttributeError, match="no attribute 'creat'"):
+        models.creat("jca")
