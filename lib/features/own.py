@@ -2,8 +2,9 @@
 network of torchvision.
 
 A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row per video frame, or
-at a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one
-row per frame, with nothing missing.
+at a rate of its own with a time array (n,) in s on the recording's clock beside it; or a table
+(`lib.features.tables`), which may have a column of times. It becomes one row per frame, with
+nothing missing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from ..errors import InputError
 from ..labels import annotators
 from ..media.frames import spacing
 from ..store import Maker, Request, brought, request
+from . import tables
 
 FOLDER = "features"
+SUFFIXES = (".npy", *tables.SUFFIXES)
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
 TOLERANCE_FRAMES = 2  # rows that may be too many or too few (decoders differ by that)
 BEYOND = 1.0  # s by which features may end before or after the picture
@@ -40,8 +43,7 @@ def sources_of_file(trial: Mapping, wanted: Request) -> dict:
 
 def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
     """Fill (T, k) float32; see `aligned`."""
-    rows = load(inputs["rows"])
-    time = load(inputs["rows_time"]) if "rows_time" in inputs else None
+    rows, time, names, columns = _read(inputs, parameters)
     values, note = aligned(
         rows,
         time,
@@ -51,8 +53,38 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
         parameters.get("missing", "refuse"),
         inputs["rows"],
     )
-    with create(values.shape, np.float32, note=note) as out:
+    facts = {"columns": names} if names else {}
+    with create(values.shape, np.float32, note=columns + note, **facts) as out:
         out[...] = values
+
+
+def is_file(name: str) -> bool:
+    """Whether a name in the option `features` is that of a person's file."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def is_table(name: str) -> bool:
+    """Whether a person's file is a table with named columns."""
+    return name.lower().endswith(tables.SUFFIXES)
+
+
+def _read(inputs: Mapping, parameters: Mapping) -> tuple:
+    """Rows, their times (None for rows of frames or at a `rate`), the names of the columns of a
+    table, and what is to be said of them.
+    """
+    path = Path(inputs["rows"])
+    if not is_table(path.name):
+        time = load(inputs["rows_time"]) if "rows_time" in inputs else None
+        return load(path), time, [], ""
+    table = tables.read(path)
+    if table.time is not None and parameters.get("rate"):
+        raise InputError(
+            "the table has times of its own",
+            where=path,
+            expected="times or a rate",
+            todo="write 0 for this file in the option `rates`",
+        )
+    return table.rows, table.time, table.names, f"{table.note}; "
 
 
 def load(path: Path) -> np.ndarray:

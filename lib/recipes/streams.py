@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,13 +24,15 @@ SEEN, HEARD = (
 )
 OF_WHOLE_SOUND = ("mfcc_chroma",)  # its rows lie at t0 + k / rate, not at video frames
 
+ALIKE = "compute the features of all trials alike"
 _NONE = {"times": '""', "rates": "0"}  # of what has no time array, or no rate
 
 
 class Recipe:
     """For recipes to inherit from, beside `base.Recipe`: the option `features` names arrays.
 
-    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
+    A name that ends in .npy or .csv is a file ``<data_root>/features/<trial>/<name>``
+    (`lib.features.own`);
     others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish, egemaps,
     egemaps88, mfcc_chroma, backbone_visual, backbone_audio, face_api: 256 numbers of the expression
     network), a pretrained network that the option `encoders` describes
@@ -113,7 +115,7 @@ class Recipe:
                 f"correct the option `{option}`",
             )
             for name, value in zip(names, values, strict=False):
-                is_file = name.endswith(".npy") and name not in self.params.options["encoders"]
+                is_file = own.is_file(name) and name not in self.params.options["encoders"]
                 self.require(
                     is_file or not value,
                     f"{option}: {value} for {name}, which is no file of yours",
@@ -121,6 +123,13 @@ class Recipe:
                     f"correct the option `{option}`",
                 )
         times, rates = self.params.options["times"], self.params.options["rates"]
+        for name, time in zip(names, times, strict=False):
+            self.require(
+                not (time and own.is_table(name)),
+                f"times: {time} for {name}, which is a table",
+                "a column of times in the table itself",
+                'write "" for it in `times`',
+            )
         for name, time, rate in zip(names, times, rates, strict=False):
             self.require(
                 not (time and rate),
@@ -141,7 +150,7 @@ class Recipe:
         options = self.params.options
         if name in options["encoders"]:
             return self._of_encoder(name, options["encoders"][name])
-        if name.endswith(".npy"):
+        if own.is_file(name):
             settings = {
                 "align": (options["align"], "auto"),
                 "missing": (options["missing"], "refuse"),
@@ -169,7 +178,7 @@ class Recipe:
         self.require(
             name in known,
             f"features: nobody makes an array called {name!r}",
-            f"a file (….npy), {', '.join((*SEEN, *self.heard))}, or a network of torchvision",
+            f"a file (….npy, ….csv), {', '.join((*SEEN, *self.heard))} or a network of torchvision",
             "correct the option `features`" + (f": did you mean {near}?" if near else ""),
         )
         return request(
@@ -230,6 +239,32 @@ class Recipe:
         rows = np.asarray(self.read(trial, item)[frames])
         return rows.reshape(len(rows), -1)
 
+    def statistics_of(
+        self, wanted: Request, trials: Sequence[str], rule: Callable = statistics.of_dimensions
+    ) -> dict[str, list]:
+        """The same, and the names of a table's columns. Raises InputError if a trial's are others
+        than the first one's.
+        """
+        moments = super().statistics_of(wanted, trials, rule)
+        if not own.is_table(wanted.parameters.get("file", "")) or not trials:
+            return moments
+        names = self.facts(trials[0], wanted)["columns"]
+        for trial in trials:
+            self._require_columns(trial, wanted, names)
+        return {**moments, "columns": names}
+
+    def _require_columns(self, trial: str, item: Request, names: list[str]) -> None:
+        """Raise InputError if a table's columns are not those of training, in their order."""
+        columns = self.facts(trial, item)["columns"]
+        different = [pair for pair in zip(columns, names, strict=False) if pair[0] != pair[1]]
+        if different:
+            self.require(
+                False,
+                f"{item} has the column {different[0][0]} in {trial}",
+                f"{different[0][1]} in this place, as in training",
+                ALIKE,
+            )
+
     def _refuse_copies(self) -> None:
         """Raise InputError if trials of different recordings have identical feature files."""
         for item in (item for item in self._items if item.name == "feature"):
@@ -261,8 +296,10 @@ class Recipe:
             rows.shape[1] == len(moments["mean"]),
             f"{item} has {rows.shape[1]} columns in {trial}",
             f"{len(moments['mean'])}, as in training",
-            "compute the features of all trials alike",
+            ALIKE,
         )
+        if "columns" in moments:
+            self._require_columns(trial, item, moments["columns"])
         return np.nan_to_num(statistics.normalised(rows, moments))
 
     # ---- layers of an encoder
@@ -314,7 +351,7 @@ class OfModality(Recipe):
         self.require(
             not known,
             f"files_of: {', '.join(known)}, which is no file",
-            "names of files (….npy) in `features`",
+            "names of files (….npy, ….csv) in `features`",
             "leave it out: what this stream shows is known",
         )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)

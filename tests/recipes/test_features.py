@@ -203,6 +203,43 @@ def test_training_trials_with_another_number_of_columns_are_named(tiny):
     assert caught.value.expected.startswith("5, as in")
 
 
+def own_tables(root, columns_of):
+    """features/<trial>/mine.csv: times and two columns; columns_of(trial) : their names."""
+    for number, (trial, _, _, n_frames) in enumerate(tiny_set.TRIALS):
+        folder = root / "data" / "features" / trial
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = np.random.default_rng(number).normal(size=(n_frames, 2))
+        found = pd.DataFrame(rows, columns=columns_of(trial))
+        found.insert(0, "timestamp", np.arange(n_frames) / 25)
+        found.to_csv(folder / "mine.csv", index=False)
+
+
+def test_tables_are_learnt_from_and_their_columns_stay_what_they_were(tiny, tmp_path):
+    own_tables(tiny, lambda trial: ["AU01_r", "AU12_r"])
+    options = {"network": "temporal_convolution", "missing": "neighbours"}
+    method = recipe(tiny, ["mine.csv", "loudness"], options=options, epochs=1)
+    table, lost = prepared(tiny, method)
+    assert not lost
+    training_trainer.Trainer(method, table, tmp_path / "run").fit()
+    best = tmp_path / "run/checkpoints/best.pt"
+    assert np.isfinite(
+        checkpoint.load(best, method.params, method.store).predict("seen")["va"]
+    ).all()
+
+    own_tables(
+        tiny, lambda trial: ["AU12_r", "AU01_r"] if trial == "seen" else ["AU01_r", "AU12_r"]
+    )
+    method = recipe(tiny, ["mine.csv", "loudness"], options=options, epochs=1)
+    table, _ = prepared(tiny, method)
+    told = r"mine\.csv.* has the column AU12_r in seen"
+    with pytest.raises(InputError, match=told) as caught:
+        checkpoint.load(best, method.params, method.store).predict("seen")
+    assert caught.value.expected == "AU01_r in this place, as in training"
+    table["split"] = "train"
+    with pytest.raises(InputError, match="has the column"):
+        fitted(method, table)
+
+
 def test_every_frame_is_a_target_once(tiny):
     method = recipe(tiny)
     windows = method.windows(tiny_set.table(tiny))
@@ -307,6 +344,7 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
         (["pixels", "pixels"], {"network": "jca", "predict_steps": 9}, "predict_steps: 9 with"),
         (["backbone_visual"], {}, "backbone_run is empty"),
         (["pixels", "a.npy"], {"times": ["t.npy"]}, "times: t.npy for pixels, which is no file"),
+        (["a.csv"], {"times": ["t.npy"]}, "times: t.npy for a.csv, which is a table"),
         (["a.npy"], {"rates": [0.0, 50.0]}, "rates: 50.0, and there are 1 names"),
         (["a.npy"], {"times": ["t.npy"], "rates": [50.0]}, r"a.npy has times \(t.npy\) and a rate"),
     ],
