@@ -251,6 +251,24 @@ def scaled(values: np.ndarray, limits: Sequence[float]) -> np.ndarray:
     return values if (low, high) == (-1, 1) else 2 * (values - low) / (high - low) - 1
 
 
+def mapped(
+    values: np.ndarray, limits: Sequence[float], label_range: Sequence[float], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Values of a scale mapped to −1…1, and a note on it; see `in_range`."""
+    chosen = chosen_limits(label_range) or tuple(limits)
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    if not chosen[0] < chosen[1] or low < chosen[0] or high > chosen[1]:
+        raise InputError(
+            f"values out of {span(chosen)}: from {low:g} to {high:g}",
+            where=where,
+            expected=f"valence and arousal in {span(chosen)}",
+            todo="correct them, or set `label_range` to their scale's lowest and highest value",
+        )
+    notes = [] if chosen == (-1, 1) else [f"{span(chosen)} mapped to −1…1"]
+    return scaled(values, chosen), notes
+
+
 def limits_of(
     table: Sheet, label_range: Sequence[float], named: Sequence[float] = ()
 ) -> tuple[tuple[float, float], list[str]]:

@@ -27,7 +27,18 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, collisions, columns, csv_columns, formats, official, raters, sheets, utterances
+from . import (
+    cells,
+    collisions,
+    columns,
+    csv_columns,
+    elan,
+    formats,
+    official,
+    raters,
+    sheets,
+    utterances,
+)
 from .annotators import Annotation
 from .sheets import Sheet
 
@@ -65,8 +76,8 @@ def form(path: Path) -> str:
         return "official"
     if kind := utterances.form(names):
         return kind
-    if formats.is_export(table):
-        return EXPORT if formats.export_has_ratings(table) else ""
+    if elan.is_export(table):
+        return EXPORT if elan.export_has_ratings(table) else ""
     _refuse_row_as_header(table)
     if has_affect(table) or "expression" in {column.what for column in table.kinds}:
         return "own"
@@ -118,7 +129,7 @@ def ignored_scale(path: Path) -> str:
         return ""
     try:
         if path.suffix.lower() == ELAN:
-            scales = formats.scales(path)
+            scales = elan.scales(path)
         else:
             table = sheets.kept(path)
             scales = {kind.scale for kind in table.kinds}
@@ -141,7 +152,7 @@ def was_untimed(path: Path) -> bool:
         return False
     try:
         if path.suffix == ELAN:
-            return formats.was_moved(path)
+            return elan.was_moved(path)
         table = sheets.kept(path)
     except InputError:
         return False
@@ -163,7 +174,7 @@ def was_averaged(path: Path) -> bool:
     try:
         kind = form(path)
         if kind == "elan":
-            return formats.has_unrated_tiers(path)
+            return elan.has_unrated_tiers(path)
         if kind != "own":
             return False
         table = sheets.kept(path)
@@ -233,8 +244,8 @@ def read(
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read(path, label_range)
     table = sheets.kept(path)
-    if formats.is_export(table):
-        return formats.read_export(table, label_range)
+    if elan.is_export(table):
+        return elan.read_export(table, label_range)
     if not table.rows:
         raise InputError(
             "a label table without a row",

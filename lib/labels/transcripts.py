@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import InputError
-from . import formats, sheets
+from . import elan, sheets
 
 FIELDS = ("row", "recording", "start", "end", "speaker", "text")
 Rows = tuple[list[tuple], list[str]]
@@ -316,9 +316,9 @@ class _Tokens:
 # ---- ELAN
 def of_elan(path: Path) -> Rows:
     """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
-    eaf, rows, untimed = formats.eaf(path), [], 0
+    eaf, rows, untimed = elan.eaf(path), [], 0
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = formats.time_origin(eaf, path)
+        offset = elan.time_origin(eaf, path)
         for tier in eaf.get_tier_names():
             who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
             for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):
