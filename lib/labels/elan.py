@@ -207,7 +207,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
         mine = mine[np.argsort(begin[mine], kind="stable")]
         over = collisions.overlapping(table, begin[mine], until[mine], np.array(table.lines)[mine])
         rows = [(1000 * begin[row], 1000 * until[row], texts[row]) for row in mine]
-        notes = [*table.notes, *said, *over]
+        notes = [*table.notes, *said, *over, *cells.told_of_codes(table)]
         annotations.append(_of_tier(table.path, name, rows, 0, notes, label_range))
     _refuse_empty(table.path, annotations)
     return annotations

@@ -19,7 +19,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import folded, version
-from . import cells, columns, csv_columns, sheets, transcripts
+from ..media.frames import ends
+from . import cells, columns, csv_columns, sheets, timecodes, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -30,18 +31,23 @@ TEXT = {"text", "transcript", "transcription", "sentence", "words", "utterance",
 TEXT |= {"annotation"}  # of ELAN's export as a table
 
 
+SECONDS, CODES, UNTOLD = "s", "time codes", "s or ms"  # units of times in a file
+
+
 @dataclass(frozen=True)
 class Segments:
     """Stretches of one recording, in the file's order.
 
     table : row (line of a text file, else number of the entry, from 1), recording, start, end (s),
     speaker, text ("" if not given), then a person's own columns as texts. path : the file. notes :
-    what was skipped or chosen.
+    what was skipped or chosen. unit : of start and end, `SECONDS` once the recording is known
+    (`placed`); before that `CODES`, as texts, or `UNTOLD`.
     """
 
     table: pd.DataFrame
     path: Path
     notes: tuple[str, ...] = ()
+    unit: str = SECONDS
 
 
 def read(path: Path) -> Segments:
@@ -54,12 +60,13 @@ def read(path: Path) -> Segments:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, *_version: int) -> Segments:
-    suffix = path.suffix.lower()
+    suffix, unit = path.suffix.lower(), SECONDS
     if suffix in transcripts.READERS:
         rows, notes = transcripts.READERS[suffix](path)
         table = pd.DataFrame(rows, columns=list(FIELDS))
+        unit = UNTOLD if suffix == ".json" else SECONDS
     elif suffix in TABLES:
-        table, notes = _of_sheet(sheets.read(path, _is_header))
+        table, notes, unit = _of_sheet(sheets.read(path, _is_header))
     else:
         raise InputError(
             f"stretches in a file {suffix or 'without a suffix'}",
@@ -74,7 +81,7 @@ def _read(path: Path, *_version: int) -> Segments:
             expected="rows with start and end",
             todo="write the file again, or leave `segments_path` empty",
         )
-    return Segments(table, path, tuple(notes))
+    return Segments(table, path, tuple(notes), unit)
 
 
 def _is_header(names: Sequence[str]) -> bool:
@@ -82,7 +89,7 @@ def _is_header(names: Sequence[str]) -> bool:
     return "start" in kinds and bool(kinds & {"end", "duration"})
 
 
-def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
+def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str], str]:
     if not _is_header(sheet.names):
         raise InputError(
             f"the columns {', '.join(sheet.names)[:200]}",
@@ -92,13 +99,9 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
         )
     kinds = [column.what for column in sheet.kinds]
     start, last = kinds.index("start"), "end" if "end" in kinds else "duration"
-    begin, until = cells.times(sheet, start), cells.times(sheet, kinds.index(last))
-    until = until if last == "end" else begin + until
     taken = {start, kinds.index(last)}
-    notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
-    if _is_of_whisper(sheet, begin, until):
-        begin, until = begin / 1000, until / 1000
-        notes.append("times taken as ms, as Whisper writes them into its .tsv")
+    begin, until, unit, said = _spans(sheet, start, kinds.index(last))
+    notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last)), *said]
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
         index = next(
@@ -110,7 +113,53 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     extra: dict[str, list[str]] = {}
     for index in (index for index in range(len(sheet.names)) if index not in taken):
         extra[_free(sheet.names[index], index, extra)] = sheet.texts(index)
-    return table[list(FIELDS)].assign(**extra), notes
+    return table[list(FIELDS)].assign(**extra), notes, unit
+
+
+def _spans(sheet: sheets.Sheet, start: int, last: int) -> tuple[Sequence, Sequence, str, list[str]]:
+    """Starts and ends of the rows, their unit, and notes. last : column of ends or durations."""
+    if all(cells.are_codes(sheet, column) for column in (start, last)):
+        return sheet.texts(start), sheet.texts(last), CODES, []
+    begin, until = cells.times(sheet, start), cells.times(sheet, last)
+    until = until if sheet.kinds[last].what == "end" else begin + until
+    if not _is_of_whisper(sheet, begin, until):
+        return begin, until, SECONDS, []
+    notes = ["times taken as ms, as Whisper writes them into its .tsv"]
+    return begin / 1000, until / 1000, SECONDS, notes
+
+
+def placed(segments: Segments, frames: np.ndarray) -> Segments:
+    """The stretches in s on the clock of their recording, which some files need.
+
+    frames : (T,) s of the recording's frames. Time codes are counted in its frames; the numbers of
+    a JSON file, which tells no unit, are s, or ms where they can only be these. Raises InputError
+    for time codes that the recording cannot have.
+    """
+    table = segments.table
+    begin, until = (table[name].to_numpy() for name in ("start", "end"))
+    if segments.unit == CODES:
+        places = [f"{segments.path}:{row}" for row in table["row"]]
+        codes = [*begin, *until]
+        times = timecodes.seconds(codes, frames, [*places, *places])
+        begin, until = times[: len(begin)], times[len(begin) :]
+        note = timecodes.told(codes, frames)
+    elif segments.unit == UNTOLD and _are_milliseconds(begin, until, float(ends(frames)[-1])):
+        note = f"times taken as ms: as s they end at {until.max():g} s, after the recording"
+        begin, until = begin / 1000, until / 1000
+    else:
+        return replace(segments, unit=SECONDS)
+    table = table.assign(start=begin, end=until)
+    return Segments(table, segments.path, (*segments.notes, note), SECONDS)
+
+
+TIMES_TOO_LONG = 10  # numbers that end so many times later than the recording are no s
+
+
+def _are_milliseconds(begin: np.ndarray, until: np.ndarray, length: float) -> bool:
+    """Whether times without a unit can only be ms of a recording of this length (s)."""
+    are_inside = until.max() / 1000 <= length + 1
+    are_beyond = until.max() > TIMES_TOO_LONG * length
+    return bool(are_inside and are_beyond) and _look_like_milliseconds(begin, until)
 
 
 WHISPER = ["start", "end", "text"]  # the header of its .tsv, in which times are whole ms
@@ -121,6 +170,11 @@ def _is_of_whisper(sheet: sheets.Sheet, begin: np.ndarray, until: np.ndarray) ->
     """Whether a table is Whisper's own, in milliseconds, which its header does not tell."""
     if sheet.mark != "\t" or sheet.names != WHISPER or not len(begin):
         return False
+    return _look_like_milliseconds(begin, until)
+
+
+def _look_like_milliseconds(begin: np.ndarray, until: np.ndarray) -> bool:
+    """Whether times are whole, and too far apart for s of speech."""
     are_whole = not (begin % 1).any() and not (until % 1).any()
     return are_whole and float(np.median(until - begin)) > LONGEST_SPEECH
 
@@ -206,7 +260,7 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
         nobody = int((recordings == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
         table = segments.table[ours].reset_index(drop=True)
-        return Segments(table, segments.path, (*segments.notes, *said))
+        return replace(segments, table=table, notes=(*segments.notes, *said))
     others = sorted(set(recordings) - {""})
     if not others and not is_its_own:
         raise InputError(
@@ -225,7 +279,7 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
             todo="name the recording as its file is named",
         )
     said = [f"the file calls the recording {others[0]}"] if others else []
-    return Segments(segments.table, segments.path, (*segments.notes, *said))
+    return replace(segments, notes=(*segments.notes, *said))
 
 
 def _without_blanks(name: str) -> str:

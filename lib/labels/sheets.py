@@ -18,6 +18,8 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from .. import errors
 from ..errors import InputError
 from ..files import version
@@ -49,7 +51,8 @@ class Sheet:
 
     names : of the columns, as they are written. kinds : what each is. rows : texts. lines : of the
     file, one per row, from 1. mark : the separator between columns, "" in Excel's files. settings :
-    lines before the header. notes : what was skipped or corrected, in words.
+    lines before the header. notes : what was skipped or corrected, in words. frames : (T,) s of the
+    recording's frames, which time codes need; None where no recording is at hand.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Sheet:
     settings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     header_line: int = 1
+    frames: np.ndarray | None = None
 
     @property
     def kinds(self) -> list[Column]:

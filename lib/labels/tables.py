@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +230,11 @@ def has_affect(table: Sheet) -> bool:
 
 
 def read(
-    path: Path, kind: str = "va", rows: str = "", label_range: Sequence[float] = ()
+    path: Path,
+    kind: str = "va",
+    rows: str = "",
+    label_range: Sequence[float] = (),
+    frames: np.ndarray | None = None,
 ) -> list[Annotation]:
     """All annotators of one file (of a table of utterances the one that `rows` names).
 
@@ -237,13 +242,14 @@ def read(
         numbers of `official.EXPRESSIONS`.
     label_range : lowest and highest value of the scale, mapped to −1 and 1; empty: the scale that
         the file names, else −1 and 1.
+    frames : (T,) s of the recording's frames, which time codes are counted in.
     Raises InputError, with the line, for decreasing times, values out of range or that are no
     numbers, and for a column that might be a time and is not understood.
     """
     path = Path(path)
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read(path, label_range)
-    table = sheets.kept(path)
+    table = replace(sheets.kept(path), frames=frames)
     if elan.is_export(table):
         return elan.read_export(table, label_range)
     if not table.rows:
