@@ -70,6 +70,7 @@ UNITS = {
     **dict.fromkeys(("h", "hours", "hour"), 3600.0),
     **dict.fromkeys(("d", "days", "day"), 86400.0),  # 0:00:01 as a spreadsheet stores it
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
+    "hhmmssff": 1.0,  # time codes, which count frames
 }
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")  # minus signs, too
 MAX_NAME_CHARACTERS = 120  # characters of a column's name; longer texts are no names
