@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import folded, version
 from ..media.frames import ends
-from . import cells, columns, csv_columns, sheets, timecodes, transcripts
+from . import cells, columns, csv_columns, events, sheets, timecodes, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -85,12 +85,17 @@ def _read(path: Path, *_version: int) -> Segments:
 
 
 def _is_header(names: Sequence[str]) -> bool:
+    return _is_of_stretches(names) or events.is_header(names)
+
+
+def _is_of_stretches(names: Sequence[str]) -> bool:
     kinds = {columns.meaning(name).what for name in names}
     return "start" in kinds and bool(kinds & {"end", "duration"})
 
 
 def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str], str]:
-    if not _is_header(sheet.names):
+    sheet = events.stretches(sheet, _is_of_stretches)
+    if not _is_of_stretches(sheet.names):
         raise InputError(
             f"the columns {', '.join(sheet.names)[:200]}",
             where=f"{sheet.path}:{sheet.header_line}",
