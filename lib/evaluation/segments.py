@@ -81,7 +81,7 @@ def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
 
 def _of_ends(begin: float, end: float, first: float, last: float) -> str:
     if end <= begin:
-        return "ends before it begins"
+        return "ends before it begins" if end < begin else "ends when it begins"
     if begin >= last:
         return f"{BEYOND} at {last:.3f} s"
     if end <= first:

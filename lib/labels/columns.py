@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..metrics import EMOTIONS
@@ -59,6 +60,11 @@ REMARKS = {
     *("dialogueid", "utteranceid", "sentiment", "season", "episode", "label", "transcript"),
     *("landmarks", "success"),
 }
+# Columns of coded events: a row where a state starts and one where it stops. Of the times
+# of The Observer this one is in s, with its fractions.
+EVENT_TIMES = ("time", "timerelativesf")
+STATUS = ("status", "behaviortype", "behaviourtype", "eventtype")
+BEHAVIORS = ("behavior", "behaviour")
 UNITS = {
     **dict.fromkeys(
         ("s", "sec", "secs", "second", "seconds", "sek", "sekunden", "ssmsec", "ssms"), 1.0
@@ -135,6 +141,12 @@ def _scale(text: str) -> tuple[float, ...]:
         return ()
     low, high = (float(number.replace(",", ".")) for number in match.groups())
     return (low, high) if low < high else ()
+
+
+def name_events(names: Sequence[str]) -> bool:
+    """Whether the cells of a line name the columns of coded events (`lib.labels.events`)."""
+    known = set(map(squeezed, names))
+    return not any(known.isdisjoint(words) for words in (EVENT_TIMES, STATUS, BEHAVIORS))
 
 
 def plain(name: str) -> str:

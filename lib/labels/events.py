@@ -13,23 +13,14 @@ import numpy as np
 
 from ..errors import InputError
 from . import cells, columns
+from .columns import BEHAVIORS, EVENT_TIMES, STATUS
 from .sheets import Sheet
 
-# Names without separators. Of the times of The Observer this one is in s, with its fractions.
-TIMES = ("time", "timerelativesf")
-STATUS = ("status", "behaviortype", "behaviourtype", "eventtype")
-BEHAVIORS = ("behavior", "behaviour")
 STARTS, STOPS, POINTS = ("start", "statestart"), ("stop", "statestop"), ("point", "pointevent")
 STATE = "state"
 OBSERVATIONS = ("observationid", "observation")
 MEDIA = ("mediafilename", "mediafilepath", "mediafile")
 OFFSET = "timeoffset"
-
-
-def is_header(names: Sequence[str]) -> bool:
-    """Whether the cells of a line name the columns of events with a row per start and stop."""
-    squeezed = [*map(columns.squeezed, names)]
-    return all(not set(words).isdisjoint(squeezed) for words in (TIMES, STATUS, BEHAVIORS))
 
 
 def stretches(sheet: Sheet, is_of_stretches: Callable[[Sequence[str]], bool]) -> Sheet:
@@ -117,7 +108,7 @@ def _without_points(sheet: Sheet) -> Sheet:
 
 def _paired(sheet: Sheet) -> Sheet:
     """A row per state, from the rows where it starts and stops."""
-    time, status = _column(sheet, TIMES), _column(sheet, STATUS)
+    time, status = _column(sheet, EVENT_TIMES), _column(sheet, STATUS)
     ends: dict[int, str] = {}
     opened: dict[tuple, int] = {}
     for row, text in enumerate(sheet.texts(status)):

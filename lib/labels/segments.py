@@ -85,7 +85,7 @@ def _read(path: Path, *_version: int) -> Segments:
 
 
 def _is_header(names: Sequence[str]) -> bool:
-    return _is_of_stretches(names) or events.is_header(names)
+    return _is_of_stretches(names) or columns.name_events(names)
 
 
 def _is_of_stretches(names: Sequence[str]) -> bool:
@@ -127,9 +127,9 @@ def _spans(sheet: sheets.Sheet, start: int, last: int) -> tuple[Sequence, Sequen
         return sheet.texts(start), sheet.texts(last), CODES, []
     begin, until = cells.times(sheet, start), cells.times(sheet, last)
     until = until if sheet.kinds[last].what == "end" else begin + until
-    if not _is_of_whisper(sheet, begin, until):
+    if not (program := _program_of_milliseconds(sheet, begin, until)):
         return begin, until, SECONDS, []
-    notes = ["times taken as ms, as Whisper writes them into its .tsv"]
+    notes = [f"times taken as ms, as {program}"]
     return begin / 1000, until / 1000, SECONDS, notes
 
 
@@ -148,9 +148,8 @@ def placed(segments: Segments, frames: np.ndarray) -> Segments:
         times = timecodes.seconds(codes, frames, [*places, *places])
         begin, until = times[: len(begin)], times[len(begin) :]
         note = timecodes.told(codes, frames)
-    elif segments.unit == UNTOLD and _are_milliseconds(begin, until, float(ends(frames)[-1])):
-        note = f"times taken as ms: as s they end at {until.max():g} s, after the recording"
-        begin, until = begin / 1000, until / 1000
+    elif segments.unit == UNTOLD and _look_like_milliseconds(begin, until):
+        begin, until, note = _in_seconds(begin, until, float(ends(frames)[-1]))
     else:
         return replace(segments, unit=SECONDS)
     table = table.assign(start=begin, end=until)
@@ -160,22 +159,37 @@ def placed(segments: Segments, frames: np.ndarray) -> Segments:
 TIMES_TOO_LONG = 10  # numbers that end so many times later than the recording are no s
 
 
-def _are_milliseconds(begin: np.ndarray, until: np.ndarray, length: float) -> bool:
-    """Whether times without a unit can only be ms of a recording of this length (s)."""
-    are_inside = until.max() / 1000 <= length + 1
-    are_beyond = until.max() > TIMES_TOO_LONG * length
-    return bool(are_inside and are_beyond) and _look_like_milliseconds(begin, until)
+def _in_seconds(
+    begin: np.ndarray, until: np.ndarray, length: float
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Times that look like ms in s, and a note: ms if they can be nothing else in a recording of
+    this length (s).
+    """
+    last = until.max()
+    if TIMES_TOO_LONG * length < last <= 1000 * (length + 1):
+        note = (
+            f"times taken as ms: as s they end at {last:g} s, and the recording at {length:.2f} s"
+        )
+        return begin / 1000, until / 1000, note
+    note = (
+        f"times taken as s, though they are whole and a stretch lasts {np.median(until - begin):g} "
+        "in the median; if they are ms, write a table with start_ms and end_ms"
+    )
+    return begin, until, note
 
 
 WHISPER = ["start", "end", "text"]  # the header of its .tsv, in which times are whole ms
+DATAVYU = ["ordinal", "onset", "offset"]  # begin of the header of its exports, in whole ms, too
 LONGEST_SPEECH = 60.0  # median length of a stretch, s; Whisper's are 30 s at most
 
 
-def _is_of_whisper(sheet: sheets.Sheet, begin: np.ndarray, until: np.ndarray) -> bool:
-    """Whether a table is Whisper's own, in milliseconds, which its header does not tell."""
-    if sheet.mark != "\t" or sheet.names != WHISPER or not len(begin):
-        return False
-    return _look_like_milliseconds(begin, until)
+def _program_of_milliseconds(sheet: sheets.Sheet, begin: np.ndarray, until: np.ndarray) -> str:
+    """Which program writes a table in milliseconds, which its header does not tell; "" for none."""
+    if not len(begin) or not _look_like_milliseconds(begin, until):
+        return ""
+    if sheet.mark == "\t" and sheet.names == WHISPER:
+        return "Whisper writes them into its .tsv"
+    return "Datavyu writes them" if sheet.names[:3] == DATAVYU else ""
 
 
 def _look_like_milliseconds(begin: np.ndarray, until: np.ndarray) -> bool:

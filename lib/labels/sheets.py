@@ -120,8 +120,11 @@ def read(
 
 def names_labels(cells: Sequence[str]) -> bool:
     """Whether the cells of a line name columns of labels: a rated quantity, and perhaps times. A
-    line of settings (``Video File,Annotator,Start``) rates nothing.
+    line of settings (``Video File,Annotator,Start``) rates nothing. Names of coded events count,
+    too, lest one of their rows be taken for the header.
     """
+    if columns.name_events(cells):
+        return True
     meanings = [columns.meaning(cell) for cell in cells]
     column_kinds = [kind.what for kind in meanings]
     known = [what for what in column_kinds if what not in ("unknown", "remark", "index")]

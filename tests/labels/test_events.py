@@ -5,7 +5,7 @@ these programs wrote themselves was at hand.
 import pytest
 
 from lib.errors import InputError
-from lib.labels import segments
+from lib.labels import segments, tables
 
 PREAMBLE = (
     "Observation id,first\n\nMedia file(s)\n\nPlayer #1,/films/anna.mp4\n\nDescription,\n\n"
@@ -112,6 +112,13 @@ def test_a_state_that_never_stops_is_passed_over_and_told(tmp_path):
     found = read(tmp_path, NEW + rows)
     assert len(found.table) == 1
     assert "1 states never stop and are passed over (first: line 4)" in found.notes
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_events_beside_a_recording_are_no_labels_whatever_their_subjects_are_called(tmp_path, name):
+    """A subject A is no arousal: earlier a row was taken for the header."""
+    (tmp_path / "anna.csv").write_text(FILES[name])
+    assert tables.form(tmp_path / "anna.csv") == ""
 
 
 def test_a_table_of_ones_own_with_such_columns_stays_as_it_is(tmp_path):
