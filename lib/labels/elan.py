@@ -200,7 +200,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
     kinds = [column.what for column in table.kinds]
     begin, until = (cells.times(table, kinds.index(what)) for what in ("start", "end"))
     collisions.refuse_mixed(table, begin, tiers)
-    _refuse_offset(table)
+    refuse_offset(table)
     said, annotations = _told_unused(unused), []
     for name in known:
         mine = np.flatnonzero(np.array(tiers) == name)
@@ -216,7 +216,7 @@ def read_export(table: sheets.Sheet, label_range: Sequence[float]) -> list[Annot
 _OFFSET = re.compile(r"-- offset: (\d+)")
 
 
-def _refuse_offset(table: sheets.Sheet) -> None:
+def refuse_offset(table: sheets.Sheet) -> None:
     """Raise InputError for an export whose first lines tell an offset of a medium: they do not tell
     whether it is in the times.
     """

@@ -35,7 +35,8 @@ def stretches(sheet: Sheet, is_of_stretches: Callable[[Sequence[str]], bool]) ->
         return sheet
     kinds = {columns.squeezed(text) for text in sheet.texts(status)}
     is_aggregated = is_of_stretches(sheet.names)
-    if is_aggregated and not kinds <= {STATE, *POINTS}:  # a person's own table
+    is_own = is_aggregated and not kinds <= {STATE, *POINTS}  # a person's own table
+    if is_own or not (is_aggregated or columns.name_events(sheet.names)):
         return sheet
     _refuse_offset(sheet)
     sheet = _without_points(_with_recording(sheet))
@@ -134,6 +135,8 @@ def _paired(sheet: Sheet) -> Sheet:
         rows.append([cells[time], ends[row], *(cells[place] for place in kept)])
         lines.append(sheet.lines[row])
     notes = [f"start and end taken from the rows of {sheet.names[status]}"]
+    if columns.squeezed(sheet.names[time]) != EVENT_TIMES[0]:  # of The Observer
+        notes.append("times count from the start of the observation, taken for the recording's")
     if opened:
         first = sheet.lines[min(opened.values())]
         notes.append(f"{len(opened)} states never stop and are passed over (first: line {first})")

@@ -170,7 +170,9 @@ def _is_of_rev(content: object) -> bool:
 
 def _of_rev(path: Path, content: Mapping) -> Rows:
     """Monologues of Rev.ai (ts and end_ts in s) and Rev (timestamp and end_timestamp)."""
-    names = {one.get("id"): plain(one.get("name")) for one in _dicts(content.get("speakers"))}
+    names = {
+        plain(one.get("id")): plain(one.get("name")) for one in _dicts(content.get("speakers"))
+    }
     rows, silent = [], 0
     for number, monologue in enumerate(_dicts(content["monologues"]), 1):
         elements = _dicts(monologue.get("elements"))
@@ -180,9 +182,9 @@ def _of_rev(path: Path, content: Mapping) -> Rows:
         if not times:
             silent += 1
             continue
-        who = monologue.get("speaker")
+        who = plain(monologue.get("speaker"))
         text = "".join(plain(one.get("value")) for one in elements).strip()
-        rows.append((number, "", times[0][0], times[-1][1], names.get(who) or plain(who), text))
+        rows.append((number, "", times[0][0], times[-1][1], names.get(who) or who, text))
     notes = [f"{silent} monologues without a word are passed over"] if silent else []
     return rows, notes
 
@@ -241,7 +243,7 @@ def _of_label_studio(path: Path, content: object) -> Rows:
 
 def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
     """Its regions, each of the results with its id, and how many results are of none."""
-    regions: dict[object, dict[str, list]] = {}
+    regions: dict[str, dict[str, list]] = {}
     others = 0
     for index, result in enumerate(results):
         value = result.get("value")
@@ -253,12 +255,19 @@ def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
                 "regions with start and end in s",
                 "write a table with start and end in s, or as time codes",
             )
+        if isinstance(value.get("text"), str):
+            raise _wrong(
+                where,
+                "regions of a text, whose start and end count its signs",
+                "regions of a recording, in s",
+                "export a project whose data are recordings",
+            )
         times = [value.get("start"), value.get("end")]
         if not all(map(_is_number, times)):
             others += 1
             continue
         new = {"times": times, "who": [], "text": []}
-        region = regions.setdefault(result.get("id", index), new)
+        region = regions.setdefault(plain(result.get("id", index)), new)
         region["who"] += [plain(value["labels"])] if "labels" in value else []
         region["text"] += [plain(value[name]) for name in ("text", "choices") if name in value]
     rows = []
@@ -307,7 +316,8 @@ def _attributes(entry: Mapping, known: object) -> tuple[str, str]:
     for number, value in values.items():
         attribute = known.get(number) if isinstance(known.get(number), Mapping) else {}
         options = attribute.get("options")
-        shown = plain(options.get(value, value) if isinstance(options, Mapping) else value)
+        shown = plain(value)
+        shown = plain(options.get(shown, shown)) if isinstance(options, Mapping) else shown
         is_speaker = plain(attribute.get("aname")).strip().lower() in _WHO
         (speakers if is_speaker else texts).append(shown)
     return ", ".join(speakers), ", ".join(texts)
@@ -315,7 +325,7 @@ def _attributes(entry: Mapping, known: object) -> tuple[str, str]:
 
 def _file_of(content: Mapping, view: object) -> str:
     """The name of the file that a view shows; "" where it shows several."""
-    shown = content["view"].get(view)
+    shown = content["view"].get(plain(view))
     numbers = shown.get("fid_list") if isinstance(shown, Mapping) else None
     if not isinstance(numbers, list) or len(numbers) != 1:
         return ""

@@ -1,9 +1,10 @@
 """Segments of recordings that a person defines: turns, sentences, tasks, scenes. Here they are
 called stretches.
 
-A table with start and end (CSV, TSV, Excel), or what programs write (`lib.labels.transcripts`). A
-file is for one recording, or has a column that names the recording; a folder holds one file per
-recording with the recording's name.
+A table with start and end (CSV, TSV, Excel) or of coded events (`lib.labels.events`), or what
+programs write (`lib.labels.transcripts`, `lib.labels.json_programs`). A file is for one recording,
+or has a column that names the recording; a folder holds one file per recording with the recording's
+name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import folded, version
 from ..media.frames import ends
-from . import cells, columns, csv_columns, events, sheets, timecodes, transcripts
+from . import cells, columns, csv_columns, elan, events, sheets, timecodes, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -102,6 +103,8 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str], str]:
             expected="start and end (or duration), in s or with a unit, as start_ms",
             todo="name these two columns in the header",
         )
+    if elan.is_export(sheet):
+        elan.refuse_offset(sheet)
     kinds = [column.what for column in sheet.kinds]
     start, last = kinds.index("start"), "end" if "end" in kinds else "duration"
     taken = {start, kinds.index(last)}

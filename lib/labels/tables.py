@@ -14,7 +14,8 @@ may have
 
 RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, one column per
 annotator. SEWA (AVEC 2017–2019): ``name;timestamp;arousal;valence;liking``, 10 Hz. Tables of
-utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
+utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`. Time codes:
+`lib.labels.timecodes`.
 """
 
 from __future__ import annotations
@@ -89,9 +90,7 @@ _VALUE = re.compile(r"(\d+:)?\d+:\d\d([.,]\d+)?|[+-]?\d*[.,]\d+")  # no annotato
 
 
 def _refuse_row_as_header(table: Sheet) -> None:
-    """Raise InputError for a table of labels that begins with a row, such as an export of ELAN
-    without the names of its columns.
-    """
+    """Raise InputError for a table of labels that begins with a row."""
     numbers = [sheets.number(name, True) for name in table.names]
     is_timed = not {column.what for column in table.kinds}.isdisjoint(_WHEN)
     is_rating = has_affect(table) and not is_timed and any(map(_VALUE.fullmatch, table.names))

@@ -76,6 +76,11 @@ def test_states_are_stretches_and_points_are_told(tmp_path, name):
     assert any("1 events are points in time" in note for note in found.notes)
 
 
+def test_the_observers_times_count_from_its_observation_which_is_told(tmp_path):
+    notes = read(tmp_path, FILES["The Observer"]).notes
+    assert "times count from the start of the observation, taken for the recording's" in notes
+
+
 def test_observations_of_several_recordings_are_told_apart_by_their_media(tmp_path):
     both = new(0.5, "A", "talk", "START") + new(1, "A", "talk", "STOP")
     other = both.replace("anna.mp4", "ben.mp4").replace("first", "second")

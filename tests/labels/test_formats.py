@@ -77,10 +77,13 @@ def test_an_export_of_elan_is_read_without_the_names_of_its_columns(tmp_path, un
     assert "read as an export of ELAN without the names of its columns: tier, participant" in note
 
 
-def test_an_offset_counts_also_without_the_names_of_the_columns(tmp_path):
-    head = '"#file:///C:/anna.mp4 -- offset: 1500"\n'
+@pytest.mark.parametrize("header", [True, False])
+def test_an_offset_is_refused_without_the_names_of_the_columns_and_of_stretches(tmp_path, header):
+    text = '"#file:///C:/anna.mp4 -- offset: 1500"\n' + export(["ss.msec"], header)
     with pytest.raises(InputError, match="whose medium has an offset of 1500 ms"):
-        read(tmp_path, head + export(["ss.msec"], header=False))
+        read(tmp_path, text)
+    with pytest.raises(InputError, match="whose medium has an offset of 1500 ms"):
+        segments.read(tmp_path / "anna.txt")
 
 
 def test_times_of_an_export_of_elan_may_be_time_codes(tmp_path):

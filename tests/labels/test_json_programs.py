@@ -147,6 +147,11 @@ def test_segments_of_via_have_their_attributes_and_the_name_of_the_file(tmp_path
             "task 1",
         ),
         (
+            [task(region("labels", labels=["A"], text="Hello"))],
+            "regions of a text, whose start and end count its signs",
+            "task 1",
+        ),
+        (
             [task({"value": {"ranges": [{"start": 1, "end": 9}]}})],
             "stretches of a video in frames",
             "task 1",
