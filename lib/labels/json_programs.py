@@ -75,12 +75,12 @@ def _is_of_google(content: object) -> bool:
 
 def _times_of_google(word: Mapping) -> dict[str, object]:
     """What a word tells of its start and end, by the versions 1 and 2, in either spelling."""
-    names = {
-        "start": ("startTime", "startOffset", "start_time", "start_offset"),
-        "end": ("endTime", "endOffset", "end_time", "end_offset"),
-    }
-    told = {what: [word[name] for name in own if name in word] for what, own in names.items()}
-    return {what: values[0] for what, values in told.items() if values}
+    told = {}
+    for what in ("start", "end"):
+        for name in (f"{what}Time", f"{what}Offset", f"{what}_time", f"{what}_offset"):
+            if name in word:
+                told.setdefault(what, word[name])
+    return told
 
 
 def _of_google(path: Path, content: object) -> Rows:
@@ -237,8 +237,12 @@ def _of_label_studio(path: Path, content: object) -> Rows:
         for region in regions:
             labelled |= bool(region[2])
             rows.append((len(rows) + 1, recording, *region))
-    notes = ["labels of Label Studio are taken as who speaks"] if labelled else []
-    return rows, notes + ([f"{others} results without a stretch are passed over"] * bool(others))
+    notes = []
+    if labelled:
+        notes.append("labels of Label Studio are taken as who speaks")
+    if others:
+        notes.append(f"{others} results without a stretch are passed over")
+    return rows, notes
 
 
 def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
@@ -246,22 +250,7 @@ def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
     regions: dict[str, dict[str, list]] = {}
     others = 0
     for index, result in enumerate(results):
-        value = result.get("value")
-        value = value if isinstance(value, Mapping) else {}
-        if "ranges" in value:
-            raise _wrong(
-                where,
-                "stretches of a video in frames (timelinelabels)",
-                "regions with start and end in s",
-                "write a table with start and end in s, or as time codes",
-            )
-        if isinstance(value.get("text"), str):
-            raise _wrong(
-                where,
-                "regions of a text, whose start and end count its signs",
-                "regions of a recording, in s",
-                "export a project whose data are recordings",
-            )
+        value = _value_of(result, where)
         times = [value.get("start"), value.get("end")]
         if not all(map(_is_number, times)):
             others += 1
@@ -275,6 +264,27 @@ def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
         begin, end = map(float, region["times"])
         rows.append((begin, end, ", ".join(region["who"]), " ".join(region["text"])))
     return rows, others
+
+
+def _value_of(result: Mapping, where: str) -> Mapping:
+    """The value of a result. Raises InputError for one that is not in seconds."""
+    value = result.get("value")
+    value = value if isinstance(value, Mapping) else {}
+    if "ranges" in value:
+        raise _wrong(
+            where,
+            "stretches of a video in frames (timelinelabels)",
+            "regions with start and end in s",
+            "write a table with start and end in s, or as time codes",
+        )
+    if isinstance(value.get("text"), str):
+        raise _wrong(
+            where,
+            "regions of a text, whose start and end count its signs",
+            "regions of a recording, in s",
+            "export a project whose data are recordings",
+        )
+    return value
 
 
 def _recording_of(data: object) -> str:
@@ -319,7 +329,10 @@ def _attributes(entry: Mapping, known: object) -> tuple[str, str]:
         shown = plain(value)
         shown = plain(options.get(shown, shown)) if isinstance(options, Mapping) else shown
         is_speaker = plain(attribute.get("aname")).strip().lower() in _WHO
-        (speakers if is_speaker else texts).append(shown)
+        if is_speaker:
+            speakers.append(shown)
+        else:
+            texts.append(shown)
     return ", ".join(speakers), ", ".join(texts)
 
 

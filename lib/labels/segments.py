@@ -100,8 +100,9 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str], str]:
         raise InputError(
             f"the columns {', '.join(sheet.names)[:200]}",
             where=f"{sheet.path}:{sheet.header_line}",
-            expected="start and end (or duration), in s or with a unit, as start_ms",
-            todo="name these two columns in the header",
+            expected="start and end (or duration), in s or with a unit, as start_ms; of coded "
+            "events Time or Time_Relative_sf beside Behavior and Status",
+            todo="name these columns in the header",
         )
     if elan.is_export(sheet):
         elan.refuse_offset(sheet)
