@@ -81,7 +81,7 @@ def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
 
 def _of_ends(begin: float, end: float, first: float, last: float) -> str:
     if end <= begin:
-        return "ends before it begins"
+        return "ends before it begins" if end < begin else "ends when it begins"
     if begin >= last:
         return f"{BEYOND} at {last:.3f} s"
     if end <= first:
@@ -169,6 +169,7 @@ def of_video(
         return None, [
             f"{stretches.path.name}: nobody was found in {video}, so there are no numbers"
         ]
+    stretches = segments.placed(stretches, np.unique(values["time"]))
     table = statistics(values, stretches.table).assign(recording=video)
     return write(named(folder, f"{video}_segments", ".csv"), table), _said(stretches, table)
 
@@ -201,9 +202,8 @@ def of_run(
         return pd.DataFrame(), ["no stretches: segments_path is empty"], []
     tables, notes, without, lost = [], [], [], []
     for trial in trials.to_dict("records"):
-        names = [trial["trial"], trial["video"]]
         try:
-            stretches = segments.of_recording(path, names, trials["video"].nunique() == 1)
+            stretches = _stretches(path, trial, trials["video"].nunique() == 1, predictions)
         except InputError as error:
             lost.append((trial["trial"], error))
             continue
@@ -221,6 +221,17 @@ def of_run(
         return pd.DataFrame(), notes, lost
     together = _together(tables)
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
+
+
+def _stretches(
+    path: Path | str, trial: Mapping, alone: bool, predictions: Predictions
+) -> Segments | None:
+    """The stretches of a trial on its recording's clock; None if the path has none of it."""
+    stretches = segments.of_recording(path, [trial["trial"], trial["video"]], alone)
+    if stretches is None:
+        return None
+    times = predictions.table(trial["trial"])["time"]
+    return segments.placed(stretches, np.unique(times))
 
 
 def _of_trial(trial: Mapping, stretches: Segments, predictions: Predictions) -> pd.DataFrame:

@@ -143,7 +143,7 @@ def _affect(
     how: dict[str, None] = {}
     mended: dict[str, None] = {}
     for path in paths:
-        for annotation in _annotations(path, parameters):
+        for annotation in _annotations(path, times, parameters):
             rows, done = annotators.to_frames(
                 annotation,
                 times,
@@ -181,12 +181,13 @@ def _affect(
     return rows, summary, facts
 
 
-def _annotations(path: Path, parameters: Mapping) -> list[annotators.Annotation]:
+def _annotations(path: Path, times: np.ndarray, parameters: Mapping) -> list[annotators.Annotation]:
     if tables.form(path) == "official":  # one row per frame, as any table without times
         return [
             annotators.Annotation("", official.read(path, "va").astype(np.float64), where=str(path))
         ]
-    return tables.read(path, "va", parameters.get("rows", ""), parameters.get("range", ()))
+    rows, label_range = parameters.get("rows", ""), parameters.get("range", ())
+    return tables.read(path, "va", rows, label_range, frames=times)
 
 
 def _told(facts: Mapping, how: Mapping, delay: float) -> str:
@@ -211,7 +212,8 @@ def _classes(
             expected="one",
             todo="a mean of classes has no meaning: keep one of them",
         )
-    annotation = tables.read(paths[0], "expression", parameters.get("rows", ""))[0]
+    rows_of = parameters.get("rows", "")
+    annotation = tables.read(paths[0], "expression", rows_of, frames=times)[0]
     rows, how = annotators.to_frames(
         annotation, times, "nearest", parameters.get("delay", 0.0), parameters.get("rate", 0.0)
     )

@@ -10,7 +10,7 @@ import numpy as np
 from .. import parameters
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import collisions, official, sheets
+from . import collisions, official, sheets, timecodes
 from .annotators import Annotation
 from .sheets import Sheet
 
@@ -27,7 +27,6 @@ AGAIN = (
     "or write a file for each"
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
-_TIMECODE = re.compile(r"\d+[:;]\d\d[:;]\d\d[:;.]\d\d")  # SMPTE: hours, minutes, seconds, frames
 _HUNDREDTHS = re.compile(r"(?:\d+:)?\d{1,3}:\d\d[.,](\d\d)")
 FRAME_RATE = 30  # frames per second that films have at most, but for few
 # hours:minutes:seconds; pandas writes 0 days 00:01:02.500000
@@ -60,6 +59,7 @@ class When:
                 self._compare(places["frame"], index)
         elif "frame" in places:
             self._frames(places["frame"])
+        self.notes += told_of_codes(table)
         self.known = self.time is not None or self.frame is not None
 
     @property
@@ -149,14 +149,44 @@ def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
 def times(table: Sheet, column: int) -> np.ndarray:
     """A column of times, (n,) s. Raises InputError, with the line, for an invalid one."""
     unit, name, texts = table.kinds[column].unit, table.names[column], table.texts(column)
+    if table.frames is not None and are_codes(table, column):
+        return timecodes.seconds(texts, table.frames, [*map(table.where, range(len(texts)))])
     values = np.array([seconds(table, text, unit) for text in texts])
     wrong = ~np.isfinite(values)
-    is_code = wrong.any() and _TIMECODE.fullmatch(texts[int(wrong.argmax())])
+    is_code = wrong.any() and timecodes.is_code(texts[int(wrong.argmax())])
     what = "is no time" + (", but a time code that counts frames" if is_code else "")
     expected = "seconds, or hours:minutes:seconds as 0:01:02.5"
     _refuse_texts(table, wrong, texts, f"in column {name} {what}", expected)
     _refuse_frames_in(table, name, texts)
     return values
+
+
+def are_codes(table: Sheet, column: int) -> bool:
+    """Whether all times of a column are time codes that count frames. Raises InputError for
+    durations in such codes: a duration is no picture.
+    """
+    texts = table.texts(column)
+    if not texts or not all(map(timecodes.is_code, texts)):
+        return False
+    if table.kinds[column].what == "duration":
+        raise InputError(
+            f"durations as time codes that count frames: {texts[0]}",
+            where=table.where(0),
+            expected="a start and an end of each stretch",
+            todo="add a column end, or write the durations in seconds",
+        )
+    return True
+
+
+def told_of_codes(table: Sheet) -> list[str]:
+    """A note for a table whose times are time codes."""
+    if table.frames is None:
+        return []
+    coded = []
+    for column, kind in enumerate(table.kinds):
+        if kind.what in ("time", "start", "end") and are_codes(table, column):
+            coded += table.texts(column)
+    return [timecodes.told(coded, table.frames)] if coded else []
 
 
 def seconds(table: Sheet, text: str, unit: float = 1.0) -> float:
@@ -179,7 +209,7 @@ def _refuse_frames_in(table: Sheet, name: str, texts: list[str]) -> None:
         "their last two digits count frames",
         where=f"{table.path}:{table.lines[0]}",
         expected="seconds, or hours:minutes:seconds as 0:01:02.5",
-        todo="divide frames by the frames per second; write hundredths with a third digit, .240",
+        todo="write frames behind a colon, 0:01:02:12; hundredths with a third digit, .240",
     )
 
 
@@ -249,6 +279,24 @@ def scaled(values: np.ndarray, limits: Sequence[float]) -> np.ndarray:
     """Values of a scale mapped to −1…1; unchanged where it is that one."""
     low, high = limits
     return values if (low, high) == (-1, 1) else 2 * (values - low) / (high - low) - 1
+
+
+def mapped(
+    values: np.ndarray, limits: Sequence[float], label_range: Sequence[float], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Values of a scale mapped to −1…1, and a note on it; see `in_range`."""
+    chosen = chosen_limits(label_range) or tuple(limits)
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    if not chosen[0] < chosen[1] or low < chosen[0] or high > chosen[1]:
+        raise InputError(
+            f"values out of {span(chosen)}: from {low:g} to {high:g}",
+            where=where,
+            expected=f"valence and arousal in {span(chosen)}",
+            todo="correct them, or set `label_range` to their scale's lowest and highest value",
+        )
+    notes = [] if chosen == (-1, 1) else [f"{span(chosen)} mapped to −1…1"]
+    return scaled(values, chosen), notes
 
 
 def limits_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..metrics import EMOTIONS
@@ -59,6 +60,11 @@ REMARKS = {
     *("dialogueid", "utteranceid", "sentiment", "season", "episode", "label", "transcript"),
     *("landmarks", "success"),
 }
+# Columns of coded events: a row where a state starts and one where it stops. Of the times
+# of The Observer this one is in s, with its fractions.
+EVENT_TIMES = ("time", "timerelativesf")
+STATUS = ("status", "behaviortype", "behaviourtype", "eventtype")
+BEHAVIORS = ("behavior", "behaviour")
 UNITS = {
     **dict.fromkeys(
         ("s", "sec", "secs", "second", "seconds", "sek", "sekunden", "ssmsec", "ssms"), 1.0
@@ -70,6 +76,7 @@ UNITS = {
     **dict.fromkeys(("h", "hours", "hour"), 3600.0),
     **dict.fromkeys(("d", "days", "day"), 86400.0),  # 0:00:01 as a spreadsheet stores it
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
+    "hhmmssff": 1.0,  # time codes, which count frames
 }
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")  # minus signs, too
 MAX_NAME_CHARACTERS = 120  # characters of a column's name; longer texts are no names
@@ -134,6 +141,12 @@ def _scale(text: str) -> tuple[float, ...]:
         return ()
     low, high = (float(number.replace(",", ".")) for number in match.groups())
     return (low, high) if low < high else ()
+
+
+def name_events(names: Sequence[str]) -> bool:
+    """Whether the cells of a line name the columns of coded events (`lib.labels.events`)."""
+    known = set(map(squeezed, names))
+    return not any(known.isdisjoint(words) for words in (EVENT_TIMES, STATUS, BEHAVIORS))
 
 
 def plain(name: str) -> str:

@@ -18,11 +18,13 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from .. import errors
 from ..errors import InputError
 from ..files import version
 from ..media import kinds
-from . import columns
+from . import columns, headless
 from .columns import Column
 
 DELIMITERS = ",;\t|"
@@ -49,7 +51,8 @@ class Sheet:
 
     names : of the columns, as they are written. kinds : what each is. rows : texts. lines : of the
     file, one per row, from 1. mark : the separator between columns, "" in Excel's files. settings :
-    lines before the header. notes : what was skipped or corrected, in words.
+    lines before the header. notes : what was skipped or corrected, in words. frames : (T,) s of the
+    recording's frames, which time codes need; None where no recording is at hand.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Sheet:
     settings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     header_line: int = 1
+    frames: np.ndarray | None = None
 
     @property
     def kinds(self) -> list[Column]:
@@ -116,8 +120,11 @@ def read(
 
 def names_labels(cells: Sequence[str]) -> bool:
     """Whether the cells of a line name columns of labels: a rated quantity, and perhaps times. A
-    line of settings (``Video File,Annotator,Start``) rates nothing.
+    line of settings (``Video File,Annotator,Start``) rates nothing. Names of coded events count,
+    too, lest one of their rows be taken for the header.
     """
+    if columns.name_events(cells):
+        return True
     meanings = [columns.meaning(cell) for cell in cells]
     column_kinds = [kind.what for kind in meanings]
     known = [what for what in column_kinds if what not in ("unknown", "remark", "index")]
@@ -208,8 +215,8 @@ def number(text: str, decimal_comma: bool = False) -> float:
 
 def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     lines = text.split("\n")
-    if track := _of_audacity(path, lines, header):
-        return track
+    if table := _headless(path, lines, header):
+        return table
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([_bare(lines[start])], delimiter=mark))]
     sheet, below = Sheet(path, names, [], [], mark, settings, notes, start + 1), lines[start + 1 :]
@@ -243,23 +250,15 @@ def _sheet(path: Path, text: str, header: Callable, skip_uneven: bool) -> Sheet:
     return sheet
 
 
-_TRACK = re.compile(r"(\d+[.,]\d{6})\t(\d+[.,]\d{6})(?:\t(.*))?")
-
-
-def _of_audacity(path: Path, lines: Sequence[str], header: Callable) -> Sheet | None:
-    """A label track of Audacity: start, end (s) and text between tabs, without a header; None for
-    another table. Lines that begin with a backslash tell frequencies.
-    """
-    known = [(k, line) for k, line in enumerate(lines, 1) if line and not line.startswith("\\\t")]
-    matches = [_TRACK.fullmatch(line) for _, line in known]
-    if not known or not all(matches) or any(number(one[1]) > number(one[2]) for one in matches):
+def _headless(path: Path, lines: Sequence[str], header: Callable) -> Sheet | None:
+    """A table that its program writes without a header line; None for another one."""
+    if (found := headless.read(lines)) is None:
         return None
-    names = ["start", "end", "text"]
-    if not header(names):  # in a file of valence the text is its value
-        names[-1] = "rating"
-    rows = [[one[1], one[2], (one[3] or "").strip()] for one in matches]
-    notes = ["read as a label track of Audacity: start, end, label"]
-    return Sheet(path, names, rows, [k for k, _ in known], "\t", {}, notes, known[0][0])
+    names = list(found.names)
+    if "text" in names and not header(names):  # in a file of valence the text is its value
+        names[names.index("text")] = "rating"
+    first = found.lines[0]
+    return Sheet(path, names, found.rows, found.lines, "\t", {}, [found.note], first)
 
 
 def _quoted(sheet: Sheet, lines: Sequence[str]) -> Iterator[str]:

@@ -14,20 +14,33 @@ may have
 
 RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, one column per
 annotator. SEWA (AVEC 2017–2019): ``name;timestamp;arousal;valence;liking``, 10 Hz. Tables of
-utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
+utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`. Time codes:
+`lib.labels.timecodes`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, collisions, columns, csv_columns, formats, official, raters, sheets, utterances
+from . import (
+    cells,
+    collisions,
+    columns,
+    csv_columns,
+    elan,
+    formats,
+    official,
+    raters,
+    sheets,
+    utterances,
+)
 from .annotators import Annotation
 from .sheets import Sheet
 
@@ -65,8 +78,8 @@ def form(path: Path) -> str:
         return "official"
     if kind := utterances.form(names):
         return kind
-    if formats.is_export(table):
-        return EXPORT if formats.export_has_ratings(table) else ""
+    if elan.is_export(table):
+        return EXPORT if elan.export_has_ratings(table) else ""
     _refuse_row_as_header(table)
     if has_affect(table) or "expression" in {column.what for column in table.kinds}:
         return "own"
@@ -77,9 +90,7 @@ _VALUE = re.compile(r"(\d+:)?\d+:\d\d([.,]\d+)?|[+-]?\d*[.,]\d+")  # no annotato
 
 
 def _refuse_row_as_header(table: Sheet) -> None:
-    """Raise InputError for a table of labels that begins with a row, such as an export of ELAN
-    without the names of its columns.
-    """
+    """Raise InputError for a table of labels that begins with a row."""
     numbers = [sheets.number(name, True) for name in table.names]
     is_timed = not {column.what for column in table.kinds}.isdisjoint(_WHEN)
     is_rating = has_affect(table) and not is_timed and any(map(_VALUE.fullmatch, table.names))
@@ -118,7 +129,7 @@ def ignored_scale(path: Path) -> str:
         return ""
     try:
         if path.suffix.lower() == ELAN:
-            scales = formats.scales(path)
+            scales = elan.scales(path)
         else:
             table = sheets.kept(path)
             scales = {kind.scale for kind in table.kinds}
@@ -141,7 +152,7 @@ def was_untimed(path: Path) -> bool:
         return False
     try:
         if path.suffix == ELAN:
-            return formats.was_moved(path)
+            return elan.was_moved(path)
         table = sheets.kept(path)
     except InputError:
         return False
@@ -163,7 +174,7 @@ def was_averaged(path: Path) -> bool:
     try:
         kind = form(path)
         if kind == "elan":
-            return formats.has_unrated_tiers(path)
+            return elan.has_unrated_tiers(path)
         if kind != "own":
             return False
         table = sheets.kept(path)
@@ -218,7 +229,11 @@ def has_affect(table: Sheet) -> bool:
 
 
 def read(
-    path: Path, kind: str = "va", rows: str = "", label_range: Sequence[float] = ()
+    path: Path,
+    kind: str = "va",
+    rows: str = "",
+    label_range: Sequence[float] = (),
+    frames: np.ndarray | None = None,
 ) -> list[Annotation]:
     """All annotators of one file (of a table of utterances the one that `rows` names).
 
@@ -226,15 +241,16 @@ def read(
         numbers of `official.EXPRESSIONS`.
     label_range : lowest and highest value of the scale, mapped to −1 and 1; empty: the scale that
         the file names, else −1 and 1.
+    frames : (T,) s of the recording's frames, which time codes are counted in.
     Raises InputError, with the line, for decreasing times, values out of range or that are no
     numbers, and for a column that might be a time and is not understood.
     """
     path = Path(path)
     if path.suffix.lower() in formats.SUFFIXES:
         return formats.read(path, label_range)
-    table = sheets.kept(path)
-    if formats.is_export(table):
-        return formats.read_export(table, label_range)
+    table = replace(sheets.kept(path), frames=frames)
+    if elan.is_export(table):
+        return elan.read_export(table, label_range)
     if not table.rows:
         raise InputError(
             "a label table without a row",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import InputError
-from . import formats, sheets
+from . import elan, json_programs, sheets
 
 FIELDS = ("row", "recording", "start", "end", "speaker", "text")
 Rows = tuple[list[tuple], list[str]]
@@ -153,10 +153,14 @@ def of_json(path: Path) -> Rows:
     text = sheets.read_text(path)
     with errors.foreign(path, "JSON", "write the file again"):
         content = json.loads(text)
+    if (found := json_programs.read(path, content)) is not None:
+        return found
     where, expected = str(path), '{"segments": [{"start": 0.5, "end": 2.0, "speaker": "A"}]}'
     recording, unit = "", 1.0
     if isinstance(content, Mapping):
-        recording = _plain(content.get("uri")) or _plain(content.get("video"))
+        recording = json_programs.plain(content.get("uri")) or json_programs.plain(
+            content.get("video")
+        )
         if not (name := _name_of_list(content)):
             shown = ", ".join(map(str, list(content)[:8]))
             raise InputError(
@@ -220,8 +224,8 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None
         if not (is_number and math.isfinite(value)):
             raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
     speakers = (entry.get(name) for name in _SPEAKERS)
-    speaker = next((name for name in map(_plain, speakers) if name), "")
-    text = _plain(entry.get("text")) or _plain(entry.get("transcript"))
+    speaker = next((name for name in map(json_programs.plain, speakers) if name), "")
+    text = json_programs.plain(entry.get("text")) or json_programs.plain(entry.get("transcript"))
     return float(begin), float(until), speaker, text.strip()
 
 
@@ -231,14 +235,6 @@ def _from_text(value: object) -> object:
 
 def _from_ms(value: object) -> object:
     return value / 1000 if isinstance(value, (int, float)) else value
-
-
-def _plain(value: object) -> str:
-    """A value of JSON as a text that any file can hold; several names are parted by commas."""
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_plain, value)))
-    text = "" if value is None else str(value)
-    return text.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no sign
 
 
 # ---- Praat
@@ -316,9 +312,9 @@ class _Tokens:
 # ---- ELAN
 def of_elan(path: Path) -> Rows:
     """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
-    eaf, rows, untimed = formats.eaf(path), [], 0
+    eaf, rows, untimed = elan.eaf(path), [], 0
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = formats.time_origin(eaf, path)
+        offset = elan.time_origin(eaf, path)
         for tier in eaf.get_tier_names():
             who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
             for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):

@@ -85,7 +85,7 @@ def test_a_name_is_the_most_frequent_one_with_its_share(values):
             "ends before the recording's first picture at 0.000 s; no frame lies in it",
         ),
         ((1.01, 1.05), 0, "no frame lies in it"),
-        ((1.0, 1.0), 0, "ends before it begins; no frame lies in it"),
+        ((1.0, 1.0), 0, "ends when it begins; no frame lies in it"),
         ((2.0, 1.0), 0, "ends before it begins; no frame lies in it"),
         ((3.0, 4.0), 10, ""),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.labels import arrays, tables
+from lib.labels import arrays, segments, tables
 
 FRAMES = np.arange(100) / 25  # 4 s
 UNITS = {
@@ -69,10 +69,54 @@ def test_an_export_with_the_spread_of_ratings_alone_is_refused(tmp_path):
         read(tmp_path, export(["msec"]).replace("valence", "valence_sd").replace("Arousal", "x"))
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_an_export_of_elan_without_the_names_of_its_columns_says_so(tmp_path, unit):
-    with pytest.raises(InputError, match="a label table without a header line"):
-        read(tmp_path, export([unit], header=False))
+@pytest.mark.parametrize("units", [["ss.msec"], ["hh:mm:ss.ms"], list(UNITS)])
+@pytest.mark.parametrize("before", ["", '"#file:///C:/anna.mp4 -- offset: 0"\r\n\r\n'])
+def test_an_export_of_elan_is_read_without_the_names_of_its_columns(tmp_path, units, before):
+    rows, note, _ = read(tmp_path, before + export(units, header=False))
+    assert np.allclose(rows[[0, 37, 38, 74]], [[-0.5, 0.75]] * 2 + [[0.25, 1]] * 2)
+    assert "read as an export of ELAN without the names of its columns: tier, participant" in note
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_an_offset_is_refused_without_the_names_of_the_columns_and_of_stretches(tmp_path, header):
+    text = '"#file:///C:/anna.mp4 -- offset: 1500"\n' + export(["ss.msec"], header)
+    with pytest.raises(InputError, match="whose medium has an offset of 1500 ms"):
+        read(tmp_path, text)
+    with pytest.raises(InputError, match="whose medium has an offset of 1500 ms"):
+        segments.read(tmp_path / "anna.txt")
+
+
+def test_times_of_an_export_of_elan_may_be_time_codes(tmp_path):
+    text = "valence\t00:00:00:10\t00:00:02:00\t0.5\narousal\t00:00:00:10\t00:00:02:00\t1\n"
+    rows, note, _ = read(tmp_path, text)
+    assert np.flatnonzero(np.isfinite(rows[:, 0])).tolist() == list(range(10, 50))
+    assert "time codes counted at the recording's own 25 frames per second" in note
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        export(["msec"], header=False),  # whole numbers might be s
+        export(["ss.msec"], header=False).replace("\t1.5\t-0.5", "\t1.4\t-0.5"),
+        "anna\t0.100\t0.200\t0.3\n",
+    ],
+)
+def test_times_without_names_that_nothing_confirms_are_not_taken_for_an_export(tmp_path, text):
+    with pytest.raises(InputError, match="start and end"):
+        segments.read(written(tmp_path, text))
+
+
+def written(tmp_path, text):
+    (tmp_path / "anna.txt").write_text(text)
+    return tmp_path / "anna.txt"
+
+
+def test_who_speaks_is_the_participant_of_an_export_without_names(tmp_path):
+    path = written(tmp_path, export(list(UNITS), header=False).replace("\t\t", "\tBen\t"))
+    found = segments.read(path)
+    assert found.table["start"].tolist() == [0, 1.5] * 3
+    assert set(found.table["speaker"]) == {"Ben"}
+    assert found.table["Tier"].tolist()[::2] == list(RATED)
 
 
 FILES = ("anna_valence.txt", "anna_arousal.txt")

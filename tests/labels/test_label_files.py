@@ -88,7 +88,7 @@ def test_a_column_that_is_not_understood_is_named_beside_one_that_is(read):
 def test_times_may_be_written_as_on_a_clock(read):
     assert is_ramp(read("Timecode;valence;arousal\n00:00:00,0;0;0\n00:00:02,0;0,5;-0,5\n"))
     with pytest.raises(InputError, match="is no time"):
-        read("timecode,valence,arousal\n00:00:00:12,0,0\n")
+        read("timecode,valence,arousal\n00:00:00:12:5,0,0\n")
 
 
 def test_frames_are_counted_from_0_or_1_or_named_as_a_unit(read):

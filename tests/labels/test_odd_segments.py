@@ -187,6 +187,12 @@ def test_times_of_whispers_own_table_are_milliseconds(read):
     assert found.notes == ("times taken as ms, as Whisper writes them into its .tsv",)
 
 
+def test_times_of_an_export_of_datavyu_are_milliseconds(read):
+    found = read("ordinal,onset,offset,code\n1,0,2500,a\n2,2500,4000,b\n")
+    assert found.table[["start", "end"]].to_numpy().tolist() == [[0, 2.5], [2.5, 4]]
+    assert found.notes == ("times taken as ms, as Datavyu writes them",)
+
+
 def test_a_table_of_whole_seconds_stays_one(read):
     found = read("start\tend\ttext\n0\t3\thello\n3\t14\tyes\n", "anna.tsv")
     assert found.table["end"].tolist() == [3, 14]

@@ -99,6 +99,6 @@ def test_a_transcript_with_the_name_of_a_recording_is_no_damaged_table(tmp_path,
 
 def test_a_row_of_another_length_says_which_line_counts_as_the_header(tmp_path):
     path = tmp_path / "events.tsv"
-    path.write_text("Observation id\tanna\n\nMedia file(s)\n\nTime\tBehavior\tStatus\n")
+    path.write_text("Observation id\tanna\n\nMedia file(s)\n\nTime\tBehavior\tRemark\n")
     with pytest.raises(InputError, match="as many as in line 1, 'Observation id, anna'"):
         sheets.read(path)
