@@ -298,12 +298,7 @@ def _notes(
             "only, as the "
             "others here do; val_zero_filled in metrics.json is what the authors' code would report"
         )
-    notes += _about_left_out(left_out)
-    if nameless := [folder.name for folder in evaluated if not runs.parameters(folder)]:
-        notes.append(
-            f"{', '.join(nameless)}: without params.yaml, so that method, parameters and data set "
-            "are not known: copy it from where the run was made"
-        )
+    notes += _about_left_out(left_out) + _about_nameless(evaluated)
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
@@ -320,6 +315,17 @@ def _about_left_out(left_out: dict[Path, object]) -> list[str]:
         if why is not None:
             notes.append(f"left out: {folder.name}: {why.what} ({why.where}): {why.todo}")
     return notes
+
+
+def _about_nameless(evaluated: Iterable[Path]) -> list[str]:
+    """Runs whose parameters are lost."""
+    names = [folder.name for folder in evaluated if not runs.parameters(folder)]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: without params.yaml, so that method, parameters and data set are not "
+        "known: copy it from where the run was made"
+    ]
 
 
 def _about_shared(name: str, metrics: dict) -> str:

@@ -104,8 +104,8 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     tables, about = _with_affect(tables, people, video, params, folder)
     tables, said, written = _with_voice(tables, row, params, folder, store, bool(heard))
     files += written
-    before = _from_before(row["video"], folder, files)
-    notes = tuple(filter(None, [*notes, remark, about, *said, before]))
+    notes = [*notes, remark, about, *said, _from_before(row["video"], folder, files)]
+    notes = tuple(filter(None, notes))
     note = "; ".join(notes).replace("\n", "; ")
     table = (pd.concat(tables, ignore_index=True) if tables else _empty(times)).assign(note=note)
     return People(video, table, notes, (*_written(table, video, row, folder, note), *files))

@@ -151,20 +151,7 @@ class Recipe:
         if name in options["encoders"]:
             return self._of_encoder(name, options["encoders"][name])
         if own.is_file(name):
-            settings = {
-                "align": (options["align"], "auto"),
-                "missing": (options["missing"], "refuse"),
-                "time": (_at(options["times"], number, ""), ""),
-                "rate": (_at(options["rates"], number, 0.0), 0.0),
-            }
-            changed = {key: value for key, (value, usual) in settings.items() if value != usual}
-            self.require(
-                all(Path(file).name == file for file in (name, changed.get("time", ""))),
-                f"features: {name}",
-                "a file's name in <data_root>/features/<trial>/",
-                "leave folders out",
-            )
-            return request("feature", file=name, **changed)
+            return self._of_file(name, number)
         if name == "mel_statistics":
             return request(name, seconds=self.params.audio_seconds)
         if name.startswith("backbone_"):
@@ -188,6 +175,23 @@ class Recipe:
             seed=0,
             size=self.params.face_size,
         )
+
+    def _of_file(self, name: str, number: int) -> Request:
+        options = self.params.options
+        settings = {
+            "align": (options["align"], "auto"),
+            "missing": (options["missing"], "refuse"),
+            "time": (_at(options["times"], number, ""), ""),
+            "rate": (_at(options["rates"], number, 0.0), 0.0),
+        }
+        changed = {key: value for key, (value, usual) in settings.items() if value != usual}
+        self.require(
+            all(Path(file).name == file for file in (name, changed.get("time", ""))),
+            f"features: {name}",
+            "a file's name in <data_root>/features/<trial>/",
+            "leave folders out",
+        )
+        return request("feature", file=name, **changed)
 
     def _of_encoder(self, name: str, settings: dict) -> Request:
         self.require(
