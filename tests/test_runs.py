@@ -382,6 +382,7 @@ def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatc
     # A new card or address of a published file changes no method.
     assert "lib/models/weights.py" in code_digest.used()["lib.recipes.dca"]
     assert "lib/models/weights.py" not in code_digest.method()
+    assert {"lib/models/networks.py", "lib/models/published.py"} <= code_digest.method().keys()
 
 
 @pytest.mark.parametrize(("step", "kept"), [(files.NOTEBOOKS[1], False), (STEP, True)])

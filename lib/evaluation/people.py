@@ -23,7 +23,7 @@ from ..files import checkpoint as checkpoint_of
 from ..files import named, resolve, weights_file
 from ..media import recordings, separate
 from ..media.frames import ends
-from ..models import load_published, published, weights
+from ..models import published, weights
 from ..models.affect.face_api import CLASSES
 from ..parameters import Params
 from ..speakers import arrays as speakers_arrays
@@ -206,7 +206,7 @@ def _logits(rows: np.ndarray, params: Mapping, store: Store) -> np.ndarray:
     import torch
 
     manifest = weights.path(expression_arrays.NETWORK, store.weights_root or Path("weights"))
-    net = load_published("face_api", manifest)
+    net = published.load_published("face_api", manifest)
     with torch.inference_mode():
         return net.fc(torch.from_numpy(np.array(rows, np.float32))).numpy()
 

@@ -27,12 +27,13 @@ from ..files import (
     write_text,
 )
 from ..files import checkpoint as checkpoint_file
-from ..models import REGISTRY, Model, checkpoints, export, load_published, published, weights
+from ..models import checkpoints, export, networks, published, weights
+from ..models.base import Model
 from . import export_examples, export_signature
 
 RUNS_FOLDER, WEIGHTS_FOLDER = ROOT / "runs", ROOT / "weights"
 SIGNATURE, EXAMPLE = "signature.json", "example.py"
-# Published weights by name -> entry of `lib.weights`, name of the network.
+# Published weights by name -> entry of `lib.models.weights`, name of the network.
 PUBLISHED = {
     "face_api": ("face_api", "face_api"),
     "face_api_landmarks": ("face_api_landmarks", "face_api_landmarks"),
@@ -211,7 +212,7 @@ def _counting(params: Mapping) -> dict:
 def _published(path: Path, network: str) -> Source:
     """A network with its authors' weights."""
     name = network or _network_of(path)
-    net = load_published(name, path)
+    net = published.load_published(name, path)
     about = {
         "name": name,
         "recipe": "",
@@ -235,7 +236,7 @@ def _network_of(path: Path) -> str:
         names = [
             name
             for name in ("face_api", "face_api_landmarks")
-            if last is not None and last.shape[-1] == REGISTRY[name]().fc.out_features
+            if last is not None and last.shape[-1] == networks.REGISTRY[name]().fc.out_features
         ]
     else:
         names = published.networks_of(published.weights_in(published.read(path), path))

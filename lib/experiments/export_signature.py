@@ -12,9 +12,10 @@ from .. import datasets
 from ..features import mel
 from ..labels import official
 from ..metrics import EMOTIONS
-from ..models import Model, graphs
+from ..models import graphs
 from ..models.affect.face_api import CLASSES
 from ..models.affect.tsav import CLIP_MEAN, CLIP_STD
+from ..models.base import Model
 
 RGB = "RGB pictures of the face; black where none is seen"
 MFCC13 = (

@@ -337,7 +337,7 @@ def _square(picture: np.ndarray) -> np.ndarray:
 
 def _network(name: str, inputs: Mapping, device):
     from ..models import device as devices
-    from ..models import load_published  # torch is needed for these arrays only
+    from ..models.published import load_published  # torch is needed for these arrays only
 
     key = "landmarks" if name == LANDMARKS else "network"  # as `files` calls its inputs
     for file in (inputs[key], inputs[f"{key}_numbers"]):

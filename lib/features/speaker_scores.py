@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import models
 from ..errors import InputError
 from ..faces import speaker_crops
 from ..media.frames import nearest
-from ..models import checkpoints, published
+from ..models import checkpoints, networks, published
+from ..models.base import Model
 from . import mfcc
 
 # s, over which the published multi-duration averaging actually averages (speaker specification
@@ -49,7 +49,7 @@ class Detector:
     rules: str = "corrected"
 
 
-def network(params: Mapping) -> models.Model:
+def network(params: Mapping) -> Model:
     """The network of the recipe `talknet`, random weights; `params` are a run's, complete."""
     options, name = params["options"], params["options"]["network"]
     chosen = {
@@ -68,7 +68,7 @@ def network(params: Mapping) -> models.Model:
             "window": options.get("attention_seconds", 0.0),
             "trained_frames": options.get("trained_frames", 0),
         }
-    return models.create(name, params["rules"] == "published", **chosen)
+    return networks.create(name, params["rules"] == "published", **chosen)
 
 
 @lru_cache(maxsize=2)
@@ -87,7 +87,7 @@ def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
     state = published.weights_in(content, path)
     parts = {part for key in state for part in key.split(".")}
     name = next((network for part, network in NETWORK_OF.items() if part in parts), "talknet")
-    net = models.load_published(name, path)
+    net = published.load_published(name, path)
     return Detector(net.to(device), name, crop, PUBLISHED_SIZE, PUBLISHED_FPS, PUBLISHED_WINDOW)
 
 

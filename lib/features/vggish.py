@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import models
 from ..errors import InputError
 from ..media import stretches
 from ..media.sound import cut
-from ..models import checkpoints, memory, weights
+from ..models import checkpoints, memory, networks, published, weights
 from ..models import device as models_device
 from ..models.blocks.vggish import BANDS, EMBEDDING, ROWS
 from ..store import UNREADABLE
@@ -99,10 +98,10 @@ def load(
     if path is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = models.create("vggish", width=width)
+            net = networks.create("vggish", width=width)
     else:
         weights.verify(path)
-        net = models.load_published("vggish", path)
+        net = published.load_published("vggish", path)
     # In channels_last layout it takes two thirds of the time on a CPU.
     return net.eval().requires_grad_(False).to(torch_device, memory_format=torch.channels_last)
 

@@ -8,6 +8,7 @@ A new network is one new file in this folder (`affect/`, `speakers/`) with a sub
         def forward(self, batch): ...
 
 Importing this package alone is cheap: `weights`, the registry of published files, needs no PyTorch.
+Modules of `lib` name the modules here (`networks`, `published`), so that code digests follow them.
 """
 
 from __future__ import annotations

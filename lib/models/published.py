@@ -336,8 +336,8 @@ def pretrained(net: nn.Module, weights_root: Path, fetched: bool = True) -> nn.M
 
     Arguments
     ---------
-    weights_root : folder of the files `lib.weights.INITIAL`, torchvision's. fetched : whether
-        absent ones are downloaded into it.
+    weights_root : folder of the files `weights.INITIAL`, torchvision's. fetched : whether absent
+        ones are downloaded into it.
 
     The first layers differ from the published ones of these networks: colours are copied and a mask
     channel keeps its weights (specification 1.5); the one channel of a spectrogram gets the sum

@@ -306,7 +306,7 @@ def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
         if weights.name in names:
             raise InputError(
                 f"the weights {weights.name} are registered twice",
-                where="lib/weights.py",
+                where="lib/models/weights.py",
                 expected="one entry, with one licence",
                 todo="remove one of the two",
             )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import models
 from ..errors import InputError
 from ..features import expression, expression_arrays
+from ..models import networks
 from ..models.affect.face_api import CLASSES
 from ..store import request
 from . import base
@@ -66,7 +66,7 @@ class Recipe(base.Recipe):
         return None  # nothing is trained; notebook 02 computes the numbers of a face
 
     def model(self):
-        return models.create(self.network, self.published)
+        return networks.create(self.network, self.published)
 
     def loss(self, outputs, batch):
         raise NotImplementedError

@@ -6,10 +6,9 @@ from itertools import chain
 
 import numpy as np
 
-from .. import models
 from ..features import encoder_arrays
 from ..files import checkpoint
-from ..models import published
+from ..models import networks, published
 from ..models.affect.window import WindowModel
 from ..store import request
 from . import base, streams
@@ -129,8 +128,8 @@ class Recipe(streams.Recipe, base.Recipe):
     @property
     def _fuses(self) -> bool:
         network = self.params.options["network"]
-        models.options(network)  # raises an error with the nearest name
-        fuses, count = issubclass(models.REGISTRY[network], WindowModel), len(self._names)
+        networks.options(network)  # raises an error with the nearest name
+        fuses, count = issubclass(networks.REGISTRY[network], WindowModel), len(self._names)
         self.require(
             not fuses or count == 2,
             f"{count} arrays for the fusion network {network}",
@@ -155,14 +154,14 @@ class Recipe(streams.Recipe, base.Recipe):
         stacks = list(map(self.stack, self._names, widths))
         if any(layers > 1 for layers, _ in stacks):
             self.require(
-                "stacks" in models.options(network),
+                "stacks" in networks.options(network),
                 f"`average` of an encoder for the network {network}",
                 "gru, temporal_convolution, transformer, …, or the recipe gated_fusion",
                 "choose one of these, or leave `average` out: the layers lie side by side then",
             )
             settings["stacks"] = stacks
-        return models.create(
-            network, **{key: settings[key] for key in models.options(network) if key in settings}
+        return networks.create(
+            network, **{key: settings[key] for key in networks.options(network) if key in settings}
         )
 
     @property

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import models
 from ..features import statistics
 from ..metrics import EMOTIONS
+from ..models import networks
 from ..models.affect.gated_fusion import refuse_network, rows_of
 from ..speakers import arrays as speaker_arrays
 from ..speakers.roles import SPEAKS
@@ -210,7 +210,7 @@ class Recipe(streams.OfModality, features.Recipe):
     def model(self):
         widths = {name: len(entry["mean"]) for name, entry in self._told_of_streams.items()}
         options = self.params.options
-        return models.create(
+        return networks.create(
             "gated_fusion",
             streams={as_key(name): width for name, width in widths.items()},
             reliability=2 * sum(len(entry["mean"]) for entry in self._told_of_trust),

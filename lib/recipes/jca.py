@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import models
 from ..errors import InputError
 from ..features import backbone, mel
 from ..features import windows as features_windows
 from ..files import weights_file
+from ..models import networks
 from ..models.affect.tsav import positions, scaled_planes
 from ..store import request
 from . import base
@@ -311,7 +311,7 @@ class Recipe(base.Recipe):
         return self._network(self._sizes())
 
     def _network(self, sizes):
-        return models.create(
+        return networks.create(
             self.network,
             self.published,
             steps=self.params.steps,
@@ -327,7 +327,7 @@ class Recipe(base.Recipe):
 
     def sketch_of_features(self):
         p = self.params
-        net = models.create(
+        net = networks.create(
             "tsav_backbone",
             width=self._backbone_width(),
             face_size=p.face_size,
@@ -376,7 +376,7 @@ class Recipe(base.Recipe):
         return self._network(_sizes_in(weights))
 
     def _fitting(self, sizes):
-        if "visual_positions" not in models.options(self.network):
+        if "visual_positions" not in networks.options(self.network):
             places = sizes.pop("visual_positions", 1)
             self.require(
                 places == 1,

@@ -9,11 +9,12 @@ from itertools import product
 import numpy as np
 import torch
 
-from .. import arrays, models, store
+from .. import arrays, store
 from .. import trials as trial_table
 from ..features import face_maps, statistics
 from ..features import windows as features_windows
 from ..files import ROOT, existing, weights_file
+from ..models import networks
 from ..models.affect import lfan
 from ..models.affect.sequence import SOUNDS
 from ..models.blocks.ir50 import CHANNELS, IR50, RELEASE_ORDER
@@ -491,7 +492,7 @@ class Recipe(base.Recipe):
     def _network(self, width):
         options, p = self.params.options, self.params
         chosen = {"bounded": options["bounded"]} if self.network in ("lfan", "lfan_visual") else {}
-        return models.create(
+        return networks.create(
             self.network,
             self.published,
             emotions=len(self.learnt),

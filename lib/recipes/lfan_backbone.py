@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import models
 from ..features import face_maps
+from ..models import networks
 from ..store import request
 from ..training import augmentation
 from . import base
@@ -71,7 +71,7 @@ class Recipe(base.Recipe):
         }
 
     def model(self):
-        return models.create(
+        return networks.create(
             "lfan_backbone",
             self.published,
             classes=2,

@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 import torch
 
-from .. import models
 from ..faces.faces import Recent
 from ..features import mel, published_sound
 from ..features import windows as features_windows
 from ..files import ROOT, checkpoint
 from ..labels import pseudo
 from ..media import sound
-from ..models import published
+from ..models import networks, published
 from ..store import request
 from ..training import augmentation, losses
 from . import base
@@ -291,7 +290,7 @@ class Recipe(base.Recipe):
     def model(self):
         p = self.params
         options = p.options
-        network = models.create(
+        network = networks.create(
             "tsav",
             self.published,
             width=p.width,

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .. import arrays, metrics, models
+from .. import arrays, metrics
 from ..features import mfcc_chroma, statistics, voice, voice_streams
+from ..models import networks
 from ..store import Request, request
 from ..training import augmentation
 from ..trials import has_picture
@@ -487,15 +488,15 @@ class Recipe(streams.OfModality, base.Recipe):
                 self.task == "expression", "task: va", "expression", "set `network: utterance`"
             )
             sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
-            return models.create("res_lstm_sa", self.published, **sizes)
+            return networks.create("res_lstm_sa", self.published, **sizes)
         sizes |= {"output": self.task, "width": self.params.width, "classes": self._outputs}
-        return models.create("utterance", **sizes, bands=self._bands)
+        return networks.create("utterance", **sizes, bands=self._bands)
 
     def _gated_model(self):
         options = self.params.options
         sizes = {name: len(columns) for name, (_, columns) in self._parts.items()}
         told_by = voice_streams.told_by(sizes, options["gate_by"])
-        return models.create(
+        return networks.create(
             "gated_utterance",
             streams=sizes,
             reliability=2 * len(told_by),

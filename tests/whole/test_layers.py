@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from lib import models
 from lib.files import ROOT
 
 LAYERS = [
@@ -157,6 +158,18 @@ def test_the_command_line_and_the_registry_of_weights_do_not_import_torch(start)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_libraries_that_few_functions_need_are_imported_in_these(file):
     assert not is_heavy(file, LATE)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_imported_on_first_use_is_for_people_and_not_for_lib(file):
+    """A code digest follows the imports that stand in a file."""
+    for node in ast.walk(parsed(file)):
+        if isinstance(node, ast.ImportFrom):
+            names = set(modules(file, node))
+            late = {f"models.{name}" for name in models.__all__} | {"predict"}
+            assert not names & late
+            if file.parent.name != "models":
+                assert "models" not in names, "name the module: `from ..models import networks`"
 
 
 def test_nothing_in_lib_prints_or_shows():

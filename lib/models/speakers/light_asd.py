@@ -1,8 +1,8 @@
 """Light-ASD (Liao et al., CVPR 2023): a small network that tells in which frames a face is
 speaking.
 
-Published weights exist (MIT): `lib.weights` knows them as ``light_asd_ava`` (whole face box) and
-``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
+Published weights exist (MIT): `lib.models.weights` knows them as ``light_asd_ava`` (whole face box)
+and ``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
 Specification: speaker specification §3.2.
 """
 

@@ -1,8 +1,8 @@
 """LR-ASD (Liao et al., IJCV 2025): a smaller successor of Light-ASD with gates.
 
-Published weights exist (MIT): `lib.weights` knows them as ``lr_asd_ava`` and ``lr_asd_talkset``.
-Specification: LR-ASD specification §3. Inputs, encoders around the blocks and heads are those of
-`light_asd`.
+Published weights exist (MIT): `lib.models.weights` knows them as ``lr_asd_ava`` and
+``lr_asd_talkset``. Specification: LR-ASD specification §3. Inputs, encoders around the blocks and
+heads are those of `light_asd`.
 """
 
 from __future__ import annotations
