@@ -32,6 +32,9 @@ _ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
 _MAP = "X-TIMESTAMP-MAP"  # of WebVTT: where a piece of a live stream (HLS) stands in its clock
 _BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00]: text
+_NAME = re.compile(r"([^\W\d_][^:.!?,;]{0,39}):\s+(?=\S)")  # Zoom: Anna Smith: text
+NAMED_SHARE = 0.8  # of texts that must begin with a name before a colon
+SHOWN_NAMES = 4
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")  # <00:01.500>: of karaoke
 _SPEAKERS = ("speaker", "speaker_label", "label", "face", "person")
 _LISTS = ("segments", "content", "speech", "diarization", "exclusive_diarization", "chunks")
@@ -110,7 +113,28 @@ def of_subtitles(path: Path) -> Rows:
     notes = (
         [f"times count from 0, whatever {_MAP} says of the stream's own clock"] if mapped else []
     )
-    return rows, _told(others, "blocks without times are passed over") + notes
+    rows, about = _with_names(rows)
+    return rows, _told(others, "blocks without times are passed over") + notes + about
+
+
+def _with_names(rows: list[tuple]) -> Rows:
+    """The rows with the names before a colon, as Zoom writes them (``Anna Smith: text``), as their
+    speakers, and a note; unchanged if rows have speakers, or not nearly all begin so.
+    """
+    matches = [_NAME.match(text) for *_, text in rows]
+    count = sum(match is not None for match in matches)
+    names = list(dict.fromkeys(match[1] for match in matches if match))
+    recur = len(names) <= max(2, count // 2)
+    if any(row[4] for row in rows) or count < max(2, NAMED_SHARE * len(rows)) or not recur:
+        return rows, []
+    named = []
+    for row, match in zip(rows, matches, strict=True):
+        if match:
+            row = (*row[:4], match[1], row[5][match.end() :])
+        named.append(row)
+    shown = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+    note = f"who speaks is taken from before a colon, in {count} of {len(rows)} texts: {shown}"
+    return named, [note]
 
 
 def _blocks(text: str, blanks_count: bool) -> Iterator[tuple[int, list[str]]]:

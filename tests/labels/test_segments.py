@@ -106,6 +106,8 @@ FILES = {
     "talk.vtt": "WEBVTT - talk\n\nNOTE nothing\n\n00:00.500 --> 00:02.000 align:start\n"
     "<v A>hello</v>\n\n"
     "two\n00:02.000 --> 00:03.250\n<v.loud B>you, too\n",
+    "zoom.vtt": "WEBVTT\n\n1\n00:00:00.500 --> 00:00:02.000\nA: hello\n\n"
+    "2\n00:00:02.000 --> 00:00:03.250\nB: you, too\n",
     "long.TextGrid": TEXTGRID,
     "short.TextGrid": SHORT,
 }
@@ -258,3 +260,32 @@ def test_a_file_for_many_recordings_is_read_once_and_again_when_it_changed(tmp_p
     (tmp_path / "turns.csv").write_text(TABLE + "third,0,1\n")
     assert segments.of_recording(tmp_path / "turns.csv", ["third"], alone=False) is not None
     assert len(readings) == 2
+
+
+def caption(number, text):
+    return f"{number}\n00:00:0{number}.000 --> 00:00:0{number}.500\n{text}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "speakers"),
+    [
+        (["Anna Smith: so", "Ben: yes: I do", "and then", "Ben: no", "Ben: so"], "Ab.bb"),
+        (["Note: laughs", "so it is", "he said: no", "well"], "...."),
+        (["One: a", "Two: b", "Three: c", "Four: d", "Five: e"], "....."),  # no name comes again
+        (["[A]: so", "Ben: yes", "Ben: no"], "[.."),  # a file that names speakers otherwise
+    ],
+)
+def test_names_before_a_colon_are_speakers_where_nearly_all_texts_begin_so(
+    tmp_path, texts, speakers
+):
+    text = "WEBVTT\n\n" + "".join(caption(k, each) for k, each in enumerate(texts, 1))
+    found = rows(tmp_path, "zoom.vtt", text)
+    known = {"A": "Anna Smith", "b": "Ben", ".": "", "[": "A"}
+    assert found.table["speaker"].tolist() == [known[letter] for letter in speakers]
+    told = [note for note in found.notes if "before a colon" in note]
+    if speakers == "Ab.bb":
+        assert told == ["who speaks is taken from before a colon, in 4 of 5 texts: Anna Smith, Ben"]
+        assert found.table["text"].tolist()[:3] == ["so", "yes: I do", "and then"]
+    else:
+        assert told == []
+        assert found.table["text"].tolist()[1:] == texts[1:]
