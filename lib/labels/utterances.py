@@ -18,27 +18,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, official, sheets
+from . import cells, emotions, official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
 
 # EmotionMaxVote 0 to 6
 OMG_CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
-CLASS_OF_WORD = {
-    "joy": "Happiness",
-    "happy": "Happiness",
-    "happiness": "Happiness",
-    "sad": "Sadness",
-    "sadness": "Sadness",
-    "angry": "Anger",
-    "anger": "Anger",
-    "disgust": "Disgust",
-    "fear": "Fear",
-    "surprise": "Surprise",
-    "surprised": "Surprise",
-    "neutral": "Neutral",
-    "other": "Other",
-}
 COLUMNS = {
     "omg": ("video", "utterance", "arousal", "valence"),
     "meld": ("dialogue_id", "utterance_id", "emotion"),
@@ -174,12 +159,12 @@ def _class(text: str, name: str, where: str) -> int:
             return official.EXPRESSIONS.index(OMG_CLASSES[number])
         if number < len(names):
             return number
-    word = CLASS_OF_WORD.get(text.lower(), "")
-    if word not in names:
+    number = emotions.class_of(text)
+    if number is None:
         raise InputError(
             f"an emotion called {text[:80]!r}",
             where=where,
-            expected=f"{', '.join(CLASS_OF_WORD)}, or 0 to {len(names) - 1}",
+            expected=f"{', '.join(emotions.CLASS_OF_WORD)}, or 0 to {len(names) - 1}",
             todo="correct that line",
         )
-    return names.index(word)
+    return number
