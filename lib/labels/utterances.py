@@ -57,7 +57,8 @@ def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> An
     """The rows for a key of `keys`."""
     kept, notes = _rows_of(table, rows), list(table.notes)
     if kind == "expression":
-        return _placed(table, kept, classes(table)[kept, None], rows, notes)
+        notes += coded(table)
+        return _placed(table, kept, classes(table, kept)[:, None], rows, notes)
     values = np.full((len(kept), 2), np.nan)
     for column, emotion in enumerate(EMOTIONS):
         scores, remarks = cells.in_range(table, _place(table, emotion), label_range)
@@ -86,14 +87,16 @@ def _placed(
     return Annotation("", values[order], begin[order], until[order], where, notes=tuple(notes))
 
 
-def classes(table: Sheet) -> np.ndarray:
-    """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled."""
+def classes(table: Sheet, rows: Collection[int] | None = None) -> np.ndarray:
+    """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled.
+
+    rows : those of other recordings need not be understood; default: all.
+    """
     index = _of_classes(table)
     name = table.names[index].strip("'\"").lower()
     texts = table.texts(index)
-    return np.array(
-        [_class(text, name, table.where(row)) for row, text in enumerate(texts)], np.float64
-    )
+    rows = range(len(texts)) if rows is None else rows
+    return np.array([_class(texts[row], name, table.where(row)) for row in rows], np.float64)
 
 
 def _of_classes(table: Sheet) -> int:
@@ -102,9 +105,14 @@ def _of_classes(table: Sheet) -> int:
 
 
 def coded(table: Sheet) -> list[str]:
-    """A note if classes are written as numbers, whose order may differ from ours."""
+    """Notes if classes are written as numbers, whose order may differ from ours, or as words that
+    count as Other.
+    """
     index = _of_classes(table)
-    numbers = sorted({int(t) for t in table.texts(index) if t.isdecimal() and len(t) < 4})
+    texts = set(table.texts(index))
+    if others := emotions.of_other(texts):
+        return [f"{', '.join(others)} counts as the class Other"]
+    numbers = sorted({int(t) for t in texts if t.isdecimal() and len(t) < 4})
     if not numbers or table.names[index].strip("'\"").lower() == "emotionmaxvote":
         return []
     names = official.HEADERS["expression"][-1]
