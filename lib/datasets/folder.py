@@ -36,6 +36,7 @@ from . import (
     names,
     ravdess,
     recording_labels,
+    recording_notes,
     splits,
 )
 from .contents import Contents
@@ -70,28 +71,43 @@ def find(
     known = recording_labels.find(listing, recordings, annotations, label_range, report)
     pictures = crop_folders.find(root, report)
     entries = splits.read(listing, recordings, {*annotations, *pictures}, report)
-    rows = []
-    for video, of_video in made.items():
-        pairs = names.persons(video, recordings)
-        persons = [pair for pair in pairs if pair[0] in annotations or pair[0] in pictures]
-        persons += [pair for pair in _asked(video, videos, entries) if pair not in persons]
-        for trial, person in persons or [(video, "")]:
-            row = of_video | {"trial": trial, "person": person}
-            row |= _whose(recordings[video], known.get(video))
-            rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
+    found = annotations, pictures, known
+    rows = _rows(made, recordings, found, entries)
     splits.refuse_unknown(rows, entries, recordings, splits.place_of(listing), report)
     if not entries:
         _tell_folders(rows, report)
     _tell_copies(recordings, root, report)
     rows = _split(rows, entries)
     splits.tell_one_sided(rows, entries, splits.place_of(listing), report)
-    recording_labels.tell_splits(rows, known, report)
+    recording_notes.tell_splits(rows, known, report)
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
     table = trials.table(rows)
     affwild2.count(report, table, len(videos), {"": ()}, "recordings" if _hears(rows) else "videos")
     inventory.close(listing, table, recordings, report)
     return table, report
+
+
+def _rows(
+    made: Mapping[str, dict],
+    recordings: Mapping[str, Recording],
+    found: tuple[Mapping, Mapping, Mapping],
+    entries: Mapping[str, dict],
+) -> list[dict]:
+    """A row for each person of each recording. found : by trial the labels and the crops, and what
+    is said of whole recordings.
+    """
+    annotations, pictures, known = found
+    rows = []
+    for video, of_video in made.items():
+        pairs = names.persons(video, recordings)
+        persons = [pair for pair in pairs if pair[0] in annotations or pair[0] in pictures]
+        persons += [pair for pair in _asked(video, recordings, entries) if pair not in persons]
+        for trial, person in persons or [(video, "")]:
+            row = of_video | {"trial": trial, "person": person}
+            row |= _whose(recordings[video], known.get(video))
+            rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
+    return rows
 
 
 def _recordings(there: Contents) -> dict[str, Recording]:

@@ -80,6 +80,16 @@ def test_a_table_wins_over_names_and_its_words_become_one_class_each(root):
     assert "Anger 3 (ang, Angry, ANGER)" in told
 
 
+def test_several_tables_are_one_split_each_by_their_names_and_contradictions_are_told(root):
+    head = "path,label\n"
+    place = root("a.wav", "b.wav", train=head + "a,sad\n", test_2=head + "b,joy\na,joy\n")
+    rows, told = found(place)
+    assert (rows["a"][0], rows["b"][::2]) == ("Happiness", ("Happiness", "test"))
+    assert "1 recordings have another row in another table: a" in told
+    assert "its name says that its recordings are in train" in told
+    assert "unlabelled" not in told
+
+
 def test_words_that_are_not_known_are_told_and_leave_recordings_unlabelled(root):
     lines = "a,angry,x,train\nb,4,y,train\nc,xxx,z,train\nd,boredom,w,train\n"
     rows, told = found(root(*(f"{name}.wav" for name in "abcd"), labels=TABLE + lines))
@@ -149,6 +159,29 @@ def test_folders_called_as_emotions_are_labels_and_unknown_speakers_are_told(roo
     assert "nothing tells who speaks in 4 of 4" in told
     rows, told = found(root(*(f"spk_{n}/{w}/x{n}{w}.wav" for n in (1, 2) for w in ("sad", "joy"))))
     assert "spk_1" in {row[1] for row in rows.values()}
+
+
+def test_ratings_from_0_to_1_and_a_single_speaker_are_told(root):
+    lines = "file,valence,arousal,speaker\na,0.2,0.9,x\nb,0.5,0.1,x\n"
+    place = root("a.wav", "b.wav", ratings=lines)
+    table, report = folder.find(place)
+    told = " ".join(report.problem_table()["what"])
+    assert table["va_path"].tolist() == ["::=0.2,0.9", "::=0.5,0.1"]
+    assert "lie in 0.1 … 0.9" in told
+    assert "2 recordings have one valence and one arousal" in told
+
+
+def test_one_speaker_alone_leaves_val_empty_which_is_told(root):
+    _, told = found(root("DC_a01.wav", "DC_h01.wav"))
+    assert "val no labelled recording is in it, of 1 persons" in told
+
+
+def test_names_of_videos_tell_their_emotion_too(root, clip):
+    place = root()
+    for name in ("1001_DFA_ANG_XX.mp4", "1002_DFA_SAD_XX.mp4"):
+        (place / name).write_bytes(clip)
+    rows, _ = found(place)
+    assert [row[:2] for row in rows.values()] == [("Anger", "1001"), ("Sadness", "1002")]
 
 
 def test_a_class_that_only_val_has_is_told(root):
