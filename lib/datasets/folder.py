@@ -76,7 +76,8 @@ def find(
     splits.refuse_unknown(rows, entries, recordings, splits.place_of(listing), report)
     if not entries:
         _tell_folders(rows, report)
-    _tell_copies(recordings, root, report)
+    if not _hears(rows):
+        _tell_copies(recordings, root, report)
     rows = _split(rows, entries)
     splits.tell_one_sided(rows, entries, splits.place_of(listing), report)
     recording_notes.tell_splits(rows, known, report)
@@ -148,6 +149,8 @@ def _rows_of_recordings(
             rows[name] = row | {"split": "", "audio_path": paths[name]}
         if progress:
             progress(done, len(sounds), name)
+    done_of_copies = "both are kept: scores flatter where one is in train and one in val or test"
+    ravdess.name_copies({name: paths[name] for name in rows}, report, done_of_copies)
     return rows
 
 

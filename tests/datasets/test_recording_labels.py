@@ -192,8 +192,9 @@ def test_a_class_that_only_val_has_is_told(root):
 
 def test_sound_files_beside_videos_are_no_recordings_and_alone_they_are(root, clip):
     place = root("angry/a.wav", "sad/b.wav")
-    rows, _ = found(place)
+    rows, told = found(place)
     assert set(rows) == {"a", "b"}
+    assert "b is a copy of a, byte by byte" in told
     (place / "v.mp4").write_bytes(clip)
     assert set(found(place)[0]) == {"v"}
 
