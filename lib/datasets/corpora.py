@@ -7,12 +7,12 @@ knows; `lib.datasets.recording_labels` makes labels of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ..labels import emotions
-from . import ravdess
+from . import ravdess, splits
 from .contents import Contents
 from .names import Recording
 
@@ -81,17 +81,26 @@ def of_names(recordings: Mapping[str, Recording]) -> tuple[str, dict[str, Said]]
 
 def of_folders(recordings: Mapping[str, Recording]) -> dict[str, Said]:
     """What folders say that are called as emotions (``angry/``, ``OAF_angry/``); nothing unless
-    there are two emotions at least.
+    there are two emotions at least. Other folders beside them (``0001/angry/``) are taken as who
+    speaks if there are two at least.
     """
     known = {}
     for name, recording in recordings.items():
         parts = PurePosixPath(recording.path).parts[:-1]
-        words = [word for part in reversed(parts) if (word := _emotion(part))]
-        speakers = [part for part in parts if SPEAKER_FOLDER.fullmatch(part)]
-        if words:
-            known[name] = Said(words[0], speakers[0] if speakers else "")
-    several = len({emotions.class_of(said.emotion) for said in known.values()}) > 1
-    return known if several else {}
+        if words := [word for part in reversed(parts) if (word := _emotion(part))]:
+            known[name] = Said(words[0], _speaker(parts))
+    if len({emotions.class_of(said.emotion) for said in known.values()}) < 2:
+        return {}
+    if len({said.speaker for said in known.values()}) > 1:
+        return known
+    return {name: said._replace(speaker="") for name, said in known.items()}
+
+
+def _speaker(folders: Sequence[str]) -> str:
+    """The folder of a speaker by its name, else all that are neither emotions nor splits."""
+    called = [part for part in folders if SPEAKER_FOLDER.fullmatch(part)]
+    others = [part for part in folders if not _emotion(part) and not splits.word(part)]
+    return called[0] if called else "/".join(others)
 
 
 def _emotion(folder: str) -> str:

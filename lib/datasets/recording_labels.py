@@ -75,6 +75,9 @@ def _of_names(recordings: Mapping[str, Recording], report: Report) -> dict[str, 
     if not known:
         known = corpora.of_folders(recordings)
         what = f"{len(known)} recordings lie in folders called as emotions, and are labelled so"
+        if speakers := sorted({said.speaker for said in known.values()} - {""}):
+            listed = ", ".join(speakers[: notes.SHOWN])
+            what += f"; {len(speakers)} folders beside these count as who speaks ({listed})"
     if known:
         notes.told(corpus or "folders", what, known, "", report)
         notes.tell_unlabelled([name for name in recordings if name not in known], "", report)

@@ -13,6 +13,7 @@ from lib.labels import emotions
 from lib.media import kinds, writing
 
 SOUND = writing.wav(np.arange(8000, dtype=np.int16), 16_000)
+EMOTIONS = ("Angry", "Sad")
 TABLE = "file,emotion,speaker,split\n"
 
 
@@ -159,6 +160,13 @@ def test_folders_called_as_emotions_are_labels_and_unknown_speakers_are_told(roo
     assert "nothing tells who speaks in 4 of 4" in told
     rows, told = found(root(*(f"spk_{n}/{w}/x{n}{w}.wav" for n in (1, 2) for w in ("sad", "joy"))))
     assert "spk_1" in {row[1] for row in rows.values()}
+
+
+def test_folders_beside_those_of_emotions_are_taken_as_speakers_which_is_told(root):
+    names = (f"{who}/{what}/train/{who}_{what}.wav" for who in ("01", "02") for what in EMOTIONS)
+    rows, told = found(root(*names))
+    assert {row[1] for row in rows.values()} == {"01", "02"}
+    assert "2 folders beside these count as who speaks (01, 02)" in told
 
 
 def test_ratings_from_0_to_1_and_a_single_speaker_are_told(root):
