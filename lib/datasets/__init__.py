@@ -106,7 +106,7 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     name, root = locate(params)
     ours = [Path(params[key]) for key in ("processed_root", "runs_root") if params.get(key)]
     if params.dataset == "folder":
-        return folder.find(root, name, progress, ours)
+        return folder.find(root, name, progress, ours, params.get("label_range", ()))
     # a module that a person added: docs/add_a_dataset.md
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):
         added = import_module(f"{__name__}.{params.dataset}")

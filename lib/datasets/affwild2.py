@@ -393,9 +393,13 @@ def relative(row: dict, root: Path) -> dict:
     }
 
 
-def count(report: Report, table: pd.DataFrame, videos: int, expected: dict) -> None:
-    """Report counts of videos, labelled trials per kind and split, test trials and crops."""
-    report.count("videos", videos, tuple(expected.get("videos", ())))
+def count(
+    report: Report, table: pd.DataFrame, videos: int, expected: dict, called: str = "videos"
+) -> None:
+    """Report counts of videos (or what they are `called`), labelled trials per kind and split, test
+    trials and crops.
+    """
+    report.count(called, videos, tuple(expected.get("videos", ())))
     for kind, name in (("va", "VA"), ("expression", "EX"), ("action_units", "AU")):
         for split in ("train", "val"):
             item = f"{name} {split} trials"

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..files import folded
-from ..labels import official, tables, utterances
+from ..labels import columns, official, tables, utterances
 from ..metrics import EMOTIONS
 from ..trials import label_column
-from . import names
+from . import names, splits
 from .contents import Contents, joined, split
 from .names import Recording
 from .report import Report
@@ -302,6 +302,7 @@ def _of_tables(
         used = _give_rows(path, form, rows, (recordings, by_stem), labels)
         if used:
             contents.use(path, f"labels of {used} trials, by row")
+            _tell_speakers(contents.root / path, form, report)
         elif rows:
             report.warning(
                 split(path)[1],
@@ -312,6 +313,20 @@ def _of_tables(
                 todo="look at the names",
             )
             contents.refuse(path, "none of its rows fits a video here", "look at the names")
+
+
+def _tell_speakers(path: Path, form: str, report: Report) -> None:
+    """Say that MELD's column of speakers is not used: its published split has the same people on
+    all sides.
+    """
+    if form == "meld" and "speaker" in map(columns.squeezed, tables.sheets.kept(path).names):
+        report.warning(
+            path.name,
+            "its column of speakers is not used: the table's split counts, whoever speaks",
+            "each recording counts as a person of its own; voices may have been learnt from",
+            where=str(path),
+            todo=f"for a split by speaker write {splits.FILE} with trial, split and subject",
+        )
 
 
 def _tables(contents: Contents) -> list[str]:

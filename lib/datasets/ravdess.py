@@ -187,9 +187,9 @@ def shown(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> dict:
-    """The row of a recording of sound alone with one label (`CLASSES`), without a speaker; {} for
-    one that cannot be heard, which the report names.
+def sound_row(name: str, path: Path, root: Path, label: int | None, report: Report) -> dict:
+    """The row of a recording of sound alone with one label (`CLASSES`) or none, without a speaker;
+    {} for one that cannot be heard, which the report names.
     """
     file = path.relative_to(root).as_posix()
     try:
@@ -209,14 +209,17 @@ def sound_row(name: str, path: Path, root: Path, label: int, report: Report) -> 
             todo="fetch it again",
         )
         return {}
-    return {
+    row = {
         "trial": name,
         "video": name,
         "split": "train",
         "audio_path": file,
-        "expression_path": f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{label}",
         "duration": duration,
     }
+    if label is None:
+        return row
+    constant = f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{label}"
+    return row | {"expression_path": constant}
 
 
 def _refuse_name(name: str, file: str) -> None:

@@ -24,8 +24,11 @@ from .report import Report
 FILE = "splits.csv"
 SIMILAR_FILES = ("splits.tsv", "splits.txt", "splits.xlsx", "split.csv", "split.txt")
 TRIAL = ("trial", "name", "video", "file", "filename", "recording", "clip", "trialname")
-SPLIT = ("split", "set", "partition", "subset", "part", "usage")
-SUBJECT = ("subject", "person", "participant", "speaker", "subjectid", "personid", "participantid")
+SPLIT = ("split", "set", "partition", "subset", "part", "usage", "splitset")
+SUBJECT = (
+    *("subject", "person", "participant", "speaker", "subjectid", "personid", "participantid"),
+    *("speakerid", "speakername", "spkrid", "spkid", "spk", "actor", "actorid"),
+)
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training", "trainset", "trn", "learn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
@@ -91,9 +94,9 @@ def _tell_alike(entries: Mapping[str, dict], where: str, report: Report) -> None
 
 
 def word(text: str) -> str:
-    """train, val or test for a person's word; "" if it is none of them."""
+    """train, val or test for a person's word (Test2 is test); "" if it is none of them."""
     plain = columns.plain(text).replace(" ", "").replace("-", "").replace("_", "")
-    return SPLIT_OF_WORD.get(plain, "")
+    return SPLIT_OF_WORD.get(plain.rstrip("0123456789"), "")
 
 
 def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:

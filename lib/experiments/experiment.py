@@ -29,7 +29,7 @@ TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # notebooks whose results another run on the same data can provide
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
 # what a data set must hold: lib.media.kinds
-MEDIA_KINDS = {"folder": "video", "ravdess": "sound", "nemo": "sound"}
+MEDIA_KINDS = {"folder": ("video", "sound"), "ravdess": ("sound",), "nemo": ("sound",)}
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,11 @@ def absent_data(values: Mapping) -> str:
     store = datasets.store(parameters.placed({**values, "run": ""}))
     if store.trials_path.is_file():
         return ""
-    kind = MEDIA_KINDS.get(values["dataset"], "")
+    kinds = MEDIA_KINDS.get(values["dataset"], ())
     why = contents.unusable(store.data_root)
-    if not why and kind and not contents.holds(store.data_root, kind):
-        why = f"holds no recording: no file in it begins as a {kind} file does"
+    if not why and kinds and not any(contents.holds(store.data_root, kind) for kind in kinds):
+        called = " or ".join(kinds)
+        why = f"holds no recording: no file in it begins as a {called} file does"
     return f"data_root: {files.short(store.data_root)} {why}" if why else ""
 
 
@@ -351,12 +352,24 @@ def take_over(experiment: Experiment, step: str) -> str:
         if (
             other.folder == run.folder
             or not executed.is_file()
+            or not _of_these_data(other, experiment.values)
             or outdated(experiment, step, other)
         ):
             continue
         _copy_step(other, run, step)
         return other.name
     return ""
+
+
+def _of_these_data(run: Run, values: Mapping) -> bool:
+    """Whether a run is of the recordings that complete parameters mean: two folders of recordings
+    have the same parameters but for their place.
+    """
+    if values.get("dataset") != "folder" or values.get("video_path"):
+        return True
+    from ..datasets import study  # for folders of recordings only
+
+    return study.data_of(run) in ("", processed_name(values))
 
 
 def _copy_step(other: Run, run: Run, step: str) -> None:

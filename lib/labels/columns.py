@@ -47,8 +47,10 @@ _NUMBERED = ("", "id", "name", "no", "nr", "num", "number", "code", "index")
 WHO_NAMES = {person + what for person in _PERSONS for what in _NUMBERED}
 EXPRESSION_NAMES = {"expression", "emotion", "emotionmaxvote"}
 VALUE_NAMES = {
-    **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
-    **dict.fromkeys(("arousal", "a", "aro", "activation", "activity", "erregung"), "arousal"),
+    **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz", "emoval"), "valence"),
+    **dict.fromkeys(
+        ("arousal", "a", "aro", "activation", "activity", "erregung", "emoact"), "arousal"
+    ),
 }
 # ratings; the file's name tells of what
 RATING_NAMES = {"rating", "ratings", "value", "values", "score"}

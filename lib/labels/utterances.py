@@ -18,27 +18,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, official, sheets
+from . import cells, emotions, official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
 
 # EmotionMaxVote 0 to 6
 OMG_CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
-CLASS_OF_WORD = {
-    "joy": "Happiness",
-    "happy": "Happiness",
-    "happiness": "Happiness",
-    "sad": "Sadness",
-    "sadness": "Sadness",
-    "angry": "Anger",
-    "anger": "Anger",
-    "disgust": "Disgust",
-    "fear": "Fear",
-    "surprise": "Surprise",
-    "surprised": "Surprise",
-    "neutral": "Neutral",
-    "other": "Other",
-}
 COLUMNS = {
     "omg": ("video", "utterance", "arousal", "valence"),
     "meld": ("dialogue_id", "utterance_id", "emotion"),
@@ -72,7 +57,8 @@ def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> An
     """The rows for a key of `keys`."""
     kept, notes = _rows_of(table, rows), list(table.notes)
     if kind == "expression":
-        return _placed(table, kept, classes(table)[kept, None], rows, notes)
+        notes += coded(table)
+        return _placed(table, kept, classes(table, kept)[:, None], rows, notes)
     values = np.full((len(kept), 2), np.nan)
     for column, emotion in enumerate(EMOTIONS):
         scores, remarks = cells.in_range(table, _place(table, emotion), label_range)
@@ -101,14 +87,16 @@ def _placed(
     return Annotation("", values[order], begin[order], until[order], where, notes=tuple(notes))
 
 
-def classes(table: Sheet) -> np.ndarray:
-    """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled."""
+def classes(table: Sheet, rows: Collection[int] | None = None) -> np.ndarray:
+    """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled.
+
+    rows : those of other recordings need not be understood; default: all.
+    """
     index = _of_classes(table)
     name = table.names[index].strip("'\"").lower()
     texts = table.texts(index)
-    return np.array(
-        [_class(text, name, table.where(row)) for row, text in enumerate(texts)], np.float64
-    )
+    rows = range(len(texts)) if rows is None else rows
+    return np.array([_class(texts[row], name, table.where(row)) for row in rows], np.float64)
 
 
 def _of_classes(table: Sheet) -> int:
@@ -117,9 +105,14 @@ def _of_classes(table: Sheet) -> int:
 
 
 def coded(table: Sheet) -> list[str]:
-    """A note if classes are written as numbers, whose order may differ from ours."""
+    """Notes if classes are written as numbers, whose order may differ from ours, or as words that
+    count as Other.
+    """
     index = _of_classes(table)
-    numbers = sorted({int(t) for t in table.texts(index) if t.isdecimal() and len(t) < 4})
+    texts = set(table.texts(index))
+    if others := emotions.of_other(texts):
+        return [f"{', '.join(others)} counts as the class Other"]
+    numbers = sorted({int(t) for t in texts if t.isdecimal() and len(t) < 4})
     if not numbers or table.names[index].strip("'\"").lower() == "emotionmaxvote":
         return []
     names = official.HEADERS["expression"][-1]
@@ -174,12 +167,12 @@ def _class(text: str, name: str, where: str) -> int:
             return official.EXPRESSIONS.index(OMG_CLASSES[number])
         if number < len(names):
             return number
-    word = CLASS_OF_WORD.get(text.lower(), "")
-    if word not in names:
+    number = emotions.class_of(text)
+    if number is None:
         raise InputError(
             f"an emotion called {text[:80]!r}",
             where=where,
-            expected=f"{', '.join(CLASS_OF_WORD)}, or 0 to {len(names) - 1}",
+            expected=f"{', '.join(emotions.CLASS_OF_WORD)}, or 0 to {len(names) - 1}",
             todo="correct that line",
         )
-    return names.index(word)
+    return number

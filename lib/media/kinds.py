@@ -38,7 +38,7 @@ VIDEO_SUFFIXES = (
 )
 SOUND_SUFFIXES = (
     *(".wav", ".mp3", ".m4a", ".m4b", ".aac", ".flac", ".oga", ".opus", ".wma", ".mka", ".weba"),
-    *(".aif", ".aiff", ".aifc", ".caf", ".amr", ".ac3", ".au", ".w64", ".rf64"),
+    *(".aif", ".aiff", ".aifc", ".caf", ".amr", ".ac3", ".au", ".w64", ".rf64", ".sph", ".nist"),
 )
 RECORDING_SUFFIXES = (*VIDEO_SUFFIXES, *SOUND_SUFFIXES)
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".heic", ".webp", ".svg")
@@ -63,6 +63,7 @@ SOUND_STARTS = (
     *(b"ID3", b"fLaC", b"FORM", b"caff", b"#!AMR", b".snd", b"riff\x2e\x91\xcf\x11"),
     *(b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9", b"\x0b\x77"),
 )
+SPHERE = b"NIST_1A\n"  # NIST SPHERE, whose header is a text; .wav, too
 PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*")
 # ISO/IEC 14496-12: the type of the first box, and which brands are no recordings.
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp")
@@ -102,6 +103,8 @@ def start(path: Path | str, count: int = HEAD_BYTES) -> bytes:
 
 def of_bytes(head: bytes) -> str:
     """`kind` of the first `HEAD_BYTES` bytes of a file, by its signature alone."""
+    if head.startswith(SPHERE):
+        return "sound"
     if is_text(head):
         return "video" if head.startswith(b"YUV4MPEG2 ") else "text"
     if head[4:8] in FIRST_BOXES:

@@ -343,6 +343,19 @@ def test_equal_preparation_is_taken_over_from_another_run(world):
     assert (world.runs / "sample_jca" / f"{NOTEBOOKS[0]}.txt").is_file()
 
 
+def test_preparation_of_another_folder_of_recordings_is_not_taken_over(tmp_path, monkeypatch):
+    step = NOTEBOOKS[1]
+    (tmp_path / "other" / "steps").mkdir(parents=True)
+    (tmp_path / "other" / "steps" / f"{step}.json").write_text("{}")
+    (tmp_path / "other" / f"{step}.ipynb").write_text("{}")
+    monkeypatch.setattr(experiment, "outdated", lambda *_: False)
+    monkeypatch.setattr(experiment, "processed_name", lambda _: "folder-mine")
+    mine = types.SimpleNamespace(run=runs.Run(tmp_path / "mine"), values={"dataset": "folder"})
+    for name, taken in (("folder-other", ""), ("folder-mine", "other")):
+        monkeypatch.setattr(study, "data_of", lambda _, name=name: name)
+        assert experiment.take_over(mine, step) == taken
+
+
 def test_different_preparation_is_not_taken_over(world):
     world.run("sample_tsav")
     world.run("sample_jca", label_delay=3)

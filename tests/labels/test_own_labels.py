@@ -182,6 +182,15 @@ def test_omg_has_a_row_an_utterance_for_cut_and_uncut_recordings(table):
     assert (happy == 4).all()  # 3 is Happy in OMG, Happiness is number 4 here
 
 
+def test_an_emotion_that_is_not_known_loses_only_its_own_utterance(table):
+    path = table(MELD.replace("sadness", "startled").replace("joy", "calm"), "train_sent_emo.csv")
+    read = tables.read(path, "expression", "dia0_utt4")[0]
+    assert read.values.tolist() == [[7]]
+    assert "calm counts as the class Other" in read.notes
+    with pytest.raises(InputError, match="startled"):
+        tables.read(path, "expression", "dia0_utt3")
+
+
 def test_meld_tells_the_emotion_of_an_utterance_in_words(table):
     path = table(MELD, "train_sent_emo.csv")
     assert utterances.keys(path)[0][0] == "dia0_utt3"
