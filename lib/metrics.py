@@ -130,6 +130,9 @@ SCORES = {
     "uar": (classes, recall, "share"),
 }
 EMOTIONS = ("valence", "arousal")
+# What else is scored, and the scores by their keys in metrics.json (AP: `speakers.metrics`).
+TASKS = {"speaking": "speaking", "expression": "expression", "action_units": "action units"}
+SHOWN = {"ccc": "CCC", "uar": "UAR", "f1_macro": "macro-F1", "f1_mean": "mean F1", "ap": "AP"}
 
 
 def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
@@ -399,6 +402,14 @@ def ccc_table(
                 rows.append([method, emotion, score["ccc"], low, high, baseline])
     table = pd.DataFrame(rows, columns=["method", "emotion", "ccc", "low", "high", "baseline"])
     return table.astype({"ccc": float, "low": float, "high": float, "baseline": bool})
+
+
+def main_score(entry: object) -> str:
+    """The key of the score that stands first in an entry of metrics.json, to which its interval
+    belongs; "" for what has none.
+    """
+    keys = entry if isinstance(entry, Mapping) else ()
+    return next((key for key in keys if key in SHOWN), "")
 
 
 def _score(name: str, prediction: np.ndarray, label: np.ndarray) -> float:

@@ -21,10 +21,11 @@ from ..errors import InputError
 from ..files import clear_leftovers, damaged, write_bytes
 from ..grammar import all_declared, unchanged
 from ..intervals import in_brackets, rounded
-from ..metrics import EMOTIONS, ccc_table
+from ..metrics import EMOTIONS, TASKS, ccc_table, main_score
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
+from .comparison_rows import OF_TASKS
 from .predictions import EVALUATE, Predictions
 
 MAX_EXACT_NUMBER = 2**53  # larger than any score or count; larger integers are not exact in float64
@@ -191,10 +192,14 @@ def require_scores(path: Path, metrics: dict, split: str) -> None:
     for group in groups[:2]:
         for name in group.keys() & {*EMOTIONS, "mean"}:
             numbers += numbers_of(group[name], ("ccc", "n_frames", "n_trials"))
+        for name in group.keys() & TASKS.keys():
+            numbers += numbers_of(group[name], (main_score(group[name]), "n_frames", "n_trials"))
     for scores in groups[2].values():
         scores = scores if isinstance(scores, dict) else {"valence": "no scores"}
         entries = [scores[name] for name in EMOTIONS if name in scores]
         numbers += [value.get("ccc") if isinstance(value, dict) else value for value in entries]
+        entries = [scores[name] for name in TASKS if name in scores]
+        numbers += [value[main_score(value)] for value in entries if main_score(value)]
     rules = metrics.get("rules", "")
     numbers += [] if isinstance(rules, str) else [rules]
     for number in filterfalse(is_number, numbers):
@@ -243,18 +248,19 @@ def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
         if (name == "fold" or of_sample) and p[name] != default.get(name):
             dataset += f", {name} {p[name]}"
     counts = set()
-    for name in EMOTIONS:
-        scores = metrics[split].get(name, {"n_frames": 0})
+    for scores in comparison_rows.scored(metrics[split]).values():
         if scores.get("n_frames") != 0:  # 0: an emotion that was not learnt
             counts.add((scores.get("n_frames"), scores.get("n_trials")))
     ordered = sorted(counts, key=str)  # a count may be unknown
-    sizes = ", ".join(_size(*count) for count in ordered) or "no valence and arousal"
+    sizes = ", ".join(_size(*count) for count in ordered) or "no score"
     return f"{dataset}, {split}: {sizes}"
 
 
 def _size(frames: int | None, trials: int | None) -> str:
     if frames is None:
         return "an unknown number of labelled frames"
+    if frames == trials:
+        return f"{trials} labelled recordings"
     return f"{frames} labelled frames of {trials} trials"
 
 
@@ -270,11 +276,7 @@ def _notes(
     split: str,
     table: pd.DataFrame,
 ) -> list[str]:
-    notes = [
-        f"CCC on {split}, all labelled frames together; [95 % interval over subjects or trials]; "
-        "mean: of both; "
-        "smoothed: width chosen on val; s/epoch: training alone, on the machine of that run"
-    ]
+    notes = [_about_scores(table, split)]
     data_sets = {
         letter: _evaluated_on(folder, evaluated[folder], split) for folder, letter in groups.items()
     }
@@ -302,6 +304,29 @@ def _notes(
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
+
+
+def _about_scores(table: pd.DataFrame, split: str) -> str:
+    parts, of_tasks = [], _of_tasks(table)
+    if _has_va(table):
+        parts.append(f"CCC on {split}, all labelled frames together")
+    if of_tasks:
+        parts.append(f"{', '.join(of_tasks.values())} on {split}")
+    parts.append("[95 % interval over subjects or trials]")
+    if _has_va(table):
+        parts += ["mean: of both", "smoothed: width chosen on val"]
+    return "; ".join([*parts, "s/epoch: training alone, on the machine of that run"])
+
+
+def _of_tasks(table: pd.DataFrame) -> dict[str, str]:
+    """Columns of scores of other tasks that a run has, and how they are headed."""
+    return {name: title for name, title in OF_TASKS.items() if any(_known(table, name))}
+
+
+def _has_va(table: pd.DataFrame) -> bool:
+    """Whether columns of valence and arousal are shown: unless only other tasks have scores."""
+    known = any(any(_known(table, emotion)) for emotion in EMOTIONS)
+    return known or not _of_tasks(table)
 
 
 def _about_left_out(left_out: dict[Path, object]) -> list[str]:
@@ -362,16 +387,23 @@ def _about_seeds(table: pd.DataFrame) -> list[str]:
     notes, rows = [], table.to_dict("records")
     parts: dict[str, list[str]] = {}
     for row in rows:
-        text = f"{row['name']} {rounded(row['mean'])}"
+        text = f"{row['name']} {rounded(_main(row))}"
         parts.setdefault(row.get("part_of", ""), []).append(text)
     for row in rows:
         if pd.notna(row.get("seeds")):
             text = ", ".join(parts[row["name"]])
             notes.append(
                 f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
-                f"and subjects or trials]; mean CCC of each: {text}"
+                f"and subjects or trials]; {'mean CCC' if pd.notna(row['mean']) else 'score'} of "
+                f"each: {text}"
             )
     return notes
+
+
+def _main(row: dict) -> float | None:
+    """The mean CCC of a row, else its score of another task."""
+    values = [row.get(name) for name in ("mean", *OF_TASKS)]
+    return next((value for value in values if value is not None and value == value), None)
 
 
 def _single_runs(table: pd.DataFrame, shown: pd.Series) -> set[str]:
@@ -404,12 +436,15 @@ def _block(table: pd.DataFrame) -> pd.DataFrame:
     for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):
         shown[name] = _column(table, column)
     shown["parameters"] = [_counted(value) for value in _column(table, "n_weights")]
-    for name in (*EMOTIONS, "mean"):
-        shown[name] = [_with_interval(row, name) for row in table.to_dict("records")]
-    for name in (*EMOTIONS, "mean"):
+    emotions = EMOTIONS if _has_va(table) else ()
+    of_emotions = (*emotions, "mean") if emotions else ()
+    titles = {**{name: name for name in of_emotions}, **_of_tasks(table)}
+    for name, title in titles.items():
+        shown[title] = [_with_interval(row, name) for row in table.to_dict("records")]
+    for name in of_emotions:
         if any(value != "" for value in _column(table, f"{name}_above")):
             shown[f"Δ {name}"] = [_difference(row, name) for row in table.to_dict("records")]
-    for emotion in EMOTIONS:
+    for emotion in emotions:
         shown[f"{emotion} smoothed"] = [
             rounded(value) for value in _column(table, f"{emotion}_smoothed")
         ]
@@ -437,6 +472,10 @@ def _column(table: pd.DataFrame, name: str) -> list:
     return ["" if value is None or value != value else value for value in table[name]]
 
 
+def _known(table: pd.DataFrame, name: str) -> list[bool]:
+    return [value != "" for value in _column(table, name)]
+
+
 def _with_interval(row: dict, name: str) -> str:
     value, apart = row.get(name), row.get(f"{name}_over_seeds")
     spread = "" if pd.isna(apart) else f" ± {rounded(apart)}"
@@ -462,16 +501,19 @@ def _write(
     folder = runs.Run(target)
     clear_leftovers(target, f".{OWN}.*.part", deep=False)  # of a process that was killed
     files = [folder.write_table(f"{OWN}.csv", table)]
-    axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
-    drawn = plots.png(axes[0], dpi=150, bbox_inches="tight")
-    picture = write_bytes(folder.path(f"{OWN}.png"), drawn)
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    inside = base64.b64encode(drawn).decode()
-    words = "CCC of the runs with 95 % intervals"
-    image = f"<img src='data:image/png;base64,{inside}' width='800' alt='{words}'>"
-    parts = {**_blocks(table), "What the numbers are": Html(lines), words: Html(image)}
-    return [
-        *files,
-        folder.write_text(f"{OWN}.html", page("Comparison of runs", parts)),
-        picture,
-    ]
+    parts = {**_blocks(table), "What the numbers are": Html(lines)}
+    pictures = []
+    picture = folder.path(f"{OWN}.png")
+    if plotted.empty:  # no run has a score of valence or arousal
+        picture.unlink(missing_ok=True)
+    else:
+        axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
+        drawn = plots.png(axes[0], dpi=150, bbox_inches="tight")
+        pictures.append(write_bytes(picture, drawn))
+        inside = base64.b64encode(drawn).decode()
+        words = "CCC of the runs with 95 % intervals"
+        image = f"<img src='data:image/png;base64,{inside}' width='800' alt='{words}'>"
+        parts[words] = Html(image)
+    written = folder.write_text(f"{OWN}.html", page("Comparison of runs", parts))
+    return [*files, written, *pictures]

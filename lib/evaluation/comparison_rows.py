@@ -4,6 +4,7 @@ their differences from a reference.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,9 +14,16 @@ import pandas as pd
 from .. import files, intervals, runs
 from ..errors import InputError
 from ..files import damaged
-from ..metrics import EMOTIONS
+from ..metrics import EMOTIONS, SHOWN, TASKS, main_score
 from . import paired
 from .predictions import Predictions
+
+# Columns of the scores of other tasks -> how they are headed: ``expression_uar``, expression UAR.
+OF_TASKS = {
+    f"{task}_{key}": f"{called} {shown}"
+    for task, called in TASKS.items()
+    for key, shown in SHOWN.items()
+}
 
 
 def table(
@@ -85,11 +93,12 @@ def _seeds_row(rows: list[dict]) -> dict:
         "seeds": len(rows),
         "outcomes": parts,
     }
-    numbers = [*EMOTIONS, "mean", *(f"{emotion}_smoothed" for emotion in EMOTIONS)]
-    for name in [*numbers, "seconds_per_epoch"]:
-        values = [row[name] for row in rows]
+    numbers = [*EMOTIONS, "mean", *(name for name in OF_TASKS if name in first)]
+    smoothed = [f"{emotion}_smoothed" for emotion in EMOTIONS]
+    for name in [*numbers, *smoothed, "seconds_per_epoch"]:
+        values = [row.get(name) for row in rows]
         mean_row[name] = sum(values) / len(values) if None not in values else None
-        if name in (*EMOTIONS, "mean") and None not in values:
+        if name in numbers and None not in values:
             mean_row[f"{name}_over_seeds"] = float(pd.Series(values).std(ddof=1))
     for name, (scores, left_out) in paired.of_runs(parts).items():
         interval = intervals.over_seeds(scores, left_out, "correlation", first["trials"])["ci95"]
@@ -158,7 +167,9 @@ def _run_row(
     # a run from before the mean was stored: without an interval
     if row["mean"] is None and None not in both:
         row["mean"] = sum(both) / len(both)
-    scores = metrics[split].get("valence", {})
+    for task in TASKS:
+        row |= _of_task(task, metrics[split].get(task))
+    scores = next(iter(scored(metrics[split]).values()), {})
     return {
         **row,
         "frames": scores.get("n_frames"),
@@ -167,6 +178,26 @@ def _run_row(
         "n_weights": metrics.get("n_weights"),
         "seconds_per_epoch": seconds(folder),
     }
+
+
+def _of_task(task: str, entry: object) -> dict:
+    """The columns of the main score of another task than valence and arousal; {} for none."""
+    if not (key := main_score(entry)):
+        return {}
+    low, high = entry.get("ci95") or (None, None)
+    column = f"{task}_{key}"
+    return {column: entry[key], f"{column}_low": low, f"{column}_high": high}
+
+
+def scored(scores: Mapping) -> dict[str, dict]:
+    """The entries of a split that say on what a run was scored: valence and arousal or, without
+    both, those of other tasks.
+    """
+    for names in (EMOTIONS, TASKS):
+        known = {name: scores[name] for name in names if scores.get(name)}
+        if any(entry.get("n_frames") != 0 for entry in known.values()):
+            return known
+    return {}
 
 
 def _outcomes(predictions: Predictions, metrics: dict, split: str) -> tuple[dict, str]:
@@ -199,7 +230,7 @@ def baselines(all_metrics: list[dict]) -> dict[str, dict]:
     predictors: dict[str, dict] = {}
     for metrics in all_metrics:
         for name, scores in metrics.get("baselines", {}).items():
-            if not scores.keys() & set(EMOTIONS):  # of another task
+            if not scores.keys() & {*EMOTIONS, *TASKS}:
                 continue
             number, unique = 1, name
             while unique in predictors and predictors[unique] != scores:
@@ -216,10 +247,14 @@ def _baseline_row(name: str, scores: dict) -> dict:
     }
     both = [plain.get(emotion) for emotion in EMOTIONS]
     mean = sum(both) / len(both) if None not in both else None
+    of_tasks: dict = {}
+    for task in TASKS:
+        of_tasks |= _of_task(task, scores.get(task))
     return {
         "name": name,
         "recipe": "baseline",
         "data": "",
         **dict(zip(EMOTIONS, both, strict=True)),
         "mean": mean,
+        **of_tasks,
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from ..metrics import EMOTIONS
+from ..metrics import EMOTIONS, main_score
 
 MAX_RECORDINGS = 20  # recordings whose curves the page shows
 DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
@@ -15,9 +15,8 @@ DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
 def is_scored(metrics: Mapping) -> bool:
     """Whether metrics.json has any score, that is, a number beside the counts."""
     splits = [metrics.get(split) or {} for split in ("val", "test")]
-    names = ("ccc", "f1_macro", "f1_mean", "ap")
-    entries = [entry for split in splits for entry in split.values() if isinstance(entry, Mapping)]
-    return any(entry.get(name) is not None for entry in entries for name in names)
+    entries = [entry for split in splits for entry in split.values()]
+    return any(main_score(entry) and entry[main_score(entry)] is not None for entry in entries)
 
 
 def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

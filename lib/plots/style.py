@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import textwrap
@@ -44,12 +45,15 @@ def theme() -> None:
 
 
 def _east_asian() -> list[str]:
-    """Installed fonts of `EAST_ASIAN`. One without a normal weight is taken only if there is no
-    other: Matplotlib logs a line about it for each figure.
+    """Installed fonts of `EAST_ASIAN`. If none of them has a normal weight, the first one counts as
+    such: Matplotlib would log a line about it for each figure.
     """
-    weights = {font.name: font.weight for font in fontManager.ttflist if font.name in EAST_ASIAN}
-    normal = [family for family in EAST_ASIAN if weights.get(family) in NORMAL_WEIGHTS]
-    return normal or [family for family in EAST_ASIAN if family in weights][:1]
+    fonts = [font for font in fontManager.ttflist if font.name in EAST_ASIAN]
+    normal = {font.name for font in fonts if font.weight in NORMAL_WEIGHTS}
+    if fonts and not normal:
+        fontManager.ttflist.append(dataclasses.replace(fonts[0], weight=NORMAL_WEIGHTS[0]))
+        normal = {fonts[0].name}
+    return [family for family in EAST_ASIAN if family in normal]
 
 
 class RoundedLayout(ConstrainedLayoutEngine):

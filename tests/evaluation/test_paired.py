@@ -182,3 +182,56 @@ def test_a_run_without_params_yaml_is_compared_and_what_is_not_known_of_it_is_sa
     _, notes = comparison.tables(folders)
     [line] = [note for note in notes if "without params.yaml" in note]
     assert line.startswith("copied: without params.yaml, so that method, parameters and data set")
+
+
+def of_classes(folder, uar, seed=0, **parameters):
+    """A run of emotions only, as the recipe `utterance` leaves it."""
+    run = runs.Run(folder)
+    entry = {"uar": uar, "ci95": [uar - 0.1, uar + 0.1], "f1_macro": uar / 2}
+    majority = {"expression": {"uar": 0.25, "f1_macro": 0.1, "n_frames": 9, "n_trials": 9}}
+    found = {"val": {"expression": {**entry, "n_frames": 9, "n_trials": 9}}}
+    run.write_json("metrics.json", {**found, "baselines": {"majority class": majority}})
+    given = {"dataset": "ravdess", "recipe": "utterance", "rules": "corrected", "seed": seed}
+    runs.remember(run, {**given, **parameters})
+    return folder
+
+
+def test_runs_of_emotions_only_are_compared_by_their_recall(tmp_path):
+    folders = [of_classes(tmp_path / name, uar) for name, uar in (("one", 0.6), ("two", 0.5))]
+    found, rows = rows_of(folders, tmp_path)
+    assert rows.loc["one", "expression_uar"] == 0.6
+    assert rows.loc["majority class", "expression_uar"] == 0.25
+    lines = found.text.splitlines()
+    assert "expression UAR" in lines[0]
+    assert "valence" not in lines[0]
+    assert "0.60 [0.50, 0.70]" in lines[1]
+    assert "data A: ravdess, val: 9 labelled recordings" in lines
+    assert any(line.startswith("expression UAR on val; [95 %") for line in lines)
+
+
+def test_a_comparison_without_a_ccc_writes_a_table_and_a_page_and_no_picture(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    picture = runs.Run(tmp_path / "out").write_text("comparison.png", "of an earlier comparison")
+    folders = [of_classes(tmp_path / name, 0.5) for name in ("one", "two")]
+    found = comparison.compare(folders, tmp_path / "out")
+    assert [path.name for path in found.files] == ["comparison.csv", "comparison.html"]
+    assert "expression UAR" in found.files[1].read_text()
+    assert not picture.exists()
+
+
+def test_seeds_of_emotions_only_are_one_row(tmp_path):
+    folders = [of_classes(tmp_path / f"s{k}", 0.5 + k / 10, seed=k) for k in range(2)]
+    folders.append(of_classes(tmp_path / "other", 0.4, lr=0.5))
+    found, rows = rows_of(folders, tmp_path)
+    assert rows.loc["s0 (2 seeds)", "expression_uar"] == pytest.approx(0.55)
+    assert "0.55 ± 0.07" in found.text
+    assert "score of each: s0 0.50, s1 0.60" in found.text
+
+
+def test_a_damaged_recall_costs_its_run(tmp_path):
+    folders = [of_classes(tmp_path / name, 0.5) for name in ("whole", "damaged")]
+    path = folders[1] / "metrics.json"
+    path.write_text(path.read_text().replace('"uar": 0.5', '"uar": "high"', 1))
+    found, rows = rows_of(folders, tmp_path)
+    assert found.lost == ["damaged"]
+    assert "whole" in rows.index

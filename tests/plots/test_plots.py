@@ -1,7 +1,6 @@
 """Pictures show the numbers they were given, on axes that say what they are."""
 
 import itertools
-from types import SimpleNamespace
 
 import matplotlib
 
@@ -14,6 +13,7 @@ import pytest
 import seaborn
 from matplotlib import layout_engine
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry
 
 from lib import metrics, plots
 from lib.media import sound
@@ -363,13 +363,13 @@ def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart(monkeypatch):
             [("Yu Gothic", 400), ("SimHei", 700), ("Noto Sans KR", 400)],
             ["Noto Sans KR", "Yu Gothic"],
         ),
-        ([("SimHei", "bold"), ("WenQuanYi Zen Hei", 500)], ["WenQuanYi Zen Hei"]),
+        ([("WenQuanYi Zen Hei", 500), ("SimHei", "bold")], ["WenQuanYi Zen Hei"]),
     ],
 )
 def test_names_in_other_scripts_are_drawn_in_a_font_that_is_installed(
     installed, families, monkeypatch
 ):
-    fonts = [SimpleNamespace(name=name, weight=weight) for name, weight in installed]
+    fonts = [FontEntry(name=name, weight=weight) for name, weight in installed]
     monkeypatch.setattr(style.fontManager, "ttflist", fonts)
     with plt.rc_context(dict(plt.rcParamsDefault)):
         style.theme.__wrapped__()

@@ -13,13 +13,13 @@ import pandas as pd
 
 from ... import runs
 from ...errors import InputError
-from ...metrics import EMOTIONS
+from ...metrics import EMOTIONS, TASKS, main_score
 from . import facts
 from . import table as sweeps_table
 
 REPEATS = ("fold", "seed")  # runs that differ in these only are parts of one result
 GOOD = ("finished",)
-SCORE_NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOTIONS))
+SCORE_NAMES = (*EMOTIONS, "mean", *TASKS)
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def _result(folder: Path, names: list[str], values: list[str], with_intervals: b
 def _scores(metrics: Mapping) -> dict:
     row = {}
     for name in SCORE_NAMES:
-        entry, key = (metrics.get("val") or {}).get(name) or {}, sweeps_table.MEASURES[name][1]
-        if entry.get(key) is not None:
+        entry = (metrics.get("val") or {}).get(name) or {}
+        key = main_score(entry)
+        if key and entry[key] is not None:
             low, high = entry.get("ci95") or (None, None)
             row |= {name: entry[key], f"{name}_low": low, f"{name}_high": high}
     return row or {"why": "no score in metrics.json"}

@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...evaluation import comparison
 from ...evaluation.predictions import EVALUATE
 from ...intervals import in_brackets, rounded
-from ...metrics import EMOTIONS
+from ...metrics import EMOTIONS, SHOWN, TASKS, main_score
 from ...plots import html as plots_html
 from ...trials import SYNTHETIC_NOTE
 from . import facts
@@ -32,13 +32,8 @@ COLOURS = {
 OPEN = ("waiting", "running", "preparing")
 DECIMALS = 3  # decimals of a score: runs of a sweep lie close together
 
-# Entries of metrics.json, of which the first one present counts: entry -> shown name, key.
-MEASURES = {
-    **dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")),
-    "speaking": ("AP", "ap"),
-    "expression": ("macro-F1", "f1_macro"),
-    "action_units": ("mean F1", "f1_mean"),
-}
+# Entries of metrics.json, of which the first one present counts.
+MEASURED = ("mean", *EMOTIONS, *TASKS)
 REFRESH = 5  # s after which a browser loads the page again
 
 
@@ -116,9 +111,9 @@ def metrics_of(folder: Path) -> dict:
     """
     metrics = runs.Run(folder).read_json("metrics.json", {})
     val = metrics.get("val") or {}
-    for name, (_, key) in MEASURES.items():
+    for name in MEASURED:
         entry = (val.get(name) or {}) if isinstance(val, dict) else val
-        if not all(map(comparison.is_number, comparison.numbers_of(entry, [key]))):
+        if not all(map(comparison.is_number, comparison.numbers_of(entry, [main_score(entry)]))):
             path = Path(folder) / "metrics.json"
             raise files.damaged(path, f"no scores: {name}", EVALUATE)
     return metrics
@@ -128,14 +123,15 @@ def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | No
     """Name of the measure, its value on val, and the interval's bounds; "" and None without a
     score.
 
-    The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean
-    F1 (`MEASURES`).
+    The CCC of valence and arousal, their mean or the one that was learnt; else AP, UAR, macro-F1 or
+    mean F1: the main score of the first entry in `MEASURED`.
     """
     val = metrics.get("val") or {}
-    for name, (measure, key) in MEASURES.items():
+    for name in MEASURED:
         entry = val.get(name) or {}
-        if entry.get(key) is not None:
-            return measure, entry[key], *(entry.get("ci95") or (None, None))
+        key = main_score(entry)
+        if key and entry[key] is not None:
+            return SHOWN[key], entry[key], *(entry.get("ci95") or (None, None))
     return "", None, None, None
 
 

@@ -213,6 +213,11 @@ def test_a_line_goes_through_the_means_in_the_order_of_numbers_and_rates_stand_o
         ({"arousal": {"ccc": 0.3, "ci95": None}, "mean": {"ccc": None}}, ("CCC", 0.3, None, None)),
         ({"speaking": {"ap": 0.9, "ci95": [0.8, 0.95]}}, ("AP", 0.9, 0.8, 0.95)),
         ({"expression": {"f1_macro": 0.5}}, ("macro-F1", 0.5, None, None)),
+        # the interval is that of the score that stands first
+        (
+            {"expression": {"uar": 0.6, "ci95": [0.5, 0.7], "f1_macro": 0.5}},
+            ("UAR", 0.6, 0.5, 0.7),
+        ),
         ({}, ("", None, None, None)),
     ],
 )
