@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,7 @@ from . import paired
 from .predictions import Predictions
 
 # Columns of the scores of other tasks -> how they are headed: ``expression_uar``, expression UAR.
-OF_TASKS = {
-    f"{task}_{key}": f"{called} {shown}"
-    for task, called in TASKS.items()
-    for key, shown in SHOWN.items()
-}
+OF_TASKS = {f"{task}_{key}": f"{TASKS[task]} {SHOWN[key]}" for task, key in product(TASKS, SHOWN)}
 
 
 def table(

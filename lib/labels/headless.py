@@ -61,12 +61,7 @@ def _of_elan(lines: Sequence[str]) -> Found | None:
     if any(len(row) != width for row in rows):
         return None
     forms = [_form_of(rows, column) for column in range(width)]
-    places = (
-        _place(rows, forms[:-1], first, groups)
-        for first in (1, 2)  # behind the tier, or the tier and the participant
-        for groups in (3, 2)  # begin, end, duration; or the first two
-    )
-    if not (place := next(filter(None, places), None)):
+    if not (place := _first_place(rows, forms[:-1])):
         return None
     first, form, begin, end = place
     names = ["Tier", "Participant"][:first]
@@ -75,6 +70,14 @@ def _of_elan(lines: Sequence[str]) -> Found | None:
     note = f"read as an export of ELAN without the names of its columns: {shown}"
     names += [f"Begin Time - {form}", f"End Time - {form}", "Annotation"]
     return Found(names, kept, [k for k, _ in known], note)
+
+
+def _first_place(rows: Sequence[Sequence[str]], forms: Sequence[str]) -> tuple | None:
+    for first in (1, 2):  # behind the tier, or the tier and the participant
+        for groups in (3, 2):  # begin, end, duration; or the first two
+            if place := _place(rows, forms, first, groups):
+                return place
+    return None
 
 
 def _place(
