@@ -247,10 +247,8 @@ def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
         of_sample = name.startswith("sample_") and p.get("dataset", "").startswith("sample")
         if (name == "fold" or of_sample) and p[name] != default.get(name):
             dataset += f", {name} {p[name]}"
-    counts = set()
-    for scores in comparison_rows.scored(metrics[split]).values():
-        if scores.get("n_frames") != 0:  # 0: an emotion that was not learnt
-            counts.add((scores.get("n_frames"), scores.get("n_trials")))
+    entries = comparison_rows.scored(metrics[split]).values()
+    counts = {(scores.get("n_frames"), scores.get("n_trials")) for scores in entries}
     ordered = sorted(counts, key=str)  # a count may be unknown
     sizes = ", ".join(_size(*count) for count in ordered) or "no score"
     return f"{dataset}, {split}: {sizes}"

@@ -188,11 +188,12 @@ def _of_task(task: str, entry: object) -> dict:
 
 def scored(scores: Mapping) -> dict[str, dict]:
     """The entries of a split that say on what a run was scored: valence and arousal or, without
-    both, those of other tasks.
+    both, those of other tasks. An emotion that was not learnt has no frames, and is left out.
     """
     for names in (EMOTIONS, TASKS):
-        known = {name: scores[name] for name in names if scores.get(name)}
-        if any(entry.get("n_frames") != 0 for entry in known.values()):
+        entries = {name: scores.get(name) or {"n_frames": 0} for name in names}
+        known = {name: entry for name, entry in entries.items() if entry.get("n_frames") != 0}
+        if known:
             return known
     return {}
 
