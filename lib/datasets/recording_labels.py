@@ -72,6 +72,7 @@ def _enter(row: dict, said: Said) -> None:
 def _of_names(recordings: Mapping[str, Recording], report: Report) -> dict[str, Said]:
     corpus, known = corpora.of_names(recordings)
     what = f"{len(known)} recordings are named as those of {corpus}, and labelled so"
+    what += "; `dataset: ravdess` keeps calm apart" if corpus == "RAVDESS" else ""
     if not known:
         known = corpora.of_folders(recordings)
         what = f"{len(known)} recordings lie in folders called as emotions, and are labelled so"

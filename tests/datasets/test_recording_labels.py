@@ -68,6 +68,7 @@ def test_names_of_a_corpus_tell_emotion_and_speaker(root, corpus, names, classes
     assert sorted(row[1] for row in rows.values()) == sorted(speakers or ("1001", "1002"))
     assert f"are named as those of {corpus}" in told
     assert ("taken as the class Other" in told) == ("Other" in classes)
+    assert ("`dataset: ravdess` keeps calm apart" in told) == (corpus == "RAVDESS")
 
 
 def test_a_table_wins_over_names_and_its_words_become_one_class_each(root):
