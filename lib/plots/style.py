@@ -131,13 +131,16 @@ def named_rows(ax: Axes, names: Sequence) -> None:
 
 
 def drawn(name: object) -> str:
-    """The name of a trial, person or run as it is drawn: without the middle of a long one, which
+    """The name of a trial, person or run as it is drawn: without the middle of a long line, which
     would leave no room for the data.
     """
-    text = str(name)
-    if len(text) > NAME_CHARACTERS:
-        text = f"{text[: NAME_CHARACTERS // 2]}…{text[-NAME_CHARACTERS // 2 + 1 :]}"
-    return _literal(text)
+    return _literal("\n".join(map(_shortened, str(name).split("\n"))))
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= NAME_CHARACTERS:
+        return line
+    return f"{line[: NAME_CHARACTERS // 2]}…{line[-NAME_CHARACTERS // 2 + 1 :]}"
 
 
 def _literal(text: str) -> str:

@@ -355,6 +355,12 @@ def test_the_theme_is_seaborns_with_what_keeps_our_figures_apart(monkeypatch):
     assert different <= {"backend", "backend_fallback", "interactive"}
 
 
+def test_only_a_line_that_is_too_long_loses_its_middle():
+    trivial = "ridge 16×16 pixels\n(penalty chosen on val)"
+    assert style.drawn(trivial) == trivial
+    assert style.drawn("a" * 30 + "b" * 30) == "a" * 20 + "…" + "b" * 19
+
+
 @pytest.mark.parametrize(
     ("installed", "families"),
     [
