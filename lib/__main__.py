@@ -565,11 +565,11 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
     """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
-    unneeded, doubts = unused.find(root, runs_root)
-    paths = {row["path"] for row in unneeded}
     if not rows:
         _say(f"there are no arrays under {root}")
         return []
+    unneeded, doubts = unused.find(root, runs_root)
+    paths = {row["path"] for row in unneeded}
     rows = [row for row in rows if row["path"] in paths]
     for line in doubts:
         _say(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 # Exit status of a command: all done, something failed, wrong parameters and nothing started, done
@@ -173,6 +173,11 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
         parent = next(folder for folder in Path(path).absolute().parents if folder.exists())
         return full_disk(path, f" ({shutil.disk_usage(parent).free / 1e9:.1f} GB free)")
     return too_many_open(error, path)
+
+
+def some(texts: Sequence[str], most: int) -> str:
+    """The first `most` texts for a message, and ``…`` for the others."""
+    return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")
 
 
 def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> str:

@@ -51,6 +51,11 @@ def label_column(files: Iterable[str], rows: str = "") -> str:
     return f"{text}{ROWS_SEPARATOR}{rows}" if rows else text
 
 
+def constant_label(label: object) -> str:
+    """The entry of a label column for one label of a whole recording: ``::=4``."""
+    return label_column((), f"{CONSTANT_SEPARATOR}{label}")
+
+
 def _coded(file: str) -> str:
     if not any(sign in file for sign in (JOINED_SEPARATOR, ROWS_SEPARATOR, *CODES.values())):
         return file

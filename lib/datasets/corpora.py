@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from ..labels import emotions
+import numpy as np
+
+from ..labels import cells, emotions
 from . import ravdess, splits
 from .contents import Contents
 from .names import Recording
@@ -118,9 +120,8 @@ def of_iemocap(contents: Contents) -> tuple[list[str], dict[str, Said]]:
             continue
         text = (contents.root / path).read_text(encoding="utf-8", errors="replace")
         for match in IEMOCAP.finditer(text):
-            low, high = IEMOCAP_SCALE
-            pair = (float(match["valence"]), float(match["arousal"]))
-            values = tuple(2 * (value - low) / (high - low) - 1 for value in pair)
+            pair = np.array([float(match["valence"]), float(match["arousal"])])
+            values = tuple(cells.scaled(pair, IEMOCAP_SCALE).tolist())
             known[match["name"]] = Said(match["emotion"], match["session"], "", values)
             paths.append(path)
     return list(dict.fromkeys(paths)), known

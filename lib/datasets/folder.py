@@ -66,7 +66,9 @@ def find(
     inventory.tell_others(listing, report)
     recordings = _recordings(listing)
     videos = {name: root / recording.path for name, recording in recordings.items()}
-    made = _rows_of_recordings(videos, root, report, progress)
+    hears = not listing.of_kind("video")
+    look_at = _rows_of_sounds if hears else _rows_of_videos
+    made = look_at(videos, root, report, progress)
     annotations = folder_labels.find(listing, recordings, report)
     known = recording_labels.find(listing, recordings, annotations, label_range, report)
     pictures = crop_folders.find(root, report)
@@ -76,7 +78,7 @@ def find(
     splits.refuse_unknown(rows, entries, recordings, splits.place_of(listing), report)
     if not entries:
         _tell_folders(rows, report)
-    if not _hears(rows):
+    if not hears:
         _tell_copies(recordings, root, report)
     rows = _split(rows, entries)
     splits.tell_one_sided(rows, entries, splits.place_of(listing), report)
@@ -84,7 +86,7 @@ def find(
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
     table = trials.table(rows)
-    affwild2.count(report, table, len(videos), {"": ()}, "recordings" if _hears(rows) else "videos")
+    affwild2.count(report, table, len(videos), {"": ()}, "recordings" if hears else "videos")
     inventory.close(listing, table, recordings, report)
     return table, report
 
@@ -133,30 +135,29 @@ def _sounds(there: Contents) -> list[str]:
     return sorted({*there.of_kind("sound"), *damaged})
 
 
-def _rows_of_recordings(
+def _rows_of_videos(
     paths: Mapping[str, Path], root: Path, report: Report, progress: Callable | None
 ) -> dict[str, dict]:
     """Recording -> the columns that follow from its file, paths absolute; those that do not open
     are reported and left out.
     """
-    sounds = [name for name, path in paths.items() if kinds.kind(path) != "video"]
-    if not sounds:
-        infos = affwild2.probe(paths, report, progress)
-        return {n: affwild2.video_row(n, info) | {"video": n} for n, info in infos.items()}
+    infos = affwild2.probe(paths, report, progress)
+    return {name: affwild2.video_row(name, info) | {"video": name} for name, info in infos.items()}
+
+
+def _rows_of_sounds(
+    paths: Mapping[str, Path], root: Path, report: Report, progress: Callable | None
+) -> dict[str, dict]:
+    """The same of sound files. Copies are reported."""
     rows = {}
-    for done, name in enumerate(sounds, start=1):
-        if row := ravdess.sound_row(name, paths[name], root, None, report):
-            rows[name] = row | {"split": "", "audio_path": paths[name]}
+    for done, (name, path) in enumerate(paths.items(), start=1):
+        if row := ravdess.sound_row(name, path, root, None, report):
+            rows[name] = row | {"split": "", "audio_path": path}
         if progress:
-            progress(done, len(sounds), name)
+            progress(done, len(paths), name)
     done_of_copies = "both are kept: scores flatter where one is in train and one in val or test"
     ravdess.name_copies({name: paths[name] for name in rows}, report, done_of_copies)
     return rows
-
-
-def _hears(rows: Iterable[Mapping]) -> bool:
-    """Whether the recordings are sound files."""
-    return not any(row.get("video_path") for row in rows)
 
 
 def _whose(recording: Recording, said: recording_labels.Said | None) -> dict:

@@ -218,8 +218,7 @@ def sound_row(name: str, path: Path, root: Path, label: int | None, report: Repo
     }
     if label is None:
         return row
-    constant = f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}{label}"
-    return row | {"expression_path": constant}
+    return row | {"expression_path": trials.constant_label(label)}
 
 
 def _refuse_name(name: str, file: str) -> None:

@@ -60,11 +60,12 @@ def _of_tables(
 
 def _enter(row: dict, said: Said) -> None:
     """Write what is said of a recording into its columns, beside labels that it has already."""
-    start = f"{trials.ROWS_SEPARATOR}{trials.CONSTANT_SEPARATOR}"
     if emotions.means_one(said.emotion):
-        row.setdefault("expression_path", f"{start}{emotions.class_of(said.emotion)}")
+        label = emotions.class_of(said.emotion)
+        row.setdefault("expression_path", trials.constant_label(label))
     if said.values:
-        row.setdefault("va_path", start + ",".join(f"{value:.6g}" for value in said.values))
+        values = ",".join(f"{value:.6g}" for value in said.values)
+        row.setdefault("va_path", trials.constant_label(values))
     if said.split:
         row.setdefault("split", said.split)
 

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..files import checkpoint
 from ..intervals import in_brackets, rounded
 from ..media import bounds
+from ..metrics import main_score
 from ..models import checkpoints, device, published, weights
 from ..parameters import Params, complete
 from ..store import Store, fingerprint
@@ -92,7 +93,7 @@ def _scores(val: Mapping) -> str:
 def _scored_by(val: Mapping, first: str) -> Mapping:
     """The scores of expressions, where `first` is the one that has the interval."""
     scores = val.get("expression", {})
-    return scores if next(iter(scores), "") == first else {}
+    return scores if main_score(scores) == first else {}
 
 
 def is_published(path: Path) -> bool:

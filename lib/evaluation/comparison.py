@@ -70,7 +70,8 @@ def _compare(folders: list[Path], target: Path, split: str, against: str) -> Com
     several, scores = len(set(groups.values())) > 1, {}
     for folder, metrics in evaluated.items():
         letter = f" ({groups[folder]})" if several else ""
-        scores[f"{folder.name}{letter}"] = metrics[split]
+        if metrics[split].keys() & set(EMOTIONS):  # the picture is of CCC
+            scores[f"{folder.name}{letter}"] = metrics[split]
     shown, few = _drawn(scores)
     notes += few
     plotted = ccc_table(shown, comparison_rows.baselines(list(evaluated.values())))

@@ -164,11 +164,10 @@ def _run_row(
     # a run from before the mean was stored: without an interval
     if row["mean"] is None and None not in both:
         row["mean"] = sum(both) / len(both)
-    for task in TASKS:
-        row |= _of_task(task, metrics[split].get(task))
     scores = next(iter(scored(metrics[split]).values()), {})
     return {
         **row,
+        **_of_tasks(metrics[split]),
         "frames": scores.get("n_frames"),
         "trials": scores.get("n_trials"),
         "epoch": metrics.get("epoch"),
@@ -177,13 +176,16 @@ def _run_row(
     }
 
 
-def _of_task(task: str, entry: object) -> dict:
-    """The columns of the main score of another task than valence and arousal; {} for none."""
-    if not (key := main_score(entry)):
-        return {}
-    low, high = entry.get("ci95") or (None, None)
-    column = f"{task}_{key}"
-    return {column: entry[key], f"{column}_low": low, f"{column}_high": high}
+def _of_tasks(scores: Mapping) -> dict:
+    """The columns of the main scores of other tasks than valence and arousal."""
+    row = {}
+    for task in TASKS:
+        entry = scores.get(task)
+        if key := main_score(entry):
+            low, high = entry.get("ci95") or (None, None)
+            column = f"{task}_{key}"
+            row |= {column: entry[key], f"{column}_low": low, f"{column}_high": high}
+    return row
 
 
 def scored(scores: Mapping) -> dict[str, dict]:
@@ -245,14 +247,11 @@ def _baseline_row(name: str, scores: dict) -> dict:
     }
     both = [plain.get(emotion) for emotion in EMOTIONS]
     mean = sum(both) / len(both) if None not in both else None
-    of_tasks: dict = {}
-    for task in TASKS:
-        of_tasks |= _of_task(task, scores.get(task))
     return {
         "name": name,
         "recipe": "baseline",
         "data": "",
         **dict(zip(EMOTIONS, both, strict=True)),
         "mean": mean,
-        **of_tasks,
+        **_of_tasks(scores),
     }

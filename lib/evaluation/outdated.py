@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import arrays, runs, trials
-from ..errors import InputError
+from ..errors import InputError, some
 from ..store import Store
 
 
@@ -32,7 +32,7 @@ def sentence(checkpoint: Path, recipe, store: Store) -> str:
             reasons[words] = None
     if not names:
         return ""
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    shown = some(names, 5)
     return (
         f"run {folder.name} was trained on arrays by older rules of {len(names)} recordings "
         f"({shown}: {'; '.join(list(reasons)[:3])}): train it again to make up for that"

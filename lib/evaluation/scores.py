@@ -382,7 +382,7 @@ def f1_table(results: Mapping) -> pd.DataFrame:
     for task in CLASS_TASKS:
         scores = results.get("val", {}).get(task)
         if scores:
-            metric = next(iter(scores))
+            metric = metrics.main_score(scores)
             low, high = scores.get("ci95") or (np.nan, np.nan)
             trivial = (
                 results.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, some
 from ..files import COMMAND, version
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound, stretches
@@ -507,8 +507,7 @@ def told_of_joining(joining_facts: Mapping) -> str:
     if JOINED not in joining_facts:
         return ""
     joined, others = joining_facts[JOINED], joining_facts.get("others", 0)
-    shown = ", ".join(f"at {time:.1f} s ({alike:.2f})" for time, alike in joined[:8])
-    shown += ", …" if len(joined) > 8 else ""
+    shown = some([f"at {time:.1f} s ({alike:.2f})" for time, alike in joined], 8)
     count = "a cut" if len(joined) == 1 else f"{len(joined)} cuts"
     words = [f"joined across {count}, as the faces look alike: {shown}"] if joined else []
     if others:
@@ -520,7 +519,7 @@ def told_of_crossing(cuts: Sequence[int]) -> str:
     """A sentence on the cuts that a track crossed; "" if none did."""
     if not cuts:
         return ""
-    shown = ", ".join(map(str, cuts[:8])) + (", …" if len(cuts) > 8 else "")
+    shown = some([*map(str, cuts)], 8)
     count = "a cut was" if len(cuts) == 1 else f"{len(cuts)} cuts were"
     return f"{count} crossed, at frame {shown}: it may be several people"
 

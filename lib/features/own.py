@@ -10,6 +10,7 @@ nothing missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,18 +44,18 @@ def sources_of_file(trial: Mapping, wanted: Request) -> dict:
 
 def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
     """Fill (T, k) float32; see `aligned`."""
-    rows, time, names, columns = _read(inputs, parameters)
+    table = _read(inputs, parameters)
     values, note = aligned(
-        rows,
-        time,
+        table.rows,
+        table.time,
         np.asarray(inputs["time"]),
         parameters.get("align", "auto"),
         parameters.get("rate", 0.0),
         parameters.get("missing", "refuse"),
         inputs["rows"],
     )
-    facts = {"columns": names} if names else {}
-    with create(values.shape, np.float32, note=columns + note, **facts) as out:
+    facts = {"columns": table.names} if table.names else {}
+    with create(values.shape, np.float32, note=table.note + note, **facts) as out:
         out[...] = values
 
 
@@ -68,14 +69,12 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(tables.SUFFIXES)
 
 
-def _read(inputs: Mapping, parameters: Mapping) -> tuple:
-    """Rows, their times (None for rows of frames or at a `rate`), the names of the columns of a
-    table, and what is to be said of them.
-    """
+def _read(inputs: Mapping, parameters: Mapping) -> tables.Table:
+    """The features in a table or, without names of columns, in a .npy file."""
     path = Path(inputs["rows"])
     if not is_table(path.name):
         time = load(inputs["rows_time"]) if "rows_time" in inputs else None
-        return load(path), time, [], ""
+        return tables.Table(load(path), [], time, "")
     table = tables.read(path)
     if table.time is not None and parameters.get("rate"):
         raise InputError(
@@ -84,7 +83,7 @@ def _read(inputs: Mapping, parameters: Mapping) -> tuple:
             expected="times or a rate",
             todo="write 0 for this file in the option `rates`",
         )
-    return table.rows, table.time, table.names, f"{table.note}; "
+    return replace(table, note=f"{table.note}; ")
 
 
 def load(path: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, some
 from ..labels import columns
 from ..labels.sheets import number
 
@@ -33,7 +33,8 @@ class Table:
     """Features of a table.
 
     rows : (n, k) float64, NaN where the table says that there is no value. names : of the k
-        columns. time : (n,) s, or None. note : which columns are features, and which are not.
+        columns. time : (n,) s, or None for rows of frames or at a rate that is given. note : which
+        columns are features, and which are not.
     """
 
     rows: np.ndarray
@@ -56,7 +57,7 @@ def read(path: Path) -> Table:
     names = [name for name in table if is_feature[name]]
     if not names or not len(table):
         raise InputError(
-            "a table without features: " + _listed(list(table)),
+            "a table without features: " + some(list(table), SHOWN),
             where=path,
             expected="a header line, then rows with columns of numbers",
             todo="write the features into columns with names of their own",
@@ -65,9 +66,9 @@ def read(path: Path) -> Table:
     found = [name for name in table if columns.squeezed(str(name)) == FOUND]
     if found:  # OpenFace writes zeros, or the last face's numbers, where it finds none
         rows[table[found[0]].to_numpy() == 0] = np.nan
-    note = f"{len(names)} columns: {_listed(names)}"
+    note = f"{len(names)} columns: {some(names, SHOWN)}"
     if others := [name for name in table if not is_feature[name]]:
-        note += f"; no features: {_listed(others)}"
+        note += f"; no features: {some(others, SHOWN)}"
     return Table(rows, names, _time(path, table, kinds), note)
 
 
@@ -144,10 +145,6 @@ def _is_feature(name: str, what: str, values: pd.Series) -> bool:
     if what in PLACES or columns.squeezed(name) in (FACE, SURE, FOUND):
         return False
     return pd.api.types.is_numeric_dtype(values)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def _time(path: Path, table: pd.DataFrame, kinds: dict[str, columns.Column]) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, some
 from ..files import folded
 from ..media.kinds import VIDEO_SUFFIXES
 from . import columns
@@ -81,7 +81,7 @@ def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> Non
     if index is None:
         return
     texts = list(dict.fromkeys(filter(None, table.texts(index))))
-    shown = ", ".join(texts[:4]) + ", …" * (len(texts) > 4)
+    shown = some(texts, 4)
     raise InputError(
         f"rows of {len(texts)} in one table: its column {table.names[index]!r} names {shown}",
         where=f"{table.path}:{table.header_line}",

@@ -131,8 +131,8 @@ def _paired(sheet: Sheet) -> Sheet:
     names = ["start", "end", *(sheet.names[place] for place in kept)]
     rows, lines = [], []
     for row in sorted(ends):
-        cells = sheet.rows[row]
-        rows.append([cells[time], ends[row], *(cells[place] for place in kept)])
+        texts = sheet.rows[row]
+        rows.append([texts[time], ends[row], *(texts[place] for place in kept)])
         lines.append(sheet.lines[row])
     notes = [f"start and end taken from the rows of {sheet.names[status]}"]
     if columns.squeezed(sheet.names[time]) != EVENT_TIMES[0]:  # of The Observer

@@ -196,7 +196,7 @@ def _times_of_rev(element: Mapping, where: str) -> list[float]:
         match = _OF_REV.fullmatch(value) if isinstance(value, str) else None
         if match:
             value = 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3].replace(",", "."))
-        if not _is_number(value):
+        if not is_number(value):
             raise _wrong(
                 f"{where}, word {plain(element.get('value'))!r}",
                 f"{name} {value!r}",
@@ -207,7 +207,8 @@ def _times_of_rev(element: Mapping, where: str) -> list[float]:
     return times
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a finite number."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_number and math.isfinite(value)
 
@@ -252,7 +253,7 @@ def _regions(results: Sequence[Mapping], where: str) -> tuple[list[Word], int]:
     for index, result in enumerate(results):
         value = _value_of(result, where)
         times = [value.get("start"), value.get("end")]
-        if not all(map(_is_number, times)):
+        if not all(map(is_number, times)):
             others += 1
             continue
         new = {"times": times, "who": [], "text": []}
@@ -310,7 +311,7 @@ def _of_via(path: Path, content: Mapping) -> Rows:
         if not isinstance(times, list) or len(times) != 2:
             others += 1
             continue
-        if not all(map(_is_number, times)):
+        if not all(map(is_number, times)):
             raise _wrong(f"{path}, {name}", f"z {times}", "start and end in s", "correct it")
         speaker, text = _attributes(entry, content.get("attribute"))
         file = _file_of(content, entry.get("vid"))

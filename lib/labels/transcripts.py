@@ -132,7 +132,7 @@ def _with_names(rows: list[tuple]) -> Rows:
         if match:
             row = (*row[:4], match[1], row[5][match.end() :])
         named.append(row)
-    shown = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+    shown = errors.some(names, SHOWN_NAMES)
     note = f"who speaks is taken from before a colon, in {count} of {len(rows)} texts: {shown}"
     return named, [note]
 
@@ -244,8 +244,7 @@ def _of_entry(entry: object, where: str) -> tuple[float, float, str, str] | None
     if "end" in ends and until is None and isinstance(begin, (int, float)):
         return None
     for value in (begin, until):
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value)):
+        if not json_programs.is_number(value):
             raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
     speakers = (entry.get(name) for name in _SPEAKERS)
     speaker = next((name for name in map(json_programs.plain, speakers) if name), "")

@@ -110,14 +110,14 @@ def coded(table: Sheet) -> list[str]:
     """
     index = _of_classes(table)
     texts = set(table.texts(index))
-    if others := emotions.of_other(texts):
-        return [f"{', '.join(others)} counts as the class Other"]
+    others = emotions.of_other(texts)
+    notes = [f"{', '.join(others)} counts as the class Other"] if others else []
     numbers = sorted({int(t) for t in texts if t.isdecimal() and len(t) < 4})
     if not numbers or table.names[index].strip("'\"").lower() == "emotionmaxvote":
-        return []
+        return notes
     names = official.HEADERS["expression"][-1]
     meanings = ", ".join(f"{n} {names[n]}" for n in numbers if n < len(names))
-    return [f"numbers of expressions are taken as {meanings}"]
+    return [*notes, f"numbers of expressions are taken as {meanings}"]
 
 
 def _place(table: Sheet, name: str) -> int | None:

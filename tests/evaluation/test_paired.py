@@ -235,3 +235,9 @@ def test_a_damaged_recall_costs_its_run(tmp_path):
     found, rows = rows_of(folders, tmp_path)
     assert found.lost == ["damaged"]
     assert "whole" in rows.index
+
+
+def test_of_runs_without_a_ccc_no_choice_for_a_picture_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "DRAWN", 1)
+    folders = [of_classes(tmp_path / name, 0.5) for name in ("one", "two")]
+    assert "the picture shows" not in comparison.compare(folders, tmp_path / "out").text

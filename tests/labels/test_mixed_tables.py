@@ -363,3 +363,10 @@ def test_a_text_of_columns_between_blanks_is_no_prose(tmp_path):
     path.write_text("time valence arousal\n0.0 0.1 0.2\n")
     with pytest.raises(InputError, match="parted by blanks"):
         tables.form(path)
+
+
+def test_numbers_are_told_beside_words_that_count_as_other(tmp_path):
+    (tmp_path / "a.csv").write_text("time,emotion\n0,calm\n1,1\n2,calm\n")
+    told = arrays.read([tmp_path / "a.csv"], "expression", FRAMES, {})[2]["mended"]
+    assert any("calm counts as the class Other" in note for note in told)
+    assert any("numbers of expressions are taken as 1 Anger" in note for note in told)
